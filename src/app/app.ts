@@ -1,0 +1,3 @@
+export declare class Celery {
+  readonly name: string;
+}

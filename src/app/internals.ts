@@ -1,0 +1,53 @@
+/** What a worker, the CLI and the tests need of an app beyond its public face. */
+import type { ResultBackend } from "../backends/backend.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Emitter } from "../base/emitter.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Sender } from "../canvas/sender.ts";
+import type { Limits } from "../protocol/wire.ts";
+import type { TaskDefinition } from "../task/definition.ts";
+import type { QueueDeclaration, Transport } from "../transports/transport.ts";
+import type { Celery } from "./app.ts";
+import type { Settings } from "./settings-types.ts";
+import type { Middleware, SignalEvents } from "./signal-types.ts";
+
+/** Settings after defaults: nothing is undefined, what has no value is null. */
+export type ResolvedSettings = { readonly [K in keyof Settings]-?: Exclude<Settings[K], undefined> | null };
+
+/** Sending side of every signal. */
+export type SignalEmitters = { readonly [K in keyof SignalEvents]: Emitter<SignalEvents[K]> };
+
+export interface AppInternals {
+  readonly app: Celery;
+  readonly conf: ResolvedSettings;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly limits: Limits;
+  readonly sender: Sender;
+  readonly emitters: SignalEmitters;
+  readonly middleware: readonly Middleware[];
+  /** Tasks by name, built-in ones too. Complete after `finalize`. */
+  readonly registry: ReadonlyMap<string, TaskDefinition>;
+  /** Freezes the settings, binds shared tasks, applies annotations, loads `imports` and `include`. Idempotent. */
+  finalize(): Promise<void>;
+  /** The queues a worker consumes: `taskQueues`, else the default queue; narrowed by -Q and -X. Unknown names are made, or QueueNotFound. */
+  consumedQueues(select: readonly string[], exclude: readonly string[]): readonly QueueDeclaration[];
+  /** A new transport of its own, not started; the caller stops it. */
+  openTransport(role: "producer" | "worker"): Promise<Transport>;
+  /** A new backend of its own, not started; the caller stops it. */
+  openBackend(): Promise<ResultBackend>;
+}
+
+const internals = new WeakMap<Celery, AppInternals>();
+
+/** Called once, by the constructor of the app. */
+export function setInternals(app: Celery, value: AppInternals): void {
+  internals.set(app, value);
+}
+
+/** The inside of an app. */
+export function internalsOf(app: Celery): AppInternals {
+  const found = internals.get(app);
+  if (!found) throw new TypeError("not a Celery app of this copy of petiole");
+  return found;
+}

@@ -1,0 +1,20 @@
+import { PetioleError } from "../errors.ts";
+
+/**
+ * Imports an optional package, or says which npm command installs it.
+ *
+ * @param name - the package, as written in `npm install`
+ * @param feature - what needs it, for the message
+ * @throws PetioleError `PET_PEER_MISSING`
+ */
+export async function importPeer<T>(name: string, feature: string): Promise<T> {
+  try {
+    return (await import(name)) as T;
+  } catch (error) {
+    const code = (error as { code?: unknown } | null)?.code;
+    if (code !== "ERR_MODULE_NOT_FOUND" && code !== "MODULE_NOT_FOUND") throw error;
+    throw new PetioleError("PET_PEER_MISSING", `${feature} needs the package ${name}: npm install ${name}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,181 @@
+/** The contract of every broker. One conformance suite (`test/conformance/transport.ts`) runs over all implementations. */
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Limits, WireMessage } from "../protocol/wire.ts";
+
+/** What a transport is opened with. */
+export interface TransportOptions {
+  readonly url: string;
+  /** `broker_use_ssl`: TLS options of Node, or true. */
+  readonly tls: boolean | Readonly<Record<string, unknown>> | null;
+  /** `broker_transport_options`, names as kombu's or in camelCase. Unknown ones are an ImproperlyConfigured error. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** `producer`: publishes only; never fetches, restores or sweeps. */
+  readonly role: "producer" | "worker";
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly limits: Limits;
+  /** `task_default_queue`: its dead list takes what cannot be decoded. */
+  readonly defaultQueue: string;
+  /** `CLIENT SETNAME`, where the server has it. */
+  readonly clientName: string | null;
+}
+
+export interface Transport {
+  readonly capabilities: TransportCapabilities;
+  /** Where the data lives, asked from the server itself (run id, file id), never from the URL. Known after `start`. */
+  readonly location: StoreLocation;
+  /** Connects. Rejects with OperationalError; `PET_BROKER_REFUSED` when trying again is of no use. */
+  start(signal: AbortSignal): Promise<void>;
+  /** Idempotent. Outstanding settlements are sent first where the server answers. */
+  stop(): Promise<void>;
+  /** Binds before the first publish or fetch. Idempotent, remembered, repeated after a reconnect. */
+  declare(queues: readonly QueueDeclaration[]): Promise<void>;
+  /**
+   * All in one round trip, in order. Resolves once the broker has them all. One attempt: rejects with an OperationalError
+   * whose `outcome` says whether they may have been sent; the caller's policy decides on the next attempt.
+   * Calls of one event-loop turn may share a command.
+   */
+  publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void>;
+  consume(options: ConsumeOptions): Consumer;
+  /** Fanout: best effort, re-subscribed after a reconnect; `onGap` says that messages may have been missed. */
+  subscribe(options: {
+    readonly exchange: string;
+    readonly routingKey: string;
+    onMessage(message: WireMessage): void;
+    onGap(): void;
+  }): Promise<{ close(): Promise<void> }>;
+  /** Messages waiting in a queue, all priority steps. */
+  size(queue: string): Promise<number>;
+  /** Deletes what waits in a queue (never what is held); how many that were. */
+  purge(queue: string): Promise<number>;
+}
+
+/** A capability that is absent is emulated by the worker or refused by name; the conformance suite branches on these only. */
+export interface TransportCapabilities {
+  /** ETA waits in the broker. */
+  readonly parks: boolean;
+  /** false: the connection is the lease (AMQP). */
+  readonly leases: boolean;
+  readonly atomicPublishMany: boolean;
+  /** Can settle and store in one step, where locations match. */
+  readonly storesResults: boolean;
+  /** Survives the process. */
+  readonly durable: boolean;
+}
+
+/** Identity of the place data is kept in. */
+export type StoreLocation =
+  | { readonly kind: "redis"; readonly runId: string; readonly db: number; readonly selectAllowed: boolean }
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "memory"; readonly name: string }
+  | { readonly kind: "other" };
+
+export type ExchangeType = "direct" | "topic" | "fanout";
+
+export interface QueueDeclaration {
+  readonly name: string;
+  readonly exchange: string;
+  readonly type: ExchangeType;
+  readonly routingKey: string;
+}
+
+export interface Outgoing {
+  readonly message: WireMessage;
+  /** `""`: straight to the queue named by `routingKey`. */
+  readonly exchange: string;
+  /** Type of `exchange`: fanout is broadcast, whether or not this process declared it. */
+  readonly type: ExchangeType;
+  readonly routingKey: string;
+  /** 0-9; lower is served first on Redis. */
+  readonly priority: number;
+}
+
+/** One hold of one message by this process. Identity is the object; `tag` is new for every delivery. */
+export interface Delivery {
+  readonly tag: string;
+  readonly queue: string;
+  readonly message: WireMessage;
+  readonly redelivered: boolean;
+  /** Earlier deliveries that ended in a lost holder (`x-delivery-count`); 0 the first time. */
+  readonly deliveryCount: number;
+  /** The broker's clock at fetch, ms since the epoch: compare an ETA with this, never with the host's. */
+  readonly serverTimeMs: number;
+}
+
+export type ConsumerState = "connecting" | "reclaiming" | "live" | "waiting" | "closed";
+
+export interface ConsumeOptions {
+  readonly queues: readonly string[];
+  /** As AMQP's prefetch: unsettled deliveries at most; parked ones do not count. 0 = take nothing. */
+  readonly prefetch: number;
+  onBatch(deliveries: readonly Delivery[]): void;
+  /** Not a task message, or one that no envelope check lets through: already on the dead list when this is called. */
+  onDead(dead: {
+    readonly queue: string;
+    readonly reason: string;
+    readonly raw: string;
+    readonly message: WireMessage | null;
+  }): void;
+  /** The lease is gone: drop it if not started; if running, finish (its settlement will answer "gone"). */
+  onLost(deliveries: readonly Delivery[]): void;
+  onState(state: ConsumerState): void;
+}
+
+export interface Consumer {
+  readonly state: ConsumerState;
+  setPrefetch(limit: number): void;
+  setQueues(queues: readonly string[]): void;
+  /**
+   * Batched per event-loop turn; re-sent after a reconnect until answered. "gone": the hold had ended already (lease
+   * lost), so another worker may have, or get, the message.
+   */
+  settle(delivery: Delivery, as: Settlement): Promise<"done" | "gone">;
+  /**
+   * To be called before a delivery with `deliveryCount > 0` starts to run: records the start, so that only messages that
+   * really ran when their holder died are counted. First deliveries need no call.
+   */
+  markStarted(delivery: Delivery): Promise<void>;
+  /** No new fetch; resolves when the last one was answered. Settling stays possible until `close`. */
+  pause(): Promise<void>;
+  resume(): void;
+  /** Puts back what was not settled: front of the queue, in order, delivery count unchanged. */
+  close(): Promise<void>;
+}
+
+export type Settlement =
+  | { readonly kind: "ack" }
+  /** Result first, ack second, one step. Only where `capabilities.storesResults` and the locations match. */
+  | { readonly kind: "ack-with-result"; readonly write: StoredWrite }
+  /** `Reject(requeue=true)`: back of the queue, redelivered. */
+  | { readonly kind: "requeue" }
+  /** Wait in the broker until then (the broker's clock). */
+  | { readonly kind: "park"; readonly untilMs: number }
+  | { readonly kind: "dead"; readonly reason: string };
+
+/** What a backend's `encode` made: a transport at the same location can write it (`backends/backend.ts`). */
+export interface StoredWrite {
+  readonly location: StoreLocation;
+  readonly key: string;
+  readonly value: string;
+  /** Seconds; 0 or less keeps it for ever. */
+  readonly ttlSeconds: number;
+  /** Leave a stored SUCCESS alone. */
+  readonly keepSuccess: boolean;
+}
+
+/** Same server or file, so that one step can settle and store. */
+export function sameStore(a: StoreLocation, b: StoreLocation): boolean {
+  switch (a.kind) {
+    case "redis":
+      return (
+        b.kind === "redis" && a.runId === b.runId && (a.db === b.db || (a.selectAllowed && b.selectAllowed))
+      );
+    case "file":
+      return b.kind === "file" && a.path === b.path;
+    case "memory":
+      return b.kind === "memory" && a.name === b.name;
+    case "other":
+      return false;
+  }
+}
