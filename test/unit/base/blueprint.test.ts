@@ -75,6 +75,6 @@ test("an aborted start goes no further", async () => {
   const abort = new AbortController();
   const first = step("a", [], { start: async () => abort.abort() });
   const { log, print } = blueprint([first, step("b")]);
-  await expect(print.start(log, abort.signal)).rejects.toThrow();
+  await expect(print.start(log, abort.signal)).rejects.toThrow("abort");
   expect(log.events).toEqual([]);
 });
