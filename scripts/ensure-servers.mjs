@@ -1,0 +1,57 @@
+// Makes sure that the programs which the tests start are installed. Exit code 1, with the exact commands, when one that
+// is required cannot be had. It starts and stops no server.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const SERVERS = [
+  {
+    name: "Redis",
+    programs: [process.env.REDIS_SERVER ?? "redis-server"],
+    apt: ["redis-server"],
+    brew: "brew install redis",
+    docker:
+      'docker run --rm -it -v "$PWD":/petiole -w /petiole node:20 sh -c "apt-get update && apt-get install -y redis-server python3-venv && make test"',
+  },
+];
+
+/** Is the program on PATH? */
+export function onPath(program) {
+  if (program.includes("/")) return existsSync(program);
+  return (process.env.PATH ?? "").split(":").some((dir) => dir !== "" && existsSync(`${dir}/${program}`));
+}
+
+/** May we install Debian packages without asking anybody? */
+export function canInstall() {
+  return process.platform === "linux" && process.getuid?.() === 0 && onPath("apt-get");
+}
+
+/** Installs Debian packages; services that a package would start stay off (policy-rc.d is not ours to change). */
+export function install(packages) {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  const run = (args) => spawnSync("apt-get", args, { stdio: ["ignore", 2, 2], env }).status === 0;
+  process.stderr.write(`installing ${packages.join(" ")} with apt-get\n`);
+  run(["update", "-q"]);
+  return run(["install", "-q", "-y", "--no-install-recommends", ...packages]);
+}
+
+function ensure(server) {
+  const missing = () => server.programs.filter((program) => !onPath(program));
+  if (missing().length === 0) return true;
+  if (canInstall()) install(server.apt);
+  if (missing().length === 0) return true;
+  process.stderr.write(
+    [
+      `${server.name} is needed by the tests and ${missing().join(", ")} was not found. Install it with one of:`,
+      `  Debian, Ubuntu:  sudo apt-get update && sudo apt-get install -y ${server.apt.join(" ")}`,
+      `  macOS:           ${server.brew}`,
+      `  Docker:          ${server.docker}`,
+      "",
+    ].join("\n"),
+  );
+  return false;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = SERVERS.map(ensure).every(Boolean) ? 0 : 1;
+}
