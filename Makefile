@@ -1,0 +1,52 @@
+# `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
+.DEFAULT_GOAL := help
+.PHONY: help install build test check check-all lint typecheck coverage bench format clean demo servers oracle docs
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## npm ci, when node_modules does not match package-lock.json
+	@node scripts/install.mjs
+
+build: install ## compile src/ to dist/
+	@node scripts/build.mjs
+
+test: install ## the whole suite; the last line counts it (under 8 minutes)
+	@node scripts/test.mjs
+
+check: install ## format, lint, types, import rules, dead code, package exports, documents (about a minute)
+	@node scripts/check.mjs
+
+check-all: install ## what CI runs: check, build, the whole suite, the package as users install it
+	@node scripts/check.mjs && node scripts/test.mjs --package
+
+lint: install ## formatting and lint rules
+	@npx biome check . && npx oxlint --type-aware src test bench scripts vitest.config.ts
+
+typecheck: install ## the compiler on everything
+	@npx tsc -p tsconfig.json
+
+coverage: install ## the suite with coverage, and a gate for each folder
+	@node scripts/test.mjs --coverage && node scripts/coverage-gates.mjs
+
+bench: build ## speed beside BullMQ and Python Celery
+	@node scripts/oracle.mjs >/dev/null || true
+	@npm run --silent bench
+
+format: install ## format everything
+	@npx biome check --write .
+
+docs: build ## write the generated documents
+	@node scripts/docs.mjs
+
+demo: install ## a Redis, a TypeScript and a Python worker, ten tasks each way
+	@node scripts/demo.mjs
+
+servers: ## install what the tests start
+	@node scripts/ensure-servers.mjs
+
+oracle: ## install Python's Celery into .venv
+	@node scripts/oracle.mjs
+
+clean: ## remove what was built or measured; not node_modules or .venv
+	@rm -rf dist coverage .cache *.tgz

@@ -1,0 +1,105 @@
+// The whole suite: servers, Python oracle, build, vitest over all projects. The last line is
+// `tests: N passed, N failed, N skipped`; before it, a `NOT RUN` line with the reason and the mending command for each
+// project that could not run. Under CI=true what is missing is a failure.
+//   --package   also the tests of the package as users install it
+//   --coverage  measure src/ while testing
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ensureOracle } from "./oracle.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const results = join(root, `.cache/test-results-${process.pid}.json`);
+const ci = process.env.CI === "true";
+const withCoverage = process.argv.includes("--coverage");
+const started = Date.now();
+const out = (text) => process.stdout.write(`${text}\n`);
+
+/** Reasons why something did not run: `NOT RUN <what>: <why>. Mend with: <command>`. */
+const notRun = [];
+let failures = 0;
+
+function miss(what, reason, command) {
+  notRun.push(`NOT RUN ${what}: ${reason}. Mend with: ${command}`);
+  if (ci) failures += 1;
+}
+
+function finish(counts) {
+  for (const line of notRun) out(line);
+  const { passed, failed, skipped } = counts;
+  out(`time: ${Math.round((Date.now() - started) / 1000)} s`);
+  out(`tests: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+}
+
+const node = (script) =>
+  spawnSync(process.execPath, [join(root, script)], { stdio: ["ignore", 2, 2] }).status === 0;
+
+/** Whether a folder of `test/` holds tests. */
+function hasTests(project) {
+  const dir = join(root, "test", project);
+  if (!existsSync(dir)) return false;
+  return readdirSync(dir, { recursive: true }).some((name) => /\.test(-d)?\.ts$/.test(String(name)));
+}
+
+function projects() {
+  const chosen = ["unit", "types", "conformance", "integration"];
+  const oracle = ensureOracle();
+  if ("python" in oracle) chosen.push("interop");
+  else miss("interop", oracle.reason, oracle.command);
+  if (process.argv.includes("--package")) chosen.push("package");
+  return chosen.filter(hasTests);
+}
+
+function vitest(chosen) {
+  rmSync(results, { force: true });
+  const args = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${results}`];
+  for (const name of chosen) args.push("--project", name);
+  if (withCoverage) args.push("--coverage");
+  const bin = join(root, "node_modules/vitest/vitest.mjs");
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [bin, ...args], {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => child.kill(signal));
+    child.once("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+/** Counts of the JSON report. A file that could not be loaded has no tests and counts as one that failed. */
+function count(code) {
+  const none = { passed: 0, failed: 1 + failures, skipped: 0 };
+  if (!existsSync(results)) return none;
+  const report = JSON.parse(readFileSync(results, "utf8"));
+  rmSync(results);
+  const broken = report.testResults.filter(
+    (file) => file.status === "failed" && !file.assertionResults.some((one) => one.status === "failed"),
+  );
+  for (const file of broken) out(`FAILED to run ${file.name}: ${String(file.message).split("\n")[0]}`);
+  for (const file of report.testResults) {
+    for (const one of file.assertionResults) {
+      if (one.status === "failed") out(`FAILED ${one.fullName} (${file.name.replace(root, "")})`);
+      else if (one.status !== "passed") out(`SKIPPED ${one.fullName} (${file.name.replace(root, "")})`);
+    }
+  }
+  const failed = report.numFailedTests + broken.length + failures;
+  return {
+    passed: report.numPassedTests,
+    // Unhandled errors fail vitest without failing a test.
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+mkdirSync(join(root, ".cache"), { recursive: true });
+if (!node("scripts/ensure-servers.mjs")) {
+  miss("the whole suite", "Redis is missing", "one of the commands above");
+  finish({ passed: 0, failed: 1, skipped: 0 });
+} else if (!node("scripts/build.mjs") && ci) {
+  out("the build failed: see the compiler's messages above");
+  finish({ passed: 0, failed: 1, skipped: 0 });
+} else {
+  finish(count(await vitest(projects())));
+}
