@@ -85,23 +85,36 @@ function removeStale() {
   }
 }
 
+/** With `--brief` only the first errors: the tests run what was emitted, and `make check` tells the rest. */
+function report(log) {
+  const lines = log.split("\n").filter((line) => line !== "");
+  const shown = process.argv.includes("--brief") ? lines.slice(0, 3) : lines;
+  for (const line of shown) process.stderr.write(`${line.slice(0, 300)}\n`);
+  if (shown.length < lines.length) process.stderr.write(`… ${lines.length - shown.length} more lines\n`);
+}
+
 function build() {
   const now = fingerprint();
   const last = existsSync(stamp) ? readFileSync(stamp, "utf8") : "";
-  if (now === last && existsSync(dist)) return 0;
+  if (last.startsWith(now) && existsSync(dist)) {
+    const log = last.slice(now.length);
+    if (log !== "") report(log);
+    return log === "" ? 0 : 1;
+  }
   rmSync(stamp, { force: true });
   if (files(dist).length === 0) rmSync(info, { force: true });
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const args = ["-p", join(root, "tsconfig.build.json"), "--incremental", "--tsBuildInfoFile", info];
   const started = Date.now();
-  const run = spawnSync(process.execPath, [tsc, ...args], { stdio: "inherit" });
+  const run = spawnSync(process.execPath, [tsc, ...args], { cwd: root, encoding: "utf8" });
   removeStale();
   const bin = join(dist, "cli/main.js");
   if (existsSync(bin)) chmodSync(bin, 0o755);
-  const status = run.status ?? 1;
-  if (status === 0) writeFileSync(stamp, now);
-  process.stderr.write(`build: ${status === 0 ? "done" : "errors"} in ${Date.now() - started} ms\n`);
-  return status;
+  const log = run.status === 0 ? "" : `${run.stdout}${run.stderr}` || `tsc ended with ${run.signal}`;
+  report(log);
+  writeFileSync(stamp, now + log);
+  process.stderr.write(`build: ${log === "" ? "done" : "errors"} in ${Date.now() - started} ms\n`);
+  return log === "" ? 0 : 1;
 }
 
 mkdirSync(cache, { recursive: true });

@@ -24,7 +24,7 @@ export default function setup(): () => void {
 
 /** Type errors fail `make check`; here what was emitted is tested all the same, except where CI asks for both. */
 function build(): void {
-  const run = spawnSync(process.execPath, [join(root, "scripts/build.mjs")], { stdio: "inherit" });
+  const run = spawnSync(process.execPath, [join(root, "scripts/build.mjs"), "--brief"], { stdio: "inherit" });
   if (run.status === 0) return;
   if (process.env["CI"] === "true") throw new Error("the build failed: see the compiler's messages above");
   process.stderr.write("the build has errors (above); testing what it emitted\n");
