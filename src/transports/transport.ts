@@ -157,7 +157,8 @@ export type Settlement =
 export interface StoredWrite {
   readonly location: StoreLocation;
   readonly key: string;
-  readonly value: string;
+  /** Bytes where the serializer is binary (msgpack). */
+  readonly value: string | Buffer;
   /** Seconds; 0 or less keeps it for ever. */
   readonly ttlSeconds: number;
   /** Leave a stored SUCCESS alone. */
