@@ -228,6 +228,19 @@ function send(path: string, args: readonly string[]): Promise<string> {
   return talk(connectTcp(path), args);
 }
 
+/** One command to the server of a `redis://host:port/db` URL, for processes that did not start it. */
+export async function redisCommand(url: string, ...args: readonly string[]): Promise<string> {
+  const { hostname, port, pathname } = new URL(url);
+  const database = pathname.slice(1) || "0";
+  const socket = connectTcp({ host: hostname, port: Number(port) });
+  if (database === "0") return talk(socket, args);
+  // A script runs in the database of its connection; SELECT first keeps this to one connection.
+  return talk(socket, ["EVAL", SELECT_AND_CALL, "0", database, ...args]);
+}
+
+const SELECT_AND_CALL =
+  "redis.call('SELECT', ARGV[1]) local a = {} for i = 2, #ARGV do a[#a + 1] = ARGV[i] end return redis.call(unpack(a))";
+
 /** As `RedisServer.command`, over TLS: shows that the server really speaks it. */
 export function sendTls(server: RedisServer, ...args: readonly string[]): Promise<string> {
   const ca = server.caFile === undefined ? [] : [readFileSync(server.caFile)];

@@ -1,0 +1,246 @@
+/** Python's Celery as a client and as a worker, in processes of their own, stopped by their pids. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { root } from "./built.ts";
+import { eventually } from "./eventually.ts";
+
+const START_MS = 30_000;
+const STOP_MS = 15_000;
+const CALL_MS = 60_000;
+const oracleDir = `${root}test/oracle`;
+
+let found: string | undefined;
+
+/** The interpreter that has Celery; installs it when it is not there yet. */
+export function python(): string {
+  if (found !== undefined) return found;
+  const run = spawnSync(process.execPath, [`${root}scripts/oracle.mjs`], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const answer = JSON.parse(run.stdout) as { python?: string; reason?: string; command?: string };
+  if (answer.python === undefined) throw new Error(`${answer.reason}. Mend with: ${answer.command}`);
+  found = answer.python;
+  return found;
+}
+
+export interface PythonOptions {
+  readonly broker: string;
+  readonly backend?: string;
+  /** Celery's lower-case settings. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+function environment(options: PythonOptions): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    PYTHONUNBUFFERED: "1",
+    PYTHONDONTWRITEBYTECODE: "1",
+    ORACLE_BROKER: options.broker,
+    ...(options.backend === undefined ? {} : { ORACLE_BACKEND: options.backend }),
+    ORACLE_CONFIG: JSON.stringify(options.config ?? {}),
+    ...options.env,
+  };
+}
+
+/** Processes of this test file; killed when it exits. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) killGroup(child, "SIGKILL");
+});
+
+/** A prefork worker and its children are one process group: ours, since it was started detached. */
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // Ended meanwhile.
+  }
+}
+
+/** What Python's interpreter answered: `value` in kombu's JSON, `type` and `repr` as Python sees it. */
+export interface PythonValue {
+  readonly value: unknown;
+  readonly type: string;
+  readonly repr: string;
+}
+
+/** What was raised in Python. `args` are reprs. */
+export class PythonError extends Error {
+  readonly type: string;
+  readonly module: string;
+  readonly args: readonly string[];
+  readonly traceback: string;
+  constructor(error: { type: string; module: string; message: string; args: string[]; traceback: string }) {
+    super(`${error.type}: ${error.message}\n${error.traceback}`);
+    this.type = error.type;
+    this.module = error.module;
+    this.args = error.args;
+    this.traceback = error.traceback;
+  }
+}
+
+export interface PythonClient {
+  /** Runs the body of a Python function (see test/oracle/driver.py) and gives what it returns. */
+  run(code: string, args?: unknown): Promise<PythonValue>;
+  /** `run(...).value`, for values that need no look at their Python type. */
+  value<T = unknown>(code: string, args?: unknown): Promise<T>;
+  /** What the code raises; an error when it raises nothing. */
+  raised(code: string, args?: unknown): Promise<PythonError>;
+  stop(): Promise<void>;
+}
+
+export async function startPythonClient(options: PythonOptions): Promise<PythonClient> {
+  const child = spawn(python(), [`${oracleDir}/driver.py`], {
+    cwd: oracleDir,
+    env: environment(options),
+    stdio: ["pipe", "pipe", "pipe"],
+    detached: true,
+  });
+  running.add(child);
+  let stderr = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  const waiting = new Map<number, (reply: Record<string, unknown>) => void>();
+  let ready = false;
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const reply = JSON.parse(line) as Record<string, unknown>;
+    if ("ready" in reply) ready = true;
+    const id = Number(reply["id"]);
+    waiting.get(id)?.(reply);
+    waiting.delete(id);
+  });
+  let ended = false;
+  child.once("exit", () => {
+    running.delete(child);
+    ended = true;
+    for (const settle of waiting.values()) settle({ died: stderr });
+  });
+  await eventually(
+    "the Python client is ready",
+    () => {
+      if (ended) throw new Error(stderr);
+      return ready;
+    },
+    { timeoutMs: START_MS },
+  );
+  let last = 0;
+  const call = async (code: string, args?: unknown): Promise<Record<string, unknown>> => {
+    last += 1;
+    const id = last;
+    const reply = await new Promise<Record<string, unknown>>((resolve, reject) => {
+      if (ended) {
+        reject(new Error(`the Python client has ended: ${stderr}`));
+        return;
+      }
+      const timer = setTimeout(() => {
+        reject(new Error(`no answer from Python in ${CALL_MS} ms to: ${code}\n${stderr}`));
+      }, CALL_MS);
+      waiting.set(id, (answer) => {
+        clearTimeout(timer);
+        resolve(answer);
+      });
+      child.stdin.write(`${JSON.stringify({ id, code, args })}\n`);
+    });
+    if ("died" in reply) throw new Error(`the Python client ended: ${String(reply["died"])}`);
+    return reply;
+  };
+  const run = async (code: string, args?: unknown): Promise<PythonValue> => {
+    const reply = await call(code, args);
+    if ("error" in reply)
+      throw new PythonError(reply["error"] as ConstructorParameters<typeof PythonError>[0]);
+    return { value: reply["value"], type: String(reply["type"]), repr: String(reply["repr"]) };
+  };
+  return {
+    run,
+    value: async <T>(code: string, args?: unknown) => (await run(code, args)).value as T,
+    async raised(code, args) {
+      const reply = await call(code, args);
+      if (!("error" in reply)) throw new Error(`nothing was raised; it returned ${String(reply["repr"])}`);
+      return new PythonError(reply["error"] as ConstructorParameters<typeof PythonError>[0]);
+    },
+    async stop() {
+      if (ended) return;
+      const gone = once(child, "exit");
+      child.stdin.end();
+      const timer = setTimeout(() => killGroup(child, "SIGKILL"), STOP_MS);
+      await gone;
+      clearTimeout(timer);
+    },
+  };
+}
+
+export interface PythonWorkerOptions extends PythonOptions {
+  readonly name: string;
+  readonly concurrency?: number;
+  readonly pool?: "prefork" | "threads" | "solo";
+  readonly queues?: readonly string[];
+  /** Further arguments of `celery worker`. */
+  readonly args?: readonly string[];
+}
+
+export interface PythonWorker {
+  readonly pid: number;
+  log(): string;
+  /** Warm shutdown. May be called twice. */
+  stop(): Promise<void>;
+  /** The signal to the worker and its children; waits for the end. Default SIGKILL. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+}
+
+/** `celery worker`, ready to work. */
+export async function startPythonWorker(options: PythonWorkerOptions): Promise<PythonWorker> {
+  const { name, concurrency = 2, pool = "threads", queues, args = [] } = options;
+  const line = ["-m", "celery", "-A", "tasks", "worker", "-n", name, "-c", String(concurrency), "-P", pool];
+  line.push("-l", "INFO", "--without-mingle", "--without-gossip", "--without-heartbeat", ...args);
+  if (queues !== undefined) line.push("-Q", queues.join(","));
+  const child = spawn(python(), line, {
+    cwd: oracleDir,
+    env: environment(options),
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  running.add(child);
+  let log = "";
+  const keep = (chunk: Buffer): void => {
+    log += chunk.toString();
+  };
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  let ended = false;
+  child.once("exit", () => {
+    running.delete(child);
+    ended = true;
+  });
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (ended) return;
+    const gone = once(child, "exit");
+    // A warm shutdown is asked of the parent alone, as a supervisor does.
+    if (signal === "SIGTERM") child.kill(signal);
+    else killGroup(child, signal);
+    const timer = setTimeout(() => killGroup(child, "SIGKILL"), STOP_MS);
+    await gone;
+    clearTimeout(timer);
+  };
+  await eventually(
+    `the Python worker ${name} is ready`,
+    () => {
+      if (ended) throw new Error(log);
+      return log.includes(" ready.");
+    },
+    { timeoutMs: START_MS },
+  ).catch(async (error: unknown) => {
+    await end("SIGKILL");
+    throw new Error(`${String(error)}\n${log}`, { cause: error });
+  });
+  return {
+    pid: child.pid ?? 0,
+    log: () => log,
+    stop: () => end("SIGTERM"),
+    kill: (signal = "SIGKILL") => end(signal),
+  };
+}
