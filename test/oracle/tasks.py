@@ -86,6 +86,11 @@ def hopeless(self):
     raise self.retry(exc=KeyError("never"), countdown=0)
 
 
+@app.task(name="demo.slow_retry", bind=True)
+def slow_retry(self):
+    raise self.retry(exc=ValueError("later"), countdown=600)
+
+
 @app.task(
     name="demo.autoretry",
     bind=True,

@@ -1,0 +1,99 @@
+/** A worker that is killed while it holds messages: the other kind of worker recovers them. */
+import type { Celery } from "petiole";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { type Fleet, startFleet } from "./harness.ts";
+
+/** Seconds until Python takes an unacknowledged message for lost; it looks at its start. */
+const VISIBILITY = 3;
+
+let fleet: Fleet;
+let app: Celery;
+
+beforeEach(async () => {
+  fleet = await startFleet({
+    config: {
+      broker_transport_options: { visibility_timeout: VISIBILITY },
+      worker_prefetch_multiplier: 4,
+    },
+  });
+  ({ app } = fleet);
+});
+
+afterEach(() => fleet?.stop());
+
+const holdLate = () => app.remote<(gate: string) => string>("demo.hold_late");
+const record = () => app.remote<(key: string, value: unknown) => unknown>("demo.record");
+
+/** Waits out the visibility timeout: a wall-clock rule between two programs that no signal of ours can shorten. */
+async function visibilityPassed(): Promise<void> {
+  const until = Date.now() + (VISIBILITY + 1) * 1000;
+  await eventually("the visibility timeout has passed", () => Date.now() > until, { intervalMs: 100 });
+}
+
+test("a Python worker runs what our killed worker held: running, reserved and waiting for its ETA", async () => {
+  const ours = await fleet.cliWorker({ name: "ts@test", concurrency: 1 });
+  const running = await holdLate().delay("gate-ours");
+  await fleet.waiting("gate-ours");
+  const reserved = await app.sendMany([record().s("held", 1), record().s("held", 2)]);
+  const parked = await record().applyAsync(["held", 3], { countdown: 1 });
+  await eventually("all four are held", async () => (await fleet.unacked()) === 4);
+  await ours.kill("SIGKILL");
+  expect(await fleet.unacked()).toBe(4);
+  await fleet.open("gate-ours");
+  await visibilityPassed();
+  await fleet.pythonWorker({ name: "py@test", concurrency: 2 });
+  expect(await running.get({ timeout: 30 })).toBe("gate-ours");
+  for (const one of [...reserved, parked]) await one.get({ timeout: 30 });
+  const seen = (await fleet.seen("held")) as [string, number][];
+  expect(seen.map(([language, value]) => `${language} ${value}`).sort()).toEqual(["py 1", "py 2", "py 3"]);
+  await eventually("nothing is held any more", async () => (await fleet.unacked()) === 0);
+});
+
+test("our worker runs what a killed Python worker held", async () => {
+  const theirs = await fleet.pythonWorker({ name: "py@test", concurrency: 1, pool: "prefork" });
+  const running = await holdLate().delay("gate-theirs");
+  await fleet.waiting("gate-theirs");
+  const reserved = await app.sendMany([record().s("held", 1), record().s("held", 2)]);
+  const counted = await record().applyAsync(["held", 3], { countdown: 60 });
+  await eventually("all four are held", async () => (await fleet.unacked()) === 4);
+  await theirs.kill("SIGKILL");
+  await fleet.open("gate-theirs");
+  await fleet.worker({ hostname: "ts@test", concurrency: 2 });
+  expect(await running.get({ timeout: 40 })).toBe("gate-theirs");
+  for (const one of reserved) await one.get({ timeout: 40 });
+  const seen = (await fleet.seen("held")) as [string, number][];
+  expect(seen.map(([language, value]) => `${language} ${value}`).sort()).toEqual(["ts 1", "ts 2"]);
+  // The one with an ETA is parked again, not run early.
+  expect(await counted.state()).toBe("PENDING");
+  expect(await fleet.unacked()).toBe(1);
+});
+
+test("a message that we recovered says that it was redelivered, to both languages", async () => {
+  const ours = await fleet.cliWorker({ name: "ts@test", concurrency: 1 });
+  await holdLate().delay("gate-redelivered");
+  await fleet.waiting("gate-redelivered");
+  await app.sendMany([app.remote<(key: string) => null>("demo.record_request").s("redelivered")]);
+  await eventually("both are held", async () => (await fleet.unacked()) === 2);
+  await ours.kill("SIGKILL");
+  await fleet.open("gate-redelivered");
+  await visibilityPassed();
+  await fleet.pythonWorker({ name: "py@test", concurrency: 2 });
+  const [request] = await eventually("Python ran it", async () => {
+    const seen = (await fleet.seen("redelivered")) as { redelivered: boolean }[];
+    return seen.length === 1 && seen;
+  });
+  expect(request!.redelivered).toBe(true);
+});
+
+test("an early-acknowledged task that was running when our worker was killed does not run again", async () => {
+  const ours = await fleet.cliWorker({ name: "ts@test", concurrency: 1 });
+  const hold = app.remote<(gate: string) => string>("demo.hold");
+  const lost = await hold.delay("gate-early");
+  await fleet.waiting("gate-early");
+  await eventually("it is acknowledged", async () => (await fleet.unacked()) === 0);
+  await ours.kill("SIGKILL");
+  await fleet.pythonWorker({ name: "py@test", concurrency: 1 });
+  expect(await (await record().delay("after", 1)).get({ timeout: 20 })).toBe(1);
+  expect(await lost.state()).toBe("PENDING");
+});
