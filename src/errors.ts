@@ -134,8 +134,14 @@ export class SecurityError extends PetioleError {
 
 /** Arguments or a result that cannot be encoded. Python: `kombu.exceptions.EncodeError`. */
 export class EncodeError extends PetioleError {
-  constructor(message: string, options?: ErrorOptions & { readonly code?: PetioleErrorCode }) {
+  /** With `PET_CODEC_UNAVAILABLE`: the codec to load before trying again; null: there is none. */
+  readonly codec: string | null;
+  constructor(
+    message: string,
+    options?: ErrorOptions & { readonly code?: PetioleErrorCode; readonly codec?: string | null },
+  ) {
     super(options?.code ?? "PET_ENCODE", message, options);
+    this.codec = options?.codec ?? null;
   }
 }
 
@@ -143,12 +149,19 @@ export class EncodeError extends PetioleError {
 export class DecodeError extends PetioleError {
   /** The task's id where it could be read, so that a FAILURE can be stored under it. */
   readonly taskId: string | null;
+  /** With `PET_CODEC_UNAVAILABLE`: the codec to load before trying again; null: there is none. */
+  readonly codec: string | null;
   constructor(
     message: string,
-    options?: ErrorOptions & { readonly code?: PetioleErrorCode; readonly taskId?: string | null },
+    options?: ErrorOptions & {
+      readonly code?: PetioleErrorCode;
+      readonly taskId?: string | null;
+      readonly codec?: string | null;
+    },
   ) {
     super(options?.code ?? "PET_MESSAGE_INVALID", message, options);
     this.taskId = options?.taskId ?? null;
+    this.codec = options?.codec ?? null;
   }
 }
 
@@ -170,6 +183,15 @@ export interface RemoteErrorFields {
   readonly traceback: string | null;
 }
 
+/** Text of an argument; it came from outside and may be what JSON has no form for. */
+function shown(arg: unknown): string {
+  if (typeof arg === "string") return arg;
+  return (
+    JSON.stringify(arg, (_key, value: unknown) => (typeof value === "bigint" ? `${value}` : value)) ??
+    "undefined"
+  );
+}
+
 /** An error raised in a worker, in whatever language. */
 export class RemoteError extends PetioleError {
   /** Class name there: `ValueError`. */
@@ -179,9 +201,7 @@ export class RemoteError extends PetioleError {
   readonly args: readonly unknown[];
   readonly remoteTraceback: string | null;
   constructor(fields: RemoteErrorFields, options?: ErrorOptions) {
-    const text = fields.args
-      .map((arg) => (typeof arg === "string" ? arg : (JSON.stringify(arg) ?? String(arg))))
-      .join(", ");
+    const text = fields.args.map(shown).join(", ");
     super("PET_REMOTE", text === "" ? fields.type : `${fields.type}: ${text}`, options);
     this.type = fields.type;
     this.module = fields.module;

@@ -1,0 +1,165 @@
+/**
+ * kombu's envelope: the JSON text of one entry of a Redis list and of one published message. Written by a template, in
+ * Python's key order. Python: `kombu.transport.virtual`.
+ */
+import { Buffer, isUtf8 } from "node:buffer";
+import { DecodeError } from "../errors.ts";
+import { parseJson, stringifyJson } from "./json.ts";
+import { quote } from "./json-write.ts";
+import { DEFAULT_LIMITS, type Limits, type WireMessage } from "./wire.ts";
+
+/** Where one copy of a message goes. */
+export interface EnvelopeRoute {
+  /** `""`: straight to the queue named by `routingKey`. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** Written when the message's own properties have no priority. */
+  readonly priority: number;
+  /** A new one for every copy: two copies with one tag would share one `unacked` entry. */
+  readonly deliveryTag: string;
+}
+
+/** Properties that the envelope writes itself. */
+const OWN: ReadonlySet<string> = new Set(["delivery_info", "priority", "body_encoding", "delivery_tag"]);
+
+/**
+ * The envelope of a message. The body is base64, unless `properties.body_encoding` is given and is something else and the
+ * body is text.
+ *
+ * @throws EncodeError when headers or properties hold what cannot travel
+ */
+export function encodeEnvelope(message: WireMessage, route: EnvelopeRoute): string {
+  const { properties } = message;
+  const encoding = properties["body_encoding"];
+  const literal = encoding !== undefined && encoding !== "base64" ? literalBody(message.body) : null;
+  const body = literal === null ? `"${base64(message.body)}"` : quote(literal);
+  return `{"body":${body},"content-encoding":${quote(message.contentEncoding)},"content-type":${quote(message.contentType)},"headers":${stringifyJson(message.headers, "headers")},"properties":{${ownProperties(properties)}"delivery_info":{"exchange":${quote(route.exchange)},"routing_key":${quote(route.routingKey)}},"priority":${stringifyJson(properties["priority"] ?? route.priority, "priority")},"body_encoding":${literal === null ? '"base64"' : stringifyJson(encoding, "body_encoding")},"delivery_tag":${quote(route.deliveryTag)}}}`;
+}
+
+function ownProperties(properties: Readonly<Record<string, unknown>>): string {
+  let text = "";
+  for (const key of Object.keys(properties)) {
+    const value = properties[key];
+    if (OWN.has(key) || value === undefined) continue;
+    text += `${quote(key)}:${typeof value === "string" ? quote(value) : stringifyJson(value, `properties.${key}`)},`;
+  }
+  return text;
+}
+
+function literalBody(body: Uint8Array | string): string | null {
+  if (typeof body === "string") return body;
+  return isUtf8(body) ? Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8") : null;
+}
+
+function base64(body: Uint8Array | string): string {
+  if (typeof body === "string") return Buffer.from(body, "utf8").toString("base64");
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("base64");
+}
+
+/**
+ * Reads an envelope. What Python's workers die of and what can be understood without it is let through: no headers, no
+ * properties, no delivery tag, no delivery info, no content type (which `decodeTask` refuses with the task's id).
+ *
+ * @throws DecodeError with the reason, and the task's id where it can be read; `PET_MESSAGE_TOO_LARGE`
+ */
+export function decodeEnvelope(raw: string, limits: Limits = DEFAULT_LIMITS): WireMessage {
+  checkSize(raw, limits.maxMessageBytes);
+  const envelope = parseJson(raw, limits) as Record<string, unknown> | null;
+  if (typeof envelope !== "object" || envelope === null || Array.isArray(envelope)) {
+    throw new DecodeError("not a message: the envelope is not a JSON object");
+  }
+  const headers = record(envelope, "headers", null);
+  const properties = record(envelope, "properties", headers);
+  const contentType = envelope["content-type"];
+  const contentEncoding = envelope["content-encoding"];
+  const message = {
+    body: "" as string | Uint8Array,
+    contentType: typeof contentType === "string" ? contentType : "",
+    contentEncoding: typeof contentEncoding === "string" ? contentEncoding : "",
+    headers,
+    properties,
+  };
+  message.body = decodeBody(envelope["body"], message);
+  return message;
+}
+
+/** UTF-16 units are a lower bound of bytes, three times that an upper one. */
+function checkSize(raw: string, maxBytes: number): void {
+  if (raw.length * 3 <= maxBytes || Buffer.byteLength(raw) <= maxBytes) return;
+  throw new DecodeError(
+    `the message has more than ${maxBytes} bytes: store large data elsewhere and send its key`,
+    {
+      code: "PET_MESSAGE_TOO_LARGE",
+    },
+  );
+}
+
+function record(
+  envelope: Readonly<Record<string, unknown>>,
+  key: string,
+  headers: Readonly<Record<string, unknown>> | null,
+): Record<string, unknown> {
+  const value = envelope[key];
+  if (value === undefined || value === null) return {};
+  if (typeof value !== "object" || Array.isArray(value)) {
+    throw new DecodeError(`the envelope's ${key} are not an object`, { taskId: idIn(headers) });
+  }
+  return value as Record<string, unknown>;
+}
+
+function idIn(headers: Readonly<Record<string, unknown>> | null): string | null {
+  const id = headers?.["id"];
+  return typeof id === "string" && id !== "" ? id : null;
+}
+
+/** Bodies up to this size are decoded in a buffer that is kept. */
+const SCRATCH_BYTES = 16 * 1024;
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
+function decodeBody(body: unknown, message: WireMessage): string | Uint8Array {
+  const { headers, properties } = message;
+  if (typeof body !== "string") {
+    throw new DecodeError("the envelope's body is missing or not a text", { taskId: idIn(headers) });
+  }
+  const encoding = properties["body_encoding"];
+  if (encoding === "base64") {
+    const isText = message.contentEncoding === "utf-8" && headers["compression"] == null;
+    const decoded = isText ? textOfBase64(body) : bytesOfBase64(body);
+    if (decoded !== null) return decoded;
+    throw new DecodeError("the body is not base64", { taskId: idIn(headers) });
+  }
+  if (encoding === undefined || encoding === null || encoding === "utf-8" || encoding === "utf8") return body;
+  const shown =
+    typeof encoding === "string" ? JSON.stringify(encoding.slice(0, 64)) : `of type ${typeof encoding}`;
+  throw new DecodeError(`body_encoding ${shown} is not known: base64, utf-8 or null`, {
+    taskId: idIn(headers),
+  });
+}
+
+/** Bytes that a base64 text stands for, padding or not. */
+function decodedLength(text: string): number {
+  let { length } = text;
+  if (text.endsWith("==")) length -= 2;
+  else if (text.endsWith("=")) length -= 1;
+  return Math.floor((length * 3) / 4);
+}
+
+function bytesOfBase64(text: string): Uint8Array | null {
+  const bytes = Buffer.from(text, "base64");
+  return bytes.byteLength === decodedLength(text) ? bytes : null;
+}
+
+/** Text of base64 of UTF-8; the bytes where they are not UTF-8, for a later reader to refuse. */
+function textOfBase64(text: string): string | Uint8Array | null {
+  const length = decodedLength(text);
+  if (length > SCRATCH_BYTES) {
+    const bytes = bytesOfBase64(text);
+    return bytes !== null && isUtf8(bytes)
+      ? Buffer.from(bytes.buffer, bytes.byteOffset, length).toString()
+      : bytes;
+  }
+  if (scratch.write(text, 0, SCRATCH_BYTES, "base64") !== length) return null;
+  const decoded = scratch.toString("utf8", 0, length);
+  // U+FFFD stands for broken bytes, or for itself.
+  return decoded.includes("\ufffd") && !isUtf8(scratch.subarray(0, length)) ? bytesOfBase64(text) : decoded;
+}

@@ -1,0 +1,65 @@
+/**
+ * JSON as kombu writes and reads it. Native `JSON.parse` does the work whenever a cheap look shows nothing that it would
+ * lose or get wrong; else `json-tolerant.ts`.
+ */
+import { DecodeError } from "../errors.ts";
+import { parseTolerant } from "./json-tolerant.ts";
+import { DEFAULT_LIMITS, type Limits } from "./wire.ts";
+
+export { stringifyJson } from "./json-write.ts";
+
+/**
+ * The value of a JSON text. kombu's types become `Date`, `Uint8Array`, `Uuid`, `PlainDate`, `PlainTime`, `Decimal`;
+ * integers beyond 2^53 become bigint; the last of two equal keys counts; a key `__proto__` is dropped.
+ *
+ * @throws DecodeError: not JSON, an unknown `__type__`, or nested too deep (`PET_MESSAGE_TOO_LARGE`)
+ */
+export function parseJson(text: string, limits: Pick<Limits, "maxDepth"> = DEFAULT_LIMITS): unknown {
+  if (needsTolerant(text) || isDeep(text, limits.maxDepth)) return parseTolerant(text, limits.maxDepth);
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw new DecodeError("not JSON", { cause: error });
+    return parseTolerant(text, limits.maxDepth);
+  }
+}
+
+/** Whether the text may hold a kombu type, a `__proto__` key, an escaped spelling of these, or a long integer. */
+function needsTolerant(text: string): boolean {
+  if (text.includes("__") && (text.includes("__type__") || text.includes("__proto__"))) return true;
+  if (text.includes("\\u00") && /\\u00[2-7]/.test(text)) return true;
+  return hasLongInteger(text);
+}
+
+/** Whether 16 digits stand in a row, not after a point. Looks at every 16th character: one of them would be hit. */
+function hasLongInteger(text: string): boolean {
+  for (let at = 15; at < text.length; at += 16) {
+    if (!isDigit(text, at)) continue;
+    let start = at;
+    while (start > 0 && isDigit(text, start - 1)) start--;
+    let end = at + 1;
+    while (end - start < 16 && isDigit(text, end)) end++;
+    if (end - start < 16) continue;
+    if (text.charCodeAt(start - 1) !== 0x2e) return true;
+    while (isDigit(text, end)) end++;
+    at = end;
+  }
+  return false;
+}
+
+function isDigit(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code >= 0x30 && code <= 0x39;
+}
+
+/** Whether there are enough brackets for a nesting beyond the limit; brackets inside strings count, which only costs time. */
+function isDeep(text: string, maxDepth: number): boolean {
+  if (text.length <= maxDepth * 2) return false;
+  let brackets = 0;
+  for (const bracket of ["[", "{"]) {
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
+      if (++brackets > maxDepth) return true;
+    }
+  }
+  return false;
+}
