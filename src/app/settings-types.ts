@@ -10,28 +10,46 @@ export interface TlsOptions {
   readonly rejectUnauthorized?: boolean | undefined;
   readonly servername?: string | undefined;
 }
+/** A queue of `taskQueues`. */
 export interface Queue {
   readonly name: string;
+  /** Default: the default exchange; with `exchangeType` alone, an exchange named as the queue. */
   readonly exchange?: string | undefined;
   readonly exchangeType?: "direct" | "topic" | "fanout" | undefined;
   readonly routingKey?: string | undefined;
 }
+/** Where a task goes. Options given with the send, and the task's own, win over it. */
 export interface Route {
   readonly queue?: string | undefined;
   readonly exchange?: string | undefined;
+  /** Type of `exchange`, where no queue of the settings has it. */
+  readonly exchangeType?: "direct" | "topic" | "fanout" | undefined;
   readonly routingKey?: string | undefined;
   readonly priority?: number | undefined;
+  readonly serializer?: Serializer | undefined;
+  readonly compression?: Compression | undefined;
+  /** 1: transient, 2: persistent. */
+  readonly deliveryMode?: 1 | 2 | undefined;
+  readonly retry?: boolean | undefined;
+  readonly retryPolicy?: RetryPolicy | undefined;
+  readonly headers?: Readonly<Record<string, unknown>> | undefined;
 }
+/** Decides where a task goes; null or undefined: not my affair. It must answer at once. */
 export type Router = (
   name: string,
   args: readonly unknown[],
   kwargs: Readonly<Record<string, unknown>>,
   options: SendOptions,
 ) => Route | string | null | undefined;
-/** By exact name, glob (`"media.*"`), regular expression, or function; the first that matches wins. */
+type RoutePair = readonly [pattern: string | RegExp, route: Route | string];
+/**
+ * By exact name, glob (`"media.*"`), regular expression, or function. An object is asked for the exact name first, then for
+ * its globs in order; in an array the first element that answers wins. A string is a queue's name.
+ */
 export type Routes =
   | Readonly<Record<string, Route | string>>
-  | readonly (readonly [pattern: string | RegExp, route: Route | string] | Router)[];
+  | readonly (RoutePair | readonly RoutePair[] | Readonly<Record<string, Route | string>> | Router)[]
+  | Router;
 
 /** Celery's settings in camelCase. Unknown names are an error here and at run time. */
 export interface Settings {
@@ -49,6 +67,18 @@ export interface Settings {
   readonly beatScheduler?: string | undefined;
   /** `beat_sync_every`. Default: 0. */
   readonly beatSyncEvery?: number | undefined;
+  /** . */
+  readonly beatExecutable?: string | null | undefined;
+  /** . */
+  readonly beatGid?: string | number | null | undefined;
+  /** . */
+  readonly beatLogfile?: string | null | undefined;
+  /** . */
+  readonly beatPidfile?: string | null | undefined;
+  /** . */
+  readonly beatUid?: string | number | null | undefined;
+  /** . */
+  readonly beatUmask?: string | number | null | undefined;
   /** `broker_channel_error_retry`. Default: false. */
   readonly brokerChannelErrorRetry?: boolean | undefined;
   /** `broker_connection_max_retries`. Default: 100. */
@@ -65,18 +95,20 @@ export interface Settings {
   readonly brokerHost?: string | null | undefined;
   /** `broker_password`. Default: null. */
   readonly brokerPassword?: string | null | undefined;
+  /** . */
+  readonly brokerPoolAcquireTimeout?: number | null | undefined;
   /** `broker_pool_limit`. Default: 10. */
   readonly brokerPoolLimit?: number | null | undefined;
   /** `broker_port`. Default: null. */
   readonly brokerPort?: number | null | undefined;
   /** `broker_read_url`. Default: null. */
-  readonly brokerReadUrl?: string | readonly string[] | undefined;
+  readonly brokerReadUrl?: string | readonly string[] | null | undefined;
   /** `broker_transport`. Default: null. */
   readonly brokerTransport?: string | null | undefined;
   /** `broker_transport_options`. Default: {}. */
   readonly brokerTransportOptions?: Readonly<Record<string, unknown>> | undefined;
   /** `broker_url`. Default: null. */
-  readonly brokerUrl?: string | readonly string[] | undefined;
+  readonly brokerUrl?: string | readonly string[] | null | undefined;
   /** `broker_use_ssl`. Default: false. */
   readonly brokerUseSsl?: boolean | TlsOptions | undefined;
   /** `broker_user`. Default: null. */
@@ -84,7 +116,7 @@ export interface Settings {
   /** `broker_vhost`. Default: null. */
   readonly brokerVhost?: string | null | undefined;
   /** `broker_write_url`. Default: null. */
-  readonly brokerWriteUrl?: string | readonly string[] | undefined;
+  readonly brokerWriteUrl?: string | readonly string[] | null | undefined;
   /** `cache_backend`. Default: null. */
   readonly cacheBackend?: string | null | undefined;
   /** `cache_backend_options`. Default: {}. */
@@ -101,14 +133,16 @@ export interface Settings {
   readonly controlQueueTtl?: number | undefined;
   /** `database_create_tables_at_setup`. Default: true. */
   readonly databaseCreateTablesAtSetup?: boolean | undefined;
+  /** . */
+  readonly databaseEngineCallback?: string | null | undefined;
   /** `database_engine_options`. Default: {pool_pre_ping: True, pool_recycle: 3600}. */
-  readonly databaseEngineOptions?: Readonly<Record<string, unknown>> | undefined;
+  readonly databaseEngineOptions?: Readonly<Record<string, unknown>> | null | undefined;
   /** `database_short_lived_sessions`. Default: false. */
   readonly databaseShortLivedSessions?: boolean | undefined;
   /** `database_table_names`. Default: null. */
-  readonly databaseTableNames?: Readonly<Record<string, string>> | undefined;
+  readonly databaseTableNames?: Readonly<Record<string, string>> | null | undefined;
   /** `database_table_schemas`. Default: null. */
-  readonly databaseTableSchemas?: Readonly<Record<string, string>> | undefined;
+  readonly databaseTableSchemas?: Readonly<Record<string, string>> | null | undefined;
   /** `database_url`. Default: null. */
   readonly databaseUrl?: string | null | undefined;
   /** `enable_utc`. Default: true. */
@@ -127,6 +161,18 @@ export interface Settings {
   readonly eventQueueTtl?: number | undefined;
   /** `event_serializer`. Default: "json". */
   readonly eventSerializer?: Serializer | undefined;
+  /** . */
+  readonly eventsExecutable?: string | null | undefined;
+  /** . */
+  readonly eventsGid?: string | number | null | undefined;
+  /** . */
+  readonly eventsLogfile?: string | null | undefined;
+  /** . */
+  readonly eventsPidfile?: string | null | undefined;
+  /** . */
+  readonly eventsUid?: string | number | null | undefined;
+  /** . */
+  readonly eventsUmask?: string | number | null | undefined;
   /** `imports`. Default: (). */
   readonly imports?: readonly string[] | undefined;
   /** `include`. Default: (). */
@@ -150,7 +196,7 @@ export interface Settings {
   /** `redis_socket_keepalive`. Default: false. */
   readonly redisSocketKeepalive?: boolean | undefined;
   /** `redis_socket_timeout`. Seconds. Default: 120.0. */
-  readonly redisSocketTimeout?: number | undefined;
+  readonly redisSocketTimeout?: number | null | undefined;
   /** `redis_username`. Default: null. */
   readonly redisUsername?: string | null | undefined;
   /** `result_accept_content`. Default: null. */
@@ -193,14 +239,18 @@ export interface Settings {
   readonly securityKeyPassword?: string | null | undefined;
   /** `task_acks_late`. Default: false. */
   readonly taskAcksLate?: boolean | undefined;
+  /** . */
+  readonly taskAcksOnFailure?: boolean | null | undefined;
   /** `task_acks_on_failure_or_timeout`. Default: true. */
   readonly taskAcksOnFailureOrTimeout?: boolean | undefined;
+  /** . */
+  readonly taskAcksOnTimeout?: boolean | null | undefined;
   /** `task_allow_error_cb_on_chord_header`. Default: false. */
   readonly taskAllowErrorCbOnChordHeader?: boolean | undefined;
   /** `task_always_eager`. Default: false. */
   readonly taskAlwaysEager?: boolean | undefined;
   /** `task_annotations`. Default: null. */
-  readonly taskAnnotations?: Readonly<Record<string, TaskOptions>> | undefined;
+  readonly taskAnnotations?: Readonly<Record<string, TaskOptions>> | null | undefined;
   /** `task_compression`. Default: null. */
   readonly taskCompression?: Compression | null | undefined;
   /** `task_create_missing_queue_exchange_type`. Default: null. */
@@ -208,11 +258,11 @@ export interface Settings {
   /** `task_create_missing_queues`. Default: true. */
   readonly taskCreateMissingQueues?: boolean | undefined;
   /** `task_default_delivery_mode`. Default: 2. */
-  readonly taskDefaultDeliveryMode?: number | undefined;
+  readonly taskDefaultDeliveryMode?: 1 | 2 | undefined;
   /** `task_default_exchange`. Default: null. */
   readonly taskDefaultExchange?: string | null | undefined;
   /** `task_default_exchange_type`. Default: "direct". */
-  readonly taskDefaultExchangeType?: string | undefined;
+  readonly taskDefaultExchangeType?: "direct" | "topic" | "fanout" | undefined;
   /** `task_default_priority`. Default: null. */
   readonly taskDefaultPriority?: number | null | undefined;
   /** `task_default_queue`. Default: "celery". */
@@ -234,13 +284,13 @@ export interface Settings {
   /** `task_publish_retry_policy`. Default: {max_retries 3, interval_start 0, interval_max 1, interval_step 0.2}. */
   readonly taskPublishRetryPolicy?: RetryPolicy | undefined;
   /** `task_queues`. Default: null. */
-  readonly taskQueues?: readonly Queue[] | undefined;
+  readonly taskQueues?: readonly Queue[] | Readonly<Record<string, Omit<Queue, "name">>> | null | undefined;
   /** `task_reject_on_worker_lost`. Default: null. */
   readonly taskRejectOnWorkerLost?: boolean | null | undefined;
   /** `task_remote_tracebacks`. Default: false. */
   readonly taskRemoteTracebacks?: boolean | undefined;
   /** `task_routes`. Default: null. */
-  readonly taskRoutes?: Routes | undefined;
+  readonly taskRoutes?: Routes | null | undefined;
   /** `task_send_sent_event`. Default: false. */
   readonly taskSendSentEvent?: boolean | undefined;
   /** `task_serializer`. Default: "json". */
@@ -304,7 +354,7 @@ export interface Settings {
   /** `worker_redirect_stdouts`. Default: true. */
   readonly workerRedirectStdouts?: boolean | undefined;
   /** `worker_redirect_stdouts_level`. Default: "WARNING". */
-  readonly workerRedirectStdoutsLevel?: string | undefined;
+  readonly workerRedirectStdoutsLevel?: "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL" | undefined;
   /** `worker_send_task_events`. Default: false. */
   readonly workerSendTaskEvents?: boolean | undefined;
   /** `worker_soft_shutdown_timeout`. Seconds. Default: 0.0. */
@@ -317,19 +367,54 @@ export interface Settings {
   readonly workerTimer?: string | null | undefined;
   /** `worker_timer_precision`. Seconds. Default: 1.0. */
   readonly workerTimerPrecision?: number | undefined;
+  /** . */
+  readonly workerExecutable?: string | null | undefined;
+  /** . */
+  readonly workerGid?: string | number | null | undefined;
+  /** . */
+  readonly workerLogfile?: string | null | undefined;
+  /** . */
+  readonly workerPidfile?: string | null | undefined;
+  /** . */
+  readonly workerUid?: string | number | null | undefined;
+  /** . */
+  readonly workerUmask?: string | number | null | undefined;
   /** `redis_backend_health_check_interval`. Default: not set. */
-  readonly redisBackendHealthCheckInterval?: string | null | undefined;
+  readonly redisBackendHealthCheckInterval?: number | null | undefined;
   /** `redis_client_name`. Default: null. */
   readonly redisClientName?: string | null | undefined;
   /** `redis_backend_credential_provider`. Default: disabled. */
-  readonly redisBackendCredentialProvider?: string | undefined;
+  readonly redisBackendCredentialProvider?: string | null | undefined;
   /** `override_backends`. Default: disabled. */
-  readonly overrideBackends?: string | undefined;
+  readonly overrideBackends?: Readonly<Record<string, string>> | null | undefined;
   /** `redis_state_key_prefix`. Default: celery:worker:state:. */
-  readonly redisStateKeyPrefix?: string | null | undefined;
+  readonly redisStateKeyPrefix?: string | undefined;
   /** `redis_state_ttl`. Seconds. Default: null. */
   readonly redisStateTtl?: number | null | undefined;
+  /** . */
+  readonly redbeatKeyExpiryCheck?: "ignore" | "warn" | "error" | "raise" | null | undefined;
+  /** . */
+  readonly redbeatKeyPrefix?: string | undefined;
+  /** . */
+  readonly redbeatLockKey?: string | null | undefined;
+  /** . */
+  readonly redbeatLockTimeout?: number | null | undefined;
+  /** . */
+  readonly redbeatRedisOptions?: Readonly<Record<string, unknown>> | null | undefined;
+  /** . */
+  readonly redbeatRedisUrl?: string | null | undefined;
+  /** . */
+  readonly redbeatRedisUseSsl?: boolean | TlsOptions | null | undefined;
 }
+
+/**
+ * `app.conf`: settings after defaults; null where a setting has no value. Assignable until the app is in use, afterwards
+ * an assignment throws `PET_CONFIG_IN_USE`.
+ */
+export type Conf = { -readonly [K in keyof Settings]-?: Exclude<Settings[K], undefined> | null } & {
+  /** Sets several settings. Also by Celery's names: `task_serializer`, and the old upper-case ones. */
+  update(settings: Settings | Readonly<Record<string, unknown>>): void;
+};
 
 /** Options of {@link Celery}: its settings, and what only an app has. */
 export interface CeleryOptions extends Settings {

@@ -1,0 +1,71 @@
+/**
+ * Settings from the environment. Four variables are always read, as in Celery: `CELERY_BROKER_URL`, `CELERY_BROKER_READ_URL`,
+ * `CELERY_BROKER_WRITE_URL`, `CELERY_RESULT_BACKEND`. `configFromEnv` reads one for every setting: `CELERY_WORKER_CONCURRENCY=4`.
+ *
+ * Text becomes a value by the setting's type: `true`/`yes`/`on`/`1`, numbers, durations (`90`, `90s`, `1h30m`, `500ms`), lists
+ * with commas or in JSON, objects in JSON, `null`. An empty variable is one that is not set.
+ */
+import { nearest } from "../base/nearest.ts";
+import type { SettingsSource } from "./config-source.ts";
+import { checkedValue } from "./config-value.ts";
+import type { IgnoredSetting } from "./settings/ignored.ts";
+import { namespaced, namespacePrefix } from "./settings/names.ts";
+import { findOldSetting, findSetting, SETTINGS, type Setting, type SettingName } from "./settings.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Read from the environment always; there they win over everything. */
+export const ALWAYS_FROM_ENV: ReadonlySet<SettingName> = new Set<SettingName>([
+  "brokerUrl",
+  "brokerReadUrl",
+  "brokerWriteUrl",
+  "resultBackend",
+]);
+
+/** Variables of Celery and of the command line that are no settings. */
+const OTHER_VARIABLES: ReadonlySet<string> = new Set(
+  "APP CONFIG_MODULE CUSTOM_WORKER_POOL LOADER LOG_FILE LOG_LEVEL LOG_REDIRECT LOG_REDIRECT_LEVEL SKIP_CHECKS TRACE_APP WORKER_REVOKES_MAX WORKER_REVOKE_EXPIRES WORKER_SUCCESSFUL_MAX WORKER_SUCCESSFUL_EXPIRES".split(
+    " ",
+  ),
+);
+
+/** One of the four, or null when it is not set. */
+export function alwaysFromEnv(name: SettingName, env: Environment): string | null {
+  return env[namespaced(name, "CELERY")] || null;
+}
+
+/** A variable that has the prefix and is no setting, with the nearest one that is. */
+export interface UnknownVariable {
+  readonly name: string;
+  readonly nearest: string | null;
+}
+
+/** Every setting that the environment has under `<namespace>_<NAME>`. */
+export function readEnvironment(
+  env: Environment,
+  namespace: string,
+): SettingsSource & { readonly unknown: readonly UnknownVariable[] } {
+  const prefix = namespacePrefix(namespace);
+  const values = new Map<SettingName, unknown>();
+  const ignored = new Set<IgnoredSetting>();
+  const unknown: UnknownVariable[] = [];
+  const candidates = SETTINGS.map((setting) => namespaced(setting.name, namespace));
+  for (const [variable, text] of Object.entries(env)) {
+    if (!variable.startsWith(prefix) || !text) continue;
+    const key = variable.slice(prefix.length);
+    if (OTHER_VARIABLES.has(key)) continue;
+    const found = findSetting(key.toLowerCase()) ?? findOldSetting(variable);
+    if (!found) unknown.push({ name: variable, nearest: nearest(variable, candidates) });
+    else if (found.kind === "ignored") ignored.add(found.setting);
+    else if (!found.old || !env[namespaced(found.setting.name, namespace)]) {
+      values.set(found.setting.name, checkedValue(found.setting, fromText(found.setting, text), variable));
+    }
+  }
+  return { values, ignored: [...ignored], unknown };
+}
+
+function fromText(setting: Setting, text: string): unknown {
+  const trimmed = text.trim();
+  if (/^(null|none)$/i.test(trimmed) && (setting.default === null || setting.nullable)) return null;
+  return setting.type.fromText(trimmed);
+}

@@ -1,0 +1,26 @@
+import type { SettingRow } from "./row.ts";
+import { nameOrNumber, text } from "./values.ts";
+
+type Rows<P extends string> = {
+  readonly [K in `${P}${"Logfile" | "Pidfile" | "Executable"}`]: SettingRow<string>;
+} & {
+  readonly [K in `${P}${"Uid" | "Gid" | "Umask"}`]: SettingRow<string | number>;
+};
+
+/** The daemon options that Celery's `worker`, `beat` and `events` programs read from the settings. */
+export function daemon<P extends "worker" | "beat" | "events">(program: P): Rows<P> {
+  const about = { old: null, kind: "U", default: null, effective: false } as const;
+  const rows: Readonly<Record<string, SettingRow>> = {
+    [`${program}Logfile`]: { ...about, type: text, text: `Log file of a ${program} daemon.` },
+    [`${program}Pidfile`]: { ...about, type: text, text: `File for the process id of a ${program} daemon.` },
+    [`${program}Executable`]: { ...about, type: text, text: `Node executable of a ${program} daemon.` },
+    [`${program}Uid`]: { ...about, type: nameOrNumber, text: `User of a ${program} daemon, name or number.` },
+    [`${program}Gid`]: {
+      ...about,
+      type: nameOrNumber,
+      text: `Group of a ${program} daemon, name or number.`,
+    },
+    [`${program}Umask`]: { ...about, type: nameOrNumber, text: `File mode mask of a ${program} daemon.` },
+  };
+  return rows as Rows<P>;
+}
