@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench format clean demo servers oracle docs
+.PHONY: help install build test check check-all lint typecheck coverage bench faults format clean demo servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,11 @@ coverage: install ## the suite with coverage, and a gate for each folder
 	@node scripts/test.mjs --coverage && node scripts/coverage-gates.mjs
 
 bench: build ## speed beside BullMQ and Python Celery
-	@node scripts/oracle.mjs >/dev/null || true
-	@npm run --silent bench
+	@node scripts/oracle.mjs >/dev/null || echo "without Python Celery"
+	@node bench/run.mjs
+
+faults: build ## kill workers and restart Redis under load, and count what is lost
+	@node bench/faults/run.mjs
 
 format: install ## format everything
 	@npx biome check --write .
