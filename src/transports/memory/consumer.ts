@@ -1,0 +1,297 @@
+/**
+ * A consumer of the memory broker.
+ *
+ * | state  | enter       | leaves by                                  |
+ * |--------|-------------|--------------------------------------------|
+ * | live   | consume     | close, stop of the transport -> closed     |
+ * | closed | –           | –                                          |
+ *
+ * Messages are handed out on a turn of their own (`setImmediate`), never inside publish or settle, so that a long drain
+ * leaves the event loop to others between batches.
+ */
+import type { Clock, Timer } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { WireMessage } from "../../protocol/wire.ts";
+import type { ConsumeOptions, Consumer, ConsumerState, Delivery, Settlement } from "../transport.ts";
+import type { MemoryBroker, QueueState, StoredMessage } from "./broker.ts";
+import type { DeadLetters } from "./dead.ts";
+import type { QueueOrder } from "./options.ts";
+import { patchRedelivered, readDeliveryCount, readRedelivered } from "./redelivery.ts";
+
+/** What a consumer needs of its transport. */
+export interface ConsumerContext {
+  readonly broker: MemoryBroker;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly dead: DeadLetters;
+  readonly stepCount: number;
+  readonly order: QueueOrder;
+  /** Times that a message may lose its holder; beyond: dead. */
+  readonly deliveryLimit: number;
+  decode(raw: string): WireMessage;
+  onClosed(consumer: MemoryConsumer): void;
+}
+
+interface Held {
+  readonly stored: StoredMessage;
+  readonly count: number;
+  /** Its start was recorded, or it was never lost before. */
+  started: boolean;
+}
+
+const DONE = Promise.resolve("done" as const);
+const GONE = Promise.resolve("gone" as const);
+/** Messages handed out in one turn. */
+const BATCH = 64;
+/** Node's timers take 2^31 - 1 ms at most; a longer one fires at once. */
+const LONGEST_TIMER_MS = 2 ** 30;
+/** Undecodable messages met in one turn before the event loop gets its turn. */
+const DEAD_BATCH = 100;
+
+export class MemoryConsumer implements Consumer {
+  readonly #context: ConsumerContext;
+  readonly #options: ConsumeOptions;
+  readonly #wake = (): void => this.#schedule();
+  readonly #endParkListener: () => void;
+  /** Taken and not settled, in the order they were taken. */
+  readonly #held = new Map<Delivery, Held>();
+  #queues: readonly QueueState[] = [];
+  /** Where the next pass starts: after the queue that gave the last message. */
+  #next = 0;
+  #prefetch: number;
+  #state: ConsumerState = "live";
+  #paused = false;
+  #immediate: NodeJS.Immediate | null = null;
+  /** The last turn found nothing more to take, and nobody has added anything since. */
+  #drained = false;
+  #timer: Timer | null = null;
+  #timerDueMs = 0;
+
+  constructor(context: ConsumerContext, options: ConsumeOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#prefetch = options.prefetch;
+    this.#endParkListener = context.broker.onPark(() => this.#armTimer());
+    this.setQueues(options.queues);
+    queueMicrotask(() => {
+      if (this.#state === "live") options.onState("live");
+    });
+  }
+
+  get state(): ConsumerState {
+    return this.#state;
+  }
+
+  setPrefetch(limit: number): void {
+    this.#prefetch = limit;
+    this.#schedule();
+  }
+
+  setQueues(names: readonly string[]): void {
+    if (this.#state === "closed") return;
+    for (const queue of this.#queues) queue.listeners.delete(this.#wake);
+    const unique = [...new Set(names)];
+    if (this.#context.order === "sorted") unique.sort();
+    this.#queues = unique.map((name) => this.#context.broker.queue(name));
+    for (const queue of this.#queues) queue.listeners.add(this.#wake);
+    this.#next = 0;
+    this.#schedule();
+  }
+
+  settle(delivery: Delivery, as: Settlement): Promise<"done" | "gone"> {
+    const { broker, clock } = this.#context;
+    // The result counts even when the hold is over: the task did run.
+    if (as.kind === "ack-with-result") broker.results.write(as.write, clock.now());
+    const held = this.#held.get(delivery);
+    if (held === undefined) return GONE;
+    this.#held.delete(delivery);
+    switch (as.kind) {
+      case "ack":
+      case "ack-with-result":
+        break;
+      case "requeue":
+        broker.push(delivery.queue, { ...held.stored, count: held.count, redelivered: true });
+        break;
+      case "park":
+        broker.park(delivery.queue, held.stored, as.untilMs);
+        break;
+      case "dead":
+        this.#context.dead.bury(delivery.queue, {
+          queue: delivery.queue,
+          reason: as.reason,
+          count: held.count,
+          raw: held.stored.raw,
+        });
+        break;
+    }
+    if (!this.#drained) this.#schedule();
+    return DONE;
+  }
+
+  markStarted(delivery: Delivery): Promise<void> {
+    const held = this.#held.get(delivery);
+    if (held) held.started = true;
+    return Promise.resolve();
+  }
+
+  pause(): Promise<void> {
+    this.#paused = true;
+    this.#cancelTurn();
+    return Promise.resolve();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#schedule();
+  }
+
+  close(): Promise<void> {
+    this.#end((held) => held.stored);
+    return Promise.resolve();
+  }
+
+  /** As if the process had died: what was held goes back as from a lost holder. */
+  abandon(): void {
+    this.#end((held, queue) => this.#afterLoss(held, queue));
+  }
+
+  /** Puts back what is held, first taken to be first out. */
+  #end(putBack: (held: Held, queue: string) => StoredMessage | null): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#cancelTurn();
+    this.#timer?.cancel();
+    this.#endParkListener();
+    for (const queue of this.#queues) queue.listeners.delete(this.#wake);
+    for (const [delivery, held] of [...this.#held].reverse()) {
+      const stored = putBack(held, delivery.queue);
+      if (stored) this.#context.broker.putBack(delivery.queue, stored);
+    }
+    this.#held.clear();
+    this.#context.onClosed(this);
+    this.#options.onState("closed");
+  }
+
+  /** The first loss makes it a suspect; further ones count only when it had really started. */
+  #afterLoss(held: Held, queue: string): StoredMessage | null {
+    const count = held.count === 0 || held.started ? held.count + 1 : held.count;
+    const stored = { ...held.stored, count, redelivered: true };
+    if (count <= this.#context.deliveryLimit) return stored;
+    const reason = `its holder was lost ${count} times`;
+    this.#context.dead.bury(queue, { queue, reason, count, raw: stored.raw });
+    return null;
+  }
+
+  #schedule(): void {
+    this.#drained = false;
+    if (this.#immediate !== null || this.#paused || this.#state === "closed") return;
+    if (this.#held.size >= this.#prefetch) return;
+    this.#immediate = setImmediate(() => {
+      this.#immediate = null;
+      this.#turn();
+    });
+  }
+
+  #cancelTurn(): void {
+    if (this.#immediate !== null) clearImmediate(this.#immediate);
+    this.#immediate = null;
+  }
+
+  #turn(): void {
+    const { clock } = this.#context;
+    this.#armTimer();
+    const nowMs = clock.now();
+    const batch: Delivery[] = [];
+    const wanted = Math.min(this.#prefetch - this.#held.size, BATCH);
+    let dead = 0;
+    this.#drained = true;
+    while (batch.length < wanted) {
+      const taken = this.#takeOne();
+      if (taken === null) break;
+      const delivery = this.#deliver(taken.queue, taken.stored, nowMs);
+      if (delivery) batch.push(delivery);
+      else dead += 1;
+      if (dead === DEAD_BATCH) break;
+    }
+    const mayBeMore = batch.length >= wanted || dead === DEAD_BATCH;
+    if (batch.length > 0) this.#hand(batch);
+    if (mayBeMore) this.#schedule();
+  }
+
+  #hand(batch: readonly Delivery[]): void {
+    try {
+      this.#options.onBatch(batch);
+    } catch (error) {
+      this.#context.logger.error({ error, count: batch.length }, "a handler of messages failed");
+    }
+  }
+
+  /** Step by step; inside one, each queue in turn, or always the first that has something. */
+  #takeOne(): { readonly queue: QueueState; readonly stored: StoredMessage } | null {
+    const queues = this.#queues;
+    const start = this.#context.order === "round_robin" ? this.#next : 0;
+    for (let step = 0; step < this.#context.stepCount; step++) {
+      for (let i = 0; i < queues.length; i++) {
+        const index = (start + i) % queues.length;
+        const queue = queues[index];
+        const stored = queue?.steps[step]?.popFront();
+        if (queue !== undefined && stored !== undefined) {
+          this.#next = (index + 1) % queues.length;
+          return { queue, stored };
+        }
+      }
+    }
+    return null;
+  }
+
+  #deliver(queue: QueueState, stored: StoredMessage, nowMs: number): Delivery | null {
+    let message: WireMessage;
+    try {
+      message = this.#context.decode(stored.raw);
+    } catch (error) {
+      this.#bury(queue.name, stored.raw, error);
+      return null;
+    }
+    const count = stored.count ?? readDeliveryCount(message);
+    const redelivered = stored.redelivered || readRedelivered(message);
+    const delivery: Delivery = {
+      tag: this.#context.broker.nextTag(),
+      queue: queue.name,
+      message: stored.redelivered ? patchRedelivered(message, count) : message,
+      redelivered,
+      deliveryCount: count,
+      serverTimeMs: nowMs,
+    };
+    this.#held.set(delivery, { stored, count, started: false });
+    return delivery;
+  }
+
+  #bury(queue: string, raw: string, error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#context.dead.bury(null, { queue, reason, count: 0, raw });
+    try {
+      this.#options.onDead({ queue, reason, raw, message: null });
+    } catch (thrown) {
+      this.#context.logger.error({ error: thrown, queue }, "a handler of dead messages failed");
+    }
+  }
+
+  /** One timer for the next parked message, whoever parked it. */
+  #armTimer(): void {
+    const { broker, clock } = this.#context;
+    if (this.#state === "closed") return;
+    const nowMs = clock.now();
+    broker.releaseDue(nowMs);
+    const dueMs = broker.nextDueMs();
+    if (dueMs === null) return;
+    if (this.#timer !== null) {
+      if (this.#timerDueMs <= dueMs) return;
+      this.#timer.cancel();
+    }
+    this.#timerDueMs = dueMs;
+    this.#timer = clock.setTimer(Math.min(dueMs - nowMs, LONGEST_TIMER_MS), () => {
+      this.#timer = null;
+      this.#armTimer();
+    });
+  }
+}

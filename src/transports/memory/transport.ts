@@ -1,0 +1,182 @@
+/** The memory transport: complete semantics in one process, for tests, demos and as the lower bound in benches. */
+import { OperationalError, PetioleError } from "../../errors.ts";
+import { decodeEnvelope, encodeEnvelope } from "../../protocol/envelope.ts";
+import type { WireMessage } from "../../protocol/wire.ts";
+import type {
+  ConsumeOptions,
+  Consumer,
+  Outgoing,
+  QueueDeclaration,
+  StoreLocation,
+  Transport,
+  TransportCapabilities,
+  TransportOptions,
+} from "../transport.ts";
+import { type MemoryBroker, memoryBroker, memoryName } from "./broker.ts";
+import { MemoryConsumer } from "./consumer.ts";
+import { DeadLetters } from "./dead.ts";
+import { type MemoryOptions, readMemoryOptions, stepIndex } from "./options.ts";
+
+const CAPABILITIES: TransportCapabilities = {
+  parks: true,
+  leases: false,
+  atomicPublishMany: true,
+  storesResults: true,
+  durable: false,
+};
+
+export class MemoryTransport implements Transport {
+  readonly capabilities: TransportCapabilities = CAPABILITIES;
+  readonly location: StoreLocation;
+  /** What all transports of this name share. */
+  readonly broker: MemoryBroker;
+  readonly #options: TransportOptions;
+  readonly #settings: MemoryOptions;
+  readonly #dead: DeadLetters;
+  readonly #consumers = new Set<MemoryConsumer>();
+  readonly #subscriptions = new Set<() => void>();
+  #state: "idle" | "running" | "stopped" = "idle";
+
+  constructor(options: TransportOptions) {
+    const name = memoryName(options.url);
+    this.#options = options;
+    this.#settings = readMemoryOptions(options.options);
+    this.broker = memoryBroker(name);
+    this.location = { kind: "memory", name };
+    this.#dead = new DeadLetters(this.broker, options.clock, options.defaultQueue);
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    if (this.#state === "stopped") throw this.#closed();
+    if (signal.aborted) throw new OperationalError("the start was aborted", { cause: signal.reason });
+    this.#state = "running";
+  }
+
+  async stop(): Promise<void> {
+    this.#state = "stopped";
+    await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
+    for (const end of this.#subscriptions) end();
+    this.#subscriptions.clear();
+  }
+
+  /** As if the process had died: nothing is put back in good order. For tests of what happens then. */
+  abandon(): void {
+    this.#state = "stopped";
+    for (const consumer of this.#consumers) consumer.abandon();
+    for (const end of this.#subscriptions) end();
+    this.#subscriptions.clear();
+  }
+
+  async declare(queues: readonly QueueDeclaration[]): Promise<void> {
+    this.#requireRunning();
+    for (const queue of queues) this.broker.bind(queue);
+  }
+
+  async publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void> {
+    if (this.#state !== "running") {
+      throw new OperationalError(`${this.#name()} is not started, or was stopped`, { outcome: "not sent" });
+    }
+    if (signal?.aborted) {
+      throw new OperationalError("the publish was aborted", { outcome: "not sent", cause: signal.reason });
+    }
+    // All are encoded before the first is put anywhere: one that cannot be keeps the others out too.
+    const raws = messages.map((one) => this.#encode(one));
+    for (const [index, one] of messages.entries()) this.#put(one, raws[index] ?? "");
+  }
+
+  consume(options: ConsumeOptions): Consumer {
+    this.#requireRunning();
+    if (this.#options.role !== "worker") {
+      throw new PetioleError("PET_CLOSED", "a transport that was opened as a producer does not consume");
+    }
+    const consumer = new MemoryConsumer(
+      {
+        broker: this.broker,
+        clock: this.#options.clock,
+        logger: this.#options.logger,
+        dead: this.#dead,
+        stepCount: this.#settings.prioritySteps.length,
+        order: this.#settings.order,
+        deliveryLimit: this.#settings.deliveryLimit,
+        decode: (raw) => this.#decode(raw),
+        onClosed: (closed) => this.#consumers.delete(closed),
+      },
+      options,
+    );
+    this.#consumers.add(consumer);
+    return consumer;
+  }
+
+  async subscribe(options: {
+    readonly exchange: string;
+    readonly routingKey: string;
+    onMessage(message: WireMessage): void;
+    onGap(): void;
+  }): Promise<{ close(): Promise<void> }> {
+    this.#requireRunning();
+    const { exchange, routingKey } = options;
+    const end = this.broker.subscribe(exchange, routingKey, (raw) => {
+      try {
+        options.onMessage(this.#decode(raw));
+      } catch (error) {
+        this.#options.logger.warn({ exchange, error }, "broadcast message dropped");
+      }
+    });
+    this.#subscriptions.add(end);
+    return {
+      close: async () => {
+        end();
+        this.#subscriptions.delete(end);
+      },
+    };
+  }
+
+  async size(queue: string): Promise<number> {
+    this.#requireRunning();
+    return this.broker.size(queue);
+  }
+
+  async purge(queue: string): Promise<number> {
+    this.#requireRunning();
+    return this.broker.purge(queue);
+  }
+
+  #put(one: Outgoing, raw: string): void {
+    if (one.type === "fanout" && one.exchange !== "") {
+      this.broker.broadcast(one.exchange, one.routingKey, raw);
+      return;
+    }
+    const step = stepIndex(this.#settings.prioritySteps, one.priority);
+    for (const queue of this.broker.route(one.exchange, one.type, one.routingKey)) {
+      this.broker.push(queue, { raw, step, count: null, redelivered: false });
+    }
+  }
+
+  /** @throws EncodeError */
+  #encode(one: Outgoing): string {
+    return encodeEnvelope(one.message, {
+      exchange: one.exchange,
+      routingKey: one.routingKey,
+      priority: one.priority,
+      deliveryTag: this.broker.nextTag(),
+    });
+  }
+
+  /** @throws DecodeError */
+  #decode(raw: string): WireMessage {
+    return decodeEnvelope(raw, this.#options.limits);
+  }
+
+  #name(): string {
+    return `memory://${this.broker.name}`;
+  }
+
+  #closed(): PetioleError {
+    return new PetioleError("PET_CLOSED", `${this.#name()} was stopped`);
+  }
+
+  #requireRunning(): void {
+    if (this.#state === "stopped") throw this.#closed();
+    if (this.#state === "idle") throw new PetioleError("PET_CLOSED", `${this.#name()} was not started`);
+  }
+}
