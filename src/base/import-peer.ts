@@ -5,11 +5,16 @@ import { PetioleError } from "../errors.ts";
  *
  * @param name - the package, as written in `npm install`
  * @param feature - what needs it, for the message
+ * @param load - the import itself, written out (`() => import("pg")`) where bundlers and other tools should see it
  * @throws PetioleError `PET_PEER_MISSING`
  */
-export async function importPeer<T>(name: string, feature: string): Promise<T> {
+export async function importPeer<T>(
+  name: string,
+  feature: string,
+  load: () => Promise<unknown> = () => import(name),
+): Promise<T> {
   try {
-    return (await import(name)) as T;
+    return (await load()) as T;
   } catch (error) {
     const code = (error as { code?: unknown } | null)?.code;
     if (code !== "ERR_MODULE_NOT_FOUND" && code !== "MODULE_NOT_FOUND") throw error;
