@@ -21,7 +21,7 @@ check-all: install ## what CI runs: check, build, the whole suite, the package a
 	@node scripts/check.mjs && node scripts/test.mjs --package
 
 lint: install ## formatting and lint rules
-	@npx biome check . && npx oxlint --type-aware src test bench scripts vitest.config.ts
+	@npx biome check . && npx oxlint --type-aware src test bench scripts examples vitest.config.ts
 
 typecheck: install ## the compiler on everything
 	@npx tsc -p tsconfig.json

@@ -11,7 +11,10 @@ const script = (name, ...args) => [process.execPath, join(root, "scripts", name)
 const GROUPS = [
   [
     ["format", [bin("biome"), "ci", "."]],
-    ["lint", [bin("oxlint"), "--type-aware", "src", "test", "bench", "scripts", "vitest.config.ts"]],
+    [
+      "lint",
+      [bin("oxlint"), "--type-aware", "src", "test", "bench", "scripts", "examples", "vitest.config.ts"],
+    ],
     ["types", [bin("tsc"), "-p", "tsconfig.json"]],
     ["import rules", [bin("depcruise"), "src", "--config", ".dependency-cruiser.cjs"]],
     ["dead code", [bin("knip")]],

@@ -1,0 +1,189 @@
+// `make demo`: a private Redis, a Petiole worker and a Python worker, ten tasks each way, a table of who ran what, and
+// commands to try in a second terminal until Ctrl-C. DEMO_EXIT=1 ends after the twenty tasks. Exit code 1 when one of them
+// did not go round. Everything that it starts is stopped by its pid.
+import { spawn, spawnSync } from "node:child_process";
+import { createWriteStream, mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { styleText } from "node:util";
+import { RedisServer } from "../bench/lib/redis-server.mjs";
+import { ensureOracle } from "./oracle.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const demo = join(root, "examples/demo");
+const cli = join(root, "dist/cli/main.js");
+const logs = mkdtempSync(join(tmpdir(), "petiole-demo-"));
+const READY_MS = 30_000;
+const STOP_MS = 10_000;
+
+const out = (text = "") => process.stdout.write(`${text}\n`);
+const bold = (text) => styleText("bold", text);
+const dim = (text) => styleText("dim", text);
+const node = (script) =>
+  spawnSync(process.execPath, [join(root, script)], { stdio: ["ignore", 2, 2] }).status === 0;
+
+/** Stopped in reverse order. */
+const started = [];
+
+async function stopAll() {
+  for (const { name, stop } of started.splice(0).toReversed()) {
+    await stop();
+    out(dim(`stopped ${name}`));
+  }
+}
+
+/** A worker process; resolves when it says that it is ready. */
+async function startWorker({ name, program, args, cwd, env }) {
+  const file = join(logs, `${name}.log`);
+  const log = createWriteStream(file);
+  const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  child.stdout.pipe(log);
+  child.stderr.pipe(log);
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  const stop = async () => {
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+    await gone;
+    clearTimeout(timer);
+  };
+  started.push({ name: `${name} (pid ${child.pid})`, stop });
+  await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${name} is not ready after ${READY_MS} ms`)), READY_MS);
+    const look = (chunk) => {
+      if (!/ ready\b/.test(String(chunk))) return;
+      clearTimeout(timer);
+      resolve();
+    };
+    child.stdout.on("data", look);
+    child.stderr.on("data", look);
+    void gone.then((code) => {
+      clearTimeout(timer);
+      reject(new Error(`${name} ended with exit code ${code}`));
+    });
+  }).catch((/** @type {unknown} */ error) => {
+    throw new Error(`${String(error)}; its log: ${file}\n${readFileSync(file, "utf8")}`);
+  });
+  out(`${bold(name.padEnd(18))} ready, pid ${child.pid} ${dim(`log: ${file}`)}`);
+}
+
+/** Runs a client that prints one JSON line for each answer. */
+function send(program, args, { cwd, env }) {
+  const run = spawnSync(program, args, { cwd, env, encoding: "utf8", timeout: 60_000 });
+  if (run.status !== 0) throw new Error(`${args.at(-1)} failed: ${run.stderr}${run.stdout}`);
+  return run.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+const shorten = (text, width) => (text.length > width ? `${text.slice(0, width - 1)}…` : text.padEnd(width));
+
+function table(title, rows) {
+  out();
+  out(bold(title));
+  out(dim(`  ${"task".padEnd(46)} ${"result".padEnd(36)} ${"ran on".padEnd(30)}    ms`));
+  for (const row of rows) {
+    const call = `${row.task}(${row.args.map((arg) => JSON.stringify(arg)).join(", ")})`;
+    const answer = row.error ?? JSON.stringify(row.result.value);
+    const where = row.error === undefined ? row.result.ranOn : "(raised there, read here)";
+    out(`  ${shorten(call, 46)} ${shorten(answer, 36)} ${shorten(where, 30)} ${String(row.ms).padStart(5)}`);
+  }
+}
+
+/** A task went round when its answer is the right one; the one that divides by zero must fail. */
+function healthy(rows, language) {
+  const bad = rows.filter((row) =>
+    row.error === undefined
+      ? !row.result.ranOn.startsWith(language)
+      : !(row.task === "demo.typescript.divide" && row.args[1] === 0),
+  );
+  for (const row of bad) out(`did not go round: ${JSON.stringify(row)}`);
+  return rows.length === 10 && bad.length === 0;
+}
+
+async function main() {
+  if (!node("scripts/ensure-servers.mjs") || !node("scripts/build.mjs")) return false;
+  const oracle = ensureOracle();
+  const redis = await RedisServer.start();
+  started.push({ name: `Redis (pid ${redis.pid})`, stop: () => redis.down() });
+  const url = `redis://127.0.0.1:${redis.port}`;
+  out(`${bold("Redis".padEnd(18))} ready, pid ${redis.pid}, ${url}`);
+  const urls = { CELERY_BROKER_URL: `${url}/0`, CELERY_RESULT_BACKEND: `${url}/1` };
+  const env = { ...process.env, ...urls, PYTHONDONTWRITEBYTECODE: "1", PYTHONUNBUFFERED: "1" };
+
+  const workers = [
+    startWorker({
+      name: "TypeScript worker",
+      program: process.execPath,
+      args: [cli, "-A", join(demo, "tasks.ts"), "worker", "-n", "typescript@demo", "-c", "4", "-l", "info"],
+      cwd: root,
+      env,
+    }),
+  ];
+  const withPython = "python" in oracle;
+  if (withPython) {
+    const args = ["-m", "celery", "-A", "tasks", "worker", "-n", "python@demo", "-c", "2", "-l", "INFO"];
+    workers.push(startWorker({ name: "Python worker", program: oracle.python, args, cwd: demo, env }));
+  } else {
+    out(`no Python worker: ${oracle.reason}. Mend with: ${oracle.command}`);
+  }
+  await Promise.all(workers);
+
+  const tsx = ["--import", "tsx", join(demo, "send.ts")];
+  let good;
+  if (withPython) {
+    const there = send(process.execPath, tsx, { cwd: root, env });
+    const back = send(oracle.python, ["send.py"], { cwd: demo, env });
+    table("Sent by TypeScript, run by Python", there);
+    table("Sent by Python, run by TypeScript", back);
+    good = healthy(there, "Python") && healthy(back, "Node");
+  } else {
+    const rows = send(process.execPath, [...tsx, "typescript"], { cwd: root, env });
+    table("Sent and run by TypeScript", rows);
+    good = healthy(rows, "Node");
+  }
+  out();
+  out(good ? `${withPython ? "Twenty" : "Ten"} tasks went round.` : "Something did not go round.");
+  if (process.env.DEMO_EXIT === "1" || !good) return good;
+  await invite(urls, withPython ? oracle.python : undefined);
+  return true;
+}
+
+async function invite(urls, python) {
+  const ours = "node dist/cli/main.js -A examples/demo/tasks.ts";
+  out();
+  out("Try it in a second terminal, in this folder:");
+  for (const [name, value] of Object.entries(urls)) out(`  export ${name}=${value}`);
+  out(`  ${ours} call demo.typescript.slug -a '["From a second terminal"]'   ${dim("# prints an id")}`);
+  out(`  ${ours} result ID`);
+  if (python !== undefined) {
+    out(`  ${ours} call demo.python.factorial -a '[25]'   ${dim("# to Python")}`);
+    out(`  .venv/bin/celery --workdir examples/demo -A tasks call demo.typescript.divide -a '[22, 7]'`);
+  }
+  out();
+  out("Ctrl-C stops everything.");
+  // A timer keeps the process alive until then; signals end it.
+  const idle = setInterval(() => {}, 60_000);
+  await new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, resolve);
+  });
+  clearInterval(idle);
+  out();
+}
+
+const interrupted = () => {
+  void stopAll().then(() => process.exit(130));
+};
+try {
+  process.once("SIGINT", interrupted);
+  process.once("SIGTERM", interrupted);
+  const good = await main();
+  process.off("SIGINT", interrupted);
+  process.off("SIGTERM", interrupted);
+  process.exitCode = good ? 0 : 1;
+} catch (error) {
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}
+await stopAll();

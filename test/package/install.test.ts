@@ -1,0 +1,152 @@
+/** The package as users get it: packed, installed into an empty folder with npm, used from there. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { root } from "../support/built.ts";
+
+interface Manifest {
+  readonly version: string;
+  readonly exports: Readonly<Record<string, unknown>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
+let dir: string;
+
+/** In the user's folder; the output. */
+const run = (program: string, ...args: string[]): string =>
+  execFileSync(program, args, { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "petiole-user-"));
+  const packed = execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", dir], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
+  writeFileSync(join(dir, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
+  run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", `./${filename}`);
+});
+
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { hasInstallScript?: boolean; optional?: boolean }>>;
+}
+
+const lock = (): Lock =>
+  JSON.parse(readFileSync(join(dir, "node_modules/.package-lock.json"), "utf8")) as Lock;
+
+describe("what is installed", () => {
+  test("its number and size are printed, and stay small", () => {
+    const packages = Object.keys(lock().packages);
+    const bytes = sizeOf(join(dir, "node_modules"));
+    const own = sizeOf(join(dir, "node_modules/petiole"));
+    process.stderr.write(
+      `npm install petiole: ${packages.length} packages, ${mega(bytes)} MB, of which petiole ${mega(own)} MB\n`,
+    );
+    expect(packages.length).toBeLessThanOrEqual(40);
+    expect(bytes).toBeLessThan(12e6);
+  });
+
+  test("no package of it has an install script", () => {
+    const scripted = Object.entries(lock().packages).filter(([, one]) => one.hasInstallScript === true);
+    expect(scripted.map(([name]) => name)).toEqual([]);
+  });
+
+  test("the dependencies have exact versions", () => {
+    expect(
+      Object.values(manifest.dependencies).filter((version) => !/^\d+\.\d+\.\d+$/.test(version)),
+    ).toEqual([]);
+  });
+
+  test("only what users need is in it", () => {
+    const top = readdirSync(join(dir, "node_modules/petiole"));
+    expect(new Set(top)).toEqual(
+      new Set(["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "dist", "package.json"]),
+    );
+  });
+});
+
+describe("what it offers", () => {
+  const entries = Object.keys(manifest.exports).filter((name) => !name.endsWith(".json"));
+
+  test.each(entries)("the entry %s is imported, and required, by its public name", (name) => {
+    const specifier = JSON.stringify(`petiole${name.slice(1)}`);
+    const script = `const all = await import(${specifier}); console.log(Object.keys(all).length)`;
+    expect(Number(run("node", "--input-type=module", "-e", script))).toBeGreaterThan(0);
+    const required = `console.log(Object.keys(require(${specifier})).length)`;
+    expect(Number(run("node", "--input-type=commonjs", "-e", required))).toBeGreaterThan(0);
+  });
+
+  test("what is not exported cannot be imported", () => {
+    const script = `await import("petiole/dist/app/app.js").then(() => console.log("open"), (error) => console.log(error.code))`;
+    expect(run("node", "--input-type=module", "-e", script)).toBe("ERR_PACKAGE_PATH_NOT_EXPORTED\n");
+  });
+
+  test("the program tells the package's version", () => {
+    expect(run("npx", "--no-install", "petiole", "--version")).toContain(manifest.version);
+  });
+
+  test("a program that only loads it ends by itself and prints nothing", () => {
+    const script = `const { Celery } = await import("petiole"); new Celery("x", { brokerUrl: "redis://127.0.0.1:1/0" });`;
+    expect(run("node", "--input-type=module", "-e", script)).toBe("");
+  });
+
+  test("its types compile in a user's strict program, library checks on", () => {
+    mkdirSync(join(dir, "user"), { recursive: true });
+    writeFileSync(join(dir, "user/program.ts"), PROGRAM);
+    writeFileSync(
+      join(dir, "user/tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          noUncheckedIndexedAccess: true,
+          module: "nodenext",
+          target: "es2023",
+          noEmit: true,
+          skipLibCheck: false,
+          types: ["node"],
+          typeRoots: [join(root, "node_modules/@types")],
+        },
+        include: ["program.ts"],
+      }),
+    );
+    const tsc = join(root, "node_modules/typescript/bin/tsc");
+    expect(run("node", tsc, "-p", "user/tsconfig.json")).toBe("");
+  });
+});
+
+const PROGRAM = `
+import { type AsyncResult, Celery, chain, kw, RemoteError, type Task } from "petiole";
+import { Worker } from "petiole/worker";
+
+const app = new Celery("user", { brokerUrl: "redis://localhost:6379/0" });
+export const add: Task<[x: number, y: number], number> = app.task("user.add", (x: number, y: number) => x + y);
+export async function program(): Promise<number> {
+  const result: AsyncResult<number> = await chain(add.s(1, 2), add.s(3)).delay();
+  await app.sendTask("images.resize", ["a.png", kw({ width: 80 })], { countdown: 10 });
+  try {
+    return await result.get({ timeout: 10 });
+  } catch (error) {
+    if (error instanceof RemoteError) return error.args.length;
+    throw error;
+  }
+}
+export const worker: Worker = new Worker(app, { concurrency: 2, queues: ["celery"] });
+// @ts-expect-error: a wrong argument does not compile
+void add.delay(1, "2");
+`;
+
+function sizeOf(path: string): number {
+  let sum = 0;
+  for (const entry of readdirSync(path, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) sum += statSync(join(entry.parentPath, entry.name)).size;
+  }
+  return sum;
+}
+
+const mega = (bytes: number): string => (bytes / 1e6).toFixed(1);
