@@ -38,6 +38,9 @@ export interface AppInternals {
   openBackend(): Promise<ResultBackend>;
 }
 
+/** Marks an app of any copy of Petiole, so that two copies in one process are told apart from something that is no app. */
+export const appBrand: unique symbol = Symbol.for("petiole.app");
+
 const internals = new WeakMap<Celery, AppInternals>();
 
 /** Called once, by the constructor of the app. */

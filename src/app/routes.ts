@@ -10,7 +10,19 @@ import { ImproperlyConfigured } from "../errors.ts";
 import type { SendOptions } from "../task/send-types.ts";
 import { globMatcher } from "./routes-glob.ts";
 import { camelKeys } from "./settings/names.ts";
-import { BadValue, isRecord, record, type ValueType } from "./settings/values.ts";
+import { EXCHANGE_TYPES, partialRetryPolicy } from "./settings/structures.ts";
+import {
+  BadValue,
+  boolean,
+  integer,
+  isRecord,
+  name,
+  oneOf,
+  oneOfNumbers,
+  record,
+  text,
+  type ValueType,
+} from "./settings/values.ts";
 import type { Route, Router as RouteFunction, Routes } from "./settings-types.ts";
 
 /** What a route function is told of the send. */
@@ -26,19 +38,20 @@ interface Table {
 }
 type Rule = Table | RouteFunction;
 
-const ROUTE_KEYS = [
-  "queue",
-  "exchange",
-  "exchangeType",
-  "routingKey",
-  "priority",
-  "serializer",
-  "compression",
-  "deliveryMode",
-  "retry",
-  "retryPolicy",
-  "headers",
-] as const satisfies readonly (keyof Route)[];
+/** What a route may say, and of which kind it is. */
+const ROUTE_VALUES: { readonly [K in keyof Route]-?: ValueType<unknown> } = {
+  queue: name,
+  exchange: text,
+  exchangeType: oneOf(EXCHANGE_TYPES),
+  routingKey: text,
+  priority: integer({ min: 0 }),
+  serializer: name,
+  compression: name,
+  deliveryMode: oneOfNumbers([1, 2]),
+  retry: boolean,
+  retryPolicy: partialRetryPolicy,
+  headers: record,
+};
 
 /** Names remembered at most: names usually come from code, but a caller may build them. */
 const MAX_CACHED_NAMES = 10_000;
@@ -154,19 +167,20 @@ function routeFrom(value: unknown, pattern: string): Route {
   if (!isRecord(value)) {
     throw new BadValue(`the route of ${JSON.stringify(pattern)} is neither a queue's name nor an object`);
   }
-  const route = camelKeys(value);
-  for (const [key, one] of Object.entries(route)) {
-    if (one === undefined || one === null) delete route[key];
-    else if (!(ROUTE_KEYS as readonly string[]).includes(key)) {
+  const route: Record<string, unknown> = {};
+  for (const [key, one] of Object.entries(camelKeys(value))) {
+    if (one === undefined || one === null) continue;
+    const type = Object.hasOwn(ROUTE_VALUES, key) ? ROUTE_VALUES[key as keyof Route] : null;
+    if (type === null) {
       throw new BadValue(
-        `the route of ${JSON.stringify(pattern)} cannot have ${key}${didYouMean(key, ROUTE_KEYS)}`,
+        `the route of ${JSON.stringify(pattern)} cannot have ${key}${didYouMean(key, Object.keys(ROUTE_VALUES))}`,
       );
     }
-  }
-  for (const key of ["queue", "exchange", "routingKey"]) {
-    if (route[key] !== undefined && typeof route[key] !== "string") {
-      throw new BadValue(`${key} in the route of ${JSON.stringify(pattern)} is not a string`);
+    const read = type.read(one);
+    if (read === undefined) {
+      throw new BadValue(`${key} in the route of ${JSON.stringify(pattern)} is not ${type.accepts}`);
     }
+    route[key] = read;
   }
   return Object.freeze(route);
 }

@@ -60,21 +60,39 @@ export const DEFAULT_RETRY_POLICY: Required<Omit<RetryPolicy, "timeout">> = Obje
   intervalStep: 0.2,
 });
 
+/** A retry policy as far as it is given. Throws {@link BadValue}. */
+function givenPolicy(value: unknown): RetryPolicy | undefined {
+  if (!isRecord(value)) return undefined;
+  const given = camelKeys(value);
+  for (const [key, one] of Object.entries(given)) {
+    if (!Object.hasOwn(DEFAULT_RETRY_POLICY, key)) {
+      throw new BadValue(`${key} is not known${didYouMean(key, Object.keys(DEFAULT_RETRY_POLICY))}`);
+    }
+    if (one === undefined) delete given[key];
+    else if (one === null && key === "maxRetries") continue;
+    else if (typeof one !== "number" || !(one >= 0)) throw new BadValue(`${key} must be a number from 0`);
+  }
+  return given;
+}
+
+const POLICY_TEXT = "an object with maxRetries, intervalStart, intervalStep, intervalMax (seconds)";
+
 /** A retry policy; what it leaves out is Celery's default. */
 export const retryPolicy: ValueType<RetryPolicy> = {
-  accepts: "an object with maxRetries, intervalStart, intervalStep, intervalMax, timeout (seconds)",
+  accepts: POLICY_TEXT,
   read(value) {
-    if (!isRecord(value)) return undefined;
-    const given = camelKeys(value);
-    for (const [key, one] of Object.entries(given)) {
-      if (key !== "timeout" && !(key in DEFAULT_RETRY_POLICY)) {
-        throw new BadValue(`${key} is not known${didYouMean(key, Object.keys(DEFAULT_RETRY_POLICY))}`);
-      }
-      if (one === undefined) delete given[key];
-      else if (one === null && key === "maxRetries") continue;
-      else if (typeof one !== "number" || !(one >= 0)) throw new BadValue(`${key} must be a number from 0`);
-    }
-    return Object.freeze({ ...DEFAULT_RETRY_POLICY, ...given });
+    const given = givenPolicy(value);
+    return given && Object.freeze({ ...DEFAULT_RETRY_POLICY, ...given });
+  },
+  fromText: fromJson,
+};
+
+/** A retry policy that overrides another one where it says something. */
+export const partialRetryPolicy: ValueType<RetryPolicy> = {
+  accepts: POLICY_TEXT,
+  read(value) {
+    const given = givenPolicy(value);
+    return given && Object.freeze(given);
   },
   fromText: fromJson,
 };
