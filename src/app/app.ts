@@ -1,3 +1,182 @@
-export declare class Celery {
+/** The application: what a user holds. Python: `celery/app/base.py`. All of its work is done in `core.ts`. */
+import type { AnySignature, Signature } from "../canvas/canvas-types.ts";
+import { signatureFromData, TaskSignature } from "../canvas/signature.ts";
+import type { RemoteError } from "../errors.ts";
+import type { SignatureData } from "../protocol/wire.ts";
+import type { TaskRequest } from "../task/context-types.ts";
+import type { TaskRegistry } from "../task/registry-types.ts";
+import type { SendOptions } from "../task/send-types.ts";
+import type { Returned } from "../task/sendable-types.ts";
+import { addHost, chooseHost, removeHost } from "../task/shared.ts";
+import { RemoteHandle } from "../task/task.ts";
+import type {
+  AnyRemote,
+  AnyTask,
+  Declared,
+  ParamsIn,
+  RemoteTask,
+  ResultIn,
+  Task,
+  TaskFactory,
+  TaskName,
+} from "../task/task-types.ts";
+import { AppCore } from "./core.ts";
+import { appBrand, setInternals } from "./internals.ts";
+import type { AsyncResult } from "./result-types.ts";
+import type { CeleryOptions, Conf } from "./settings-types.ts";
+import type { Middleware, Signal, Signals } from "./signal-types.ts";
+
+/** Options of `sendTask` and `signature`: `kwargs` is for ported code, elsewhere it is `kw(…)`. */
+export type NamedSendOptions = SendOptions & {
+  readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
+};
+
+/** An application: its settings, its tasks, its connections. Close it when done: `await app.close()`, or `await using`. */
+export class Celery {
   readonly name: string;
+  /** Registers a function as a task of this app. */
+  readonly task: TaskFactory;
+  readonly #core: AppCore;
+
+  constructor(name: string, options: CeleryOptions = {}) {
+    this.name = name;
+    this.#core = new AppCore(this, options);
+    const core = this.#core;
+    this.task = ((task: unknown, optionsOrFn: unknown, fn?: unknown) =>
+      core.define(task, optionsOrFn, { fn, errbackStyle: "id" })) as unknown as TaskFactory;
+    setInternals(this, core);
+    addHost(core);
+  }
+
+  get [appBrand](): true {
+    return true;
+  }
+
+  /**
+   * Settings by camelCase name; `null` where a setting has no value. Assignable until the app is in use, `update` also
+   * takes Celery's names.
+   */
+  get conf(): Conf {
+    return this.#core.config.conf;
+  }
+
+  /** Every task of this app by name, built-in and shared ones too. */
+  get tasks(): ReadonlyMap<string, AnyTask> {
+    return this.#core.tasks as ReadonlyMap<string, AnyTask>;
+  }
+
+  /** Celery's signals: `app.signals.taskPrerun.connect(({ task }) => …)`. */
+  get signals(): Signals {
+    return this.#core.emitters;
+  }
+
+  /** Just before the settings become final. */
+  get onConfigure(): Signal<object> {
+    return this.#core.onConfigure;
+  }
+
+  /** The settings are final. */
+  get onAfterConfigure(): Signal<object> {
+    return this.#core.onAfterConfigure;
+  }
+
+  /** Tasks and settings are final. */
+  get onAfterFinalize(): Signal<object> {
+    return this.#core.onAfterFinalize;
+  }
+
+  /** A task that lives elsewhere: one declared in {@link TaskRegistry}. */
+  remote<N extends keyof TaskRegistry>(
+    name: N,
+  ): RemoteTask<ParamsIn<TaskRegistry[N]>, ResultIn<TaskRegistry[N]>>;
+  /** A task that lives elsewhere, by its type only: `app.remote<(x: number) => string>("proj.task")`. */
+  remote<T extends AnyRemote>(name: string): RemoteTask<ParamsIn<T>, ResultIn<T>>;
+  remote(name: string): unknown {
+    return new RemoteHandle(name, this.#core);
+  }
+
+  /** Sends by name. Checked for names in {@link TaskRegistry}. */
+  sendTask<N extends TaskName>(
+    name: N,
+    args?: ParamsIn<Declared<N>>,
+    options?: NamedSendOptions,
+  ): Promise<AsyncResult<ResultIn<Declared<N>>>> {
+    return this.#core.sendNamed(name as string, (args ?? []) as readonly unknown[], options ?? {}) as never;
+  }
+
+  /** A signature by name. Checked for names in {@link TaskRegistry}. */
+  signature<N extends TaskName>(
+    name: N,
+    args?: ParamsIn<Declared<N>>,
+    options?: NamedSendOptions,
+  ): Signature<[], ResultIn<Declared<N>>> {
+    return this.#core.signNamed(name as string, (args ?? []) as readonly unknown[], options ?? {}) as never;
+  }
+
+  /** From Celery's JSON form. */
+  signatureFrom(data: SignatureData): AnySignature {
+    return signatureFromData(this.#core, data) as AnySignature;
+  }
+
+  /** Sends signatures in one round trip. Handles come in their order; a bad one is named by its index before anything is sent. */
+  sendMany(signatures: readonly Signature<[], unknown>[]): Promise<readonly AsyncResult<unknown>[]> {
+    return this.#core.sendSignatures(
+      signatures.map((one) =>
+        one instanceof TaskSignature ? one : signatureFromData(this.#core, one.toJSON()),
+      ),
+    );
+  }
+
+  /** Registers an errback that is told of the failed task's request, its error and its traceback. */
+  errback<F extends (request: TaskRequest, error: RemoteError, traceback: string) => unknown>(
+    name: string,
+    fn: F,
+  ): Task<[request: TaskRequest, error: RemoteError, traceback: string], Returned<ReturnType<F>>> {
+    return this.#core.define(name, {}, { fn, errbackStyle: "request" }) as never;
+  }
+
+  /** The handle of an earlier call. */
+  asyncResult<T = unknown>(id: string): AsyncResult<T> {
+    return this.#core.results.handle(id) as AsyncResult<T>;
+  }
+
+  /** Settings from an object, or from a module: `"module:export"`, loaded when the app is put to use. */
+  configFromObject(source: object | string, options?: { readonly namespace?: string | undefined }): void {
+    this.#core.config.fromObject(source, options);
+  }
+
+  /** Settings from environment variables: `CELERY_TASK_SERIALIZER`. */
+  configFromEnv(options?: { readonly namespace?: string | undefined }): void {
+    this.#core.config.fromEnv(options);
+  }
+
+  /** Imports every module under these folders that is called `tasks` or ends in `.tasks`. Shared tasks in them are this app's. */
+  async autodiscoverTasks(
+    folders: string | URL | readonly (string | URL)[],
+    options?: { readonly related?: string | undefined },
+  ): Promise<void> {
+    await this.#core.discover(folders, options?.related);
+  }
+
+  /** Runs code around every publish and every run. */
+  use(middleware: Middleware): this {
+    this.#core.use(middleware);
+    return this;
+  }
+
+  /** Makes this app the one that shared tasks go to where nothing else decides. */
+  setDefault(): this {
+    chooseHost(this.#core);
+    return this;
+  }
+
+  /** Waits for sends in flight and closes all connections. Idempotent. */
+  async close(): Promise<void> {
+    removeHost(this.#core);
+    await this.#core.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
 }

@@ -28,3 +28,6 @@ export interface Signature<in P extends readonly unknown[], out R> {
 
 /** A signature that ignores what comes before it. */
 export interface ImmutableSignature<out R> extends Signature<unknown[], R> {}
+
+/** A signature of whatever needs. */
+export type AnySignature = Signature<any, unknown>;

@@ -12,6 +12,8 @@ export interface RetryPolicy {
   readonly intervalStart?: Seconds | undefined;
   readonly intervalStep?: Seconds | undefined;
   readonly intervalMax?: Seconds | undefined;
+  /** The end of all attempts together. Default: 10 seconds; none when `maxRetries` is null. */
+  readonly timeout?: Seconds | undefined;
 }
 
 /** Options of one send: Celery's `apply_async` keywords. */

@@ -2,6 +2,7 @@ import type { Celery } from "../app/app.ts";
 import type { AsyncResult, TaskState } from "../app/result-types.ts";
 import type { ImmutableSignature, Signature } from "../canvas/canvas-types.ts";
 import type { TaskContext } from "./context-types.ts";
+import type { TaskRegistry } from "./registry-types.ts";
 import type { InputOf, ObjectOnly, OutputOf, StandardSchema } from "./schema-types.ts";
 import type { Compression, SendOptions, Serializer } from "./send-types.ts";
 import type { AnyFunction, Instant, Returned, Seconds, Sendable } from "./sendable-types.ts";
@@ -63,6 +64,11 @@ export interface Task<in P extends readonly unknown[], out R> extends RemoteTask
   /** Eager mode: runs here with retries, callbacks and a result handle, without a broker. */
   apply(args: P, options?: SendOptions): Promise<AsyncResult<R>>;
 }
+
+/** A task of whatever parameters and result. */
+export type AnyTask = Task<any, unknown>;
+/** What `app.remote<…>` takes: a function's type, or a task's. */
+export type AnyRemote = ((...args: any) => any) | RemoteTask<any, any>;
 
 export type ErrorClass = abstract new (...args: any) => Error;
 
@@ -153,9 +159,6 @@ export interface TaskFactory {
     fn: F & Sendable<ParamsFor<B, I, F>, ResultFor<O, F>>,
   ): Task<ParamsFor<B, I, F>, ResultFor<O, F>>;
 }
-
-/** Typed names: declare tasks of other services here (`declare module "petiole"`), by hand or by `petiole types pull`. */
-export interface TaskRegistry {}
 
 /** A task's name; the ones in {@link TaskRegistry} are completed and checked. */
 export type TaskName = keyof TaskRegistry | (string & {});

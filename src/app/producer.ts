@@ -1,0 +1,373 @@
+/**
+ * From a call to a message in the broker. Python: `Celery.send_task`, `celery/app/amqp.py`.
+ *
+ * Options of the call win over the task's own, those over its route, those over the settings. The way of one send:
+ * plan (once for each task) -> message -> publish; signals and middleware are looked at only when somebody is connected.
+ */
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import type { Clock } from "../base/clock.ts";
+import type { SendParent } from "../canvas/sender.ts";
+import { type CallOptions, linkedList, type WireExtra } from "../canvas/wire-options.ts";
+import { EncodeError, PetioleError } from "../errors.ts";
+import { encodeTask } from "../protocol/message.ts";
+import type { OutgoingTask, TaskEmbed } from "../protocol/wire.ts";
+import { currentExecution, type Execution } from "../task/current.ts";
+import type { CallArguments } from "../task/kw.ts";
+import type { Outgoing, QueueDeclaration } from "../transports/transport.ts";
+import type { ResolvedSettings } from "./internals.ts";
+import type { Observer } from "./observer.ts";
+import type { PublishPolicy } from "./publish-retry.ts";
+import type { Publisher } from "./publisher.ts";
+import type { AsyncResult } from "./result-types.ts";
+import { type Results, resultTuple } from "./results.ts";
+import type { Planner, SendPlan } from "./send-plan.ts";
+import { etaText, expiresText, type TimeContext } from "./times.ts";
+
+/** One send, before it is encoded. */
+export interface Send extends CallArguments {
+  readonly plan: SendPlan;
+  readonly options: CallOptions;
+  readonly extra: WireExtra | null;
+  /** Callbacks and the rest of a chain, where they do not come from the options. */
+  readonly embed: Partial<TaskEmbed> | null;
+  readonly parent: SendParent | null;
+}
+
+/** One send, ready for the transport. */
+export interface Built {
+  readonly id: string;
+  readonly outgoing: Outgoing;
+  readonly declaration: QueueDeclaration | null;
+  readonly policy: PublishPolicy;
+  readonly ignored: boolean;
+}
+
+/** What the settings say about every send. */
+export interface ProducerSettings {
+  readonly conf: ResolvedSettings;
+  readonly planner: Planner;
+}
+
+export interface ProducerOptions {
+  readonly clock: Clock;
+  readonly publisher: Publisher;
+  readonly results: Results;
+  readonly observer: Observer;
+  /** Loads a codec that {@link encodeTask} missed. */
+  loadCodec(name: string): Promise<void>;
+}
+
+const NO_OPTIONS: CallOptions = Object.freeze({});
+const NO_STAMPS: Readonly<Record<string, unknown>> = Object.freeze({});
+
+export class Producer {
+  readonly #clock: Clock;
+  readonly #publisher: Publisher;
+  readonly #results: Results;
+  readonly #observer: Observer;
+  readonly #loadCodec: (name: string) => Promise<void>;
+  readonly #origin = `gen${process.pid}@${hostname()}`;
+  /** `reply_to`: an id of this client, as Celery's `thread_oid`. */
+  readonly #replyTo = randomUUID();
+  #planner: Planner | null = null;
+  #defaultPriority: number | null = null;
+  #inheritPriority = false;
+  /** `timezone`, for what is counted from now; null: UTC. */
+  #zone: string | null = null;
+
+  constructor(options: ProducerOptions) {
+    this.#clock = options.clock;
+    this.#publisher = options.publisher;
+    this.#results = options.results;
+    this.#observer = options.observer;
+    this.#loadCodec = options.loadCodec;
+  }
+
+  /** The settings are final. Called once, before the first send. */
+  configure(settings: ProducerSettings): void {
+    const { conf, planner } = settings;
+    this.#planner = planner;
+    this.#defaultPriority = conf.taskDefaultPriority;
+    this.#inheritPriority = conf.taskInheritParentPriority === true;
+    this.#zone = conf.timezone ?? (conf.enableUtc === false ? localZone() : null);
+  }
+
+  /** A send that the user makes: inside a task it inherits, and the task waits for it. */
+  send(plan: SendPlan, call: CallArguments, options: CallOptions | undefined): Promise<AsyncResult<unknown>> {
+    return this.sendCall({
+      plan,
+      args: call.args,
+      kwargs: call.kwargs,
+      options: options ?? NO_OPTIONS,
+      extra: null,
+    });
+  }
+
+  /** As {@link send}, with what only the wire knows. */
+  sendCall(
+    call: Pick<Send, "plan" | "args" | "kwargs" | "options" | "extra">,
+  ): Promise<AsyncResult<unknown>> {
+    const execution = currentExecution();
+    if (execution === undefined) {
+      return this.produce({ ...call, embed: null, parent: null });
+    }
+    const sent = this.#inTask(execution, this.produce({ ...call, embed: null, parent: execution.parent }));
+    return keepPending(execution, sent);
+  }
+
+  /** A send that is made for a task by its worker, or by {@link sendCall}. */
+  async produce(send: Send): Promise<AsyncResult<unknown>> {
+    this.#publisher.begin();
+    try {
+      let built: Built;
+      try {
+        built = this.build(send);
+      } catch (error) {
+        built = await this.#buildAgain(send, error);
+      }
+      const { outgoing, declaration, id } = built;
+      if (this.#observer.active) {
+        await this.#observer.publish({ send, built }, (observed) =>
+          this.#publisher.publish(batchOf([observed], send.plan.task)),
+        );
+      } else {
+        const transport = this.#publisher.ready(declaration);
+        if (transport === null) await this.#publisher.publish(batchOf([built], send.plan.task));
+        else {
+          const startedMs = this.#clock.monotonic();
+          try {
+            await transport.publish([outgoing], null);
+          } catch (error) {
+            await this.#publisher.recover(batchOf([built], send.plan.task), error, startedMs);
+          }
+        }
+      }
+      return this.#results.handle(id, built.ignored);
+    } finally {
+      this.#publisher.end();
+    }
+  }
+
+  /** Many sends in one round trip, in order. Nothing is sent when one of them cannot be built. */
+  produceMany(sends: readonly Omit<Send, "embed" | "parent">[]): Promise<readonly AsyncResult<unknown>[]> {
+    const execution = currentExecution();
+    const parent = execution?.parent ?? null;
+    const sent = this.#produceMany(sends.map((send) => ({ ...send, embed: null, parent })));
+    if (execution === undefined) return sent;
+    return keepPending(
+      execution,
+      sent.then((results) => {
+        for (const result of results) execution.children.push(resultTuple(result.id, null));
+        return results;
+      }),
+    );
+  }
+
+  async #produceMany(sends: readonly Send[]): Promise<readonly AsyncResult<unknown>[]> {
+    if (sends.length === 0) return [];
+    this.#publisher.begin();
+    try {
+      const built: Built[] = [];
+      for (const [index, send] of sends.entries()) {
+        try {
+          built.push(this.build(send));
+        } catch (error) {
+          built.push(await this.#buildAgain(send, error).catch((failed: unknown) => atIndex(failed, index)));
+        }
+      }
+      const task = sends[0]?.plan.task ?? "";
+      if (this.#observer.active) {
+        await this.#observer.publishMany(
+          sends.map((send, index) => ({ send, built: built[index] as Built })),
+          (observed) => this.#publisher.publish(batchOf(observed, task)),
+        );
+      } else await this.#publisher.publish(batchOf(built, task));
+      return built.map((one) => this.#results.handle(one.id, one.ignored));
+    } finally {
+      this.#publisher.end();
+    }
+  }
+
+  async #inTask(execution: Execution, sent: Promise<AsyncResult<unknown>>): Promise<AsyncResult<unknown>> {
+    const result = await sent;
+    execution.children.push(resultTuple(result.id, null));
+    return result;
+  }
+
+  /** Once more, after the codec that was missing has been loaded. Any other error is the caller's. */
+  async #buildAgain(send: Send, error: unknown): Promise<Built> {
+    if (!(error instanceof EncodeError) || error.code !== "PET_CODEC_UNAVAILABLE" || error.codec === null)
+      throw error;
+    await this.#loadCodec(error.codec);
+    return this.build(send);
+  }
+
+  /** Pure but for ids and the clock. @throws EncodeError */
+  build(send: Send): Built {
+    const { plan, options, extra, parent } = send;
+    const planner = this.#planner;
+    if (planner === null) throw new PetioleError("PET_CLOSED", "the app is not in use yet");
+    const id = options.taskId ?? randomUUID();
+    if (typeof id !== "string" || id === "") throw new EncodeError("option taskId must be a text");
+    let { route, destination } = plan;
+    if (
+      destination === null ||
+      options.queue != null ||
+      options.exchange != null ||
+      options.routingKey != null
+    ) {
+      if (destination === null) route = planner.route(plan, routeCall(send));
+      destination = planner.destination(plan, options, route);
+    }
+    const priority =
+      options.priority ??
+      plan.priority ??
+      route?.priority ??
+      (this.#inheritPriority && parent !== null ? parent.priority : this.#defaultPriority);
+    if (priority !== null && !Number.isSafeInteger(priority))
+      throw new EncodeError(`option priority must be a whole number, not ${String(priority)}`);
+    const time = this.#time(send);
+    const ignored = options.ignoreResult ?? plan.ignoreResult;
+    const task: OutgoingTask = {
+      id,
+      task: plan.task,
+      args: send.args,
+      kwargs: send.kwargs,
+      embed: embedOf(send),
+      eta: time?.eta ?? null,
+      expires: time?.expires ?? null,
+      expirationMs: time?.expirationMs ?? null,
+      retries: extra?.retries ?? 0,
+      timeLimit: options.timeLimit ?? plan.own.timeLimit ?? null,
+      softTimeLimit: options.softTimeLimit ?? plan.own.softTimeLimit ?? null,
+      rootId: options.rootId ?? parent?.rootId ?? id,
+      parentId: options.parentId ?? parent?.id ?? null,
+      group: options.groupId ?? null,
+      groupIndex: options.groupIndex ?? null,
+      shadow: options.shadow ?? null,
+      ignoreResult: ignored,
+      replacedTaskNesting: extra?.replacedTaskNesting ?? 0,
+      stampedHeaders: extra?.stampedHeaders ?? null,
+      stamps: extra?.stamps ?? NO_STAMPS,
+      origin: this.#origin,
+      replyTo: options.replyTo ?? this.#replyTo,
+      priority,
+      deliveryMode: extra?.deliveryMode ?? route?.deliveryMode ?? plan.deliveryMode,
+      headers: headersOf(options.headers, route?.headers),
+      argsrepr: extra?.argsrepr ?? null,
+      kwargsrepr: extra?.kwargsrepr ?? null,
+    };
+    const dynamic = plan.destination === null;
+    const message = encodeTask(task, {
+      serializer:
+        options.serializer ??
+        (dynamic ? (plan.own.serializer ?? route?.serializer) : undefined) ??
+        plan.serializer,
+      compression:
+        options.compression ??
+        (dynamic ? (plan.own.compression ?? route?.compression) : undefined) ??
+        plan.compression,
+    });
+    return {
+      id,
+      outgoing: {
+        message,
+        exchange: destination.exchange,
+        type: destination.type,
+        routingKey: destination.routingKey,
+        priority: priority === null ? 0 : Math.min(Math.max(priority, 0), 9),
+      },
+      declaration: destination.declaration,
+      policy:
+        options.retry === undefined && options.retryPolicy === undefined && !dynamic
+          ? plan.policy
+          : planner.policy(route, options),
+      ignored,
+    };
+  }
+
+  #time(send: Send): { eta: string | null; expires: string | null; expirationMs: number | null } | null {
+    const { options } = send;
+    const expires = options.expires ?? send.plan.own.expires;
+    if (options.countdown == null && options.eta == null && expires == null) return null;
+    const context: TimeContext = { nowMs: this.#clock.now(), zone: this.#zone };
+    const until = expires == null ? null : expiresText(expires, context);
+    return {
+      eta: etaText(options.countdown, options.eta, context),
+      expires: until?.text ?? null,
+      expirationMs: until?.leftMs ?? null,
+    };
+  }
+}
+
+function routeCall(send: Send): Parameters<Planner["route"]>[1] {
+  return { args: send.args, kwargs: send.kwargs, options: { ...send.plan.own, ...send.options } as never };
+}
+
+function headersOf(
+  own: Readonly<Record<string, unknown>> | undefined,
+  route: Readonly<Record<string, unknown>> | undefined,
+): Readonly<Record<string, unknown>> | null {
+  if (route === undefined) return own ?? null;
+  return own === undefined ? route : { ...route, ...own };
+}
+
+/** null when the message has no callbacks, no chain and no chord: most have none. */
+function embedOf(send: Send): TaskEmbed | null {
+  const { options, extra, embed } = send;
+  if (embed === null && extra === null && options.link === undefined && options.linkError === undefined)
+    return null;
+  const callbacks = embed?.callbacks ?? linkedList(options.link);
+  const errbacks = embed?.errbacks ?? linkedList(options.linkError);
+  const chain = embed?.chain ?? extra?.chain ?? null;
+  const chord = embed?.chord ?? extra?.chord ?? null;
+  return callbacks === null && errbacks === null && chain === null && chord === null
+    ? null
+    : { callbacks, errbacks, chain, chord };
+}
+
+/**
+ * The task waits for what it sent, also when its function did not. What succeeded is let go at once; a failure stays
+ * for the worker to see.
+ */
+function keepPending<T>(execution: Execution, sent: Promise<T>): Promise<T> {
+  execution.pending.add(sent);
+  sent.then(
+    () => execution.pending.delete(sent),
+    () => {},
+  );
+  return sent;
+}
+
+function batchOf(built: readonly Built[], task: string): Parameters<Publisher["publish"]>[0] {
+  const declarations: QueueDeclaration[] = [];
+  for (const { declaration } of built)
+    if (declaration !== null && !declarations.includes(declaration)) declarations.push(declaration);
+  const first = built[0] as Built;
+  return {
+    messages: built.map((one) => one.outgoing),
+    declarations,
+    policy: first.policy,
+    task,
+    id: first.id,
+  };
+}
+
+/** Names the member that cannot be sent; the error keeps its kind. */
+export function atIndex(error: unknown, index: number): never {
+  if (error instanceof EncodeError) {
+    throw new EncodeError(`member ${index}: ${error.message}`, { cause: error, code: error.code });
+  }
+  if (error instanceof PetioleError) {
+    throw new PetioleError(error.code, `member ${index}: ${error.message}`, { cause: error });
+  }
+  throw error instanceof TypeError
+    ? new TypeError(`member ${index}: ${error.message}`, { cause: error })
+    : error;
+}
+
+/** `enable_utc` off and no `timezone`: the machine's. */
+function localZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}

@@ -1,0 +1,78 @@
+/**
+ * Petiole: the Celery distributed task queue for TypeScript and Node.js. This entry is the client's: it loads no worker, no
+ * broker client and no codec; those come when they are first used.
+ *
+ * @packageDocumentation
+ */
+export { Celery, type NamedSendOptions } from "./app/app.ts";
+export type {
+  AsyncResult,
+  GetOptions,
+  ReadyState,
+  TaskOutcome,
+  TaskState,
+  TaskStatus,
+} from "./app/result-types.ts";
+export type {
+  CeleryOptions,
+  Conf,
+  Queue,
+  Route,
+  Router,
+  Routes,
+  Settings,
+  TlsOptions,
+} from "./app/settings-types.ts";
+export type { Middleware, Signal, SignalEvents, Signals } from "./app/signal-types.ts";
+export type { Logger } from "./base/logger.ts";
+export type { AnySignature, ImmutableSignature, Signature, SignatureData } from "./canvas/canvas-types.ts";
+export { isSignature } from "./canvas/signature.ts";
+export {
+  AlreadyRegistered,
+  BackendError,
+  ChordError,
+  DecodeError,
+  EncodeError,
+  ERROR_CODES,
+  Ignore,
+  ImproperlyConfigured,
+  MaxRetriesExceededError,
+  NotRegistered,
+  OperationalError,
+  PetioleError,
+  type PetioleErrorCode,
+  type PublishOutcome,
+  QueueNotFound,
+  Reject,
+  RemoteError,
+  type RemoteErrorFields,
+  Retry,
+  SecurityError,
+  SoftTimeLimitExceeded,
+  TaskRevokedError,
+  TimeLimitExceeded,
+  TimeoutError,
+  WorkerLostError,
+} from "./errors.ts";
+export { states } from "./protocol/states.ts";
+export { Decimal, PlainDate, PlainTime, Uuid } from "./protocol/values.ts";
+export type { RetryOptions, TaskContext, TaskRequest } from "./task/context-types.ts";
+export { currentTask } from "./task/current.ts";
+export { kw } from "./task/kw.ts";
+export type * from "./task/registry-types.ts";
+export type { InputOf, OutputOf, SchemaResult, StandardSchema } from "./task/schema-types.ts";
+export type { Compression, ErrorCallback, RetryPolicy, SendOptions, Serializer } from "./task/send-types.ts";
+export type { Instant, Kwargs, Returned, Seconds } from "./task/sendable-types.ts";
+export { sharedTask, signatureFrom } from "./task/shared.ts";
+export type {
+  AnyTask,
+  Declared,
+  ErrorClass,
+  ParamsIn,
+  RemoteTask,
+  ResultIn,
+  Task,
+  TaskFactory,
+  TaskName,
+  TaskOptions,
+} from "./task/task-types.ts";

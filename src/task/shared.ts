@@ -1,0 +1,163 @@
+/**
+ * Tasks of modules that do not know their app. Every app that is put to use gets them; a call goes to the app whose task
+ * is running, else to the app whose discovery loaded the module, else to the default app. Python: `celery/_state.py`.
+ */
+import type { Celery } from "../app/app.ts";
+import type { AsyncResult } from "../app/result-types.ts";
+import type { AnySignature } from "../canvas/canvas-types.ts";
+import { type Call, type SignatureHost, signatureFromData, type TaskSignature } from "../canvas/signature.ts";
+import { AlreadyRegistered, ImproperlyConfigured } from "../errors.ts";
+import type { SignatureData } from "../protocol/wire.ts";
+import { currentExecution } from "./current.ts";
+import type { CallArguments } from "./kw.ts";
+import { type AnyTaskOptions, checkTaskName } from "./options.ts";
+import type { DefinedTask } from "./registry.ts";
+import type { SendOptions } from "./send-types.ts";
+import { TaskHandle, type TaskHost } from "./task.ts";
+import type { Task, TaskFactory } from "./task-types.ts";
+
+/** An app, as shared tasks see it. */
+export interface SharedHost extends TaskHost, SignatureHost {
+  /** Registers what is not registered yet. Does nothing before the app was put to use. */
+  bindShared(): void;
+  /** Registers one task now: it is being called. */
+  adopt(task: DefinedTask): void;
+}
+
+interface Shared extends DefinedTask {
+  /** Whose discovery loaded the module; null: none's. Written by `claimShared`. */
+  owner: WeakRef<SharedHost> | null;
+}
+
+const shared = new Map<string, Shared>();
+/** Open apps, oldest first. */
+const hosts = new Map<Celery, SharedHost>();
+let chosen: SharedHost | null = null;
+
+/** A new app. Until another comes, or one is chosen, it is the default. */
+export function addHost(host: SharedHost): void {
+  hosts.set(host.app, host);
+}
+
+/** The app was closed. */
+export function removeHost(host: SharedHost): void {
+  hosts.delete(host.app);
+  if (chosen === host) chosen = null;
+}
+
+/** `app.setDefault()`. */
+export function chooseHost(host: SharedHost): void {
+  chosen = host;
+}
+
+/** All shared tasks so far. */
+export function sharedTasks(): Iterable<DefinedTask> {
+  return shared.values();
+}
+
+/** How many there are: what {@link claimShared} starts from. */
+export function sharedCount(): number {
+  return shared.size;
+}
+
+/** The shared tasks that were defined since there were `count` belong to `host`. */
+export function claimShared(host: SharedHost, count: number): void {
+  let index = 0;
+  for (const task of shared.values()) {
+    if (index >= count && task.owner === null) task.owner = new WeakRef(host);
+    index += 1;
+  }
+}
+
+function hostFor(name: string): SharedHost {
+  const running = currentExecution()?.context.app;
+  const task = shared.get(name);
+  const host =
+    (running === undefined ? undefined : hosts.get(running)) ??
+    chosen ??
+    task?.owner?.deref() ??
+    [...hosts.values()].at(-1);
+  if (host === undefined) {
+    throw new ImproperlyConfigured(
+      `the shared task ${JSON.stringify(name)} was used before there is an app: create one first, with new Celery("…")`,
+      { code: "PET_APP_NOT_FOUND" },
+    );
+  }
+  if (task !== undefined) host.adopt(task);
+  return host;
+}
+
+/** Passes each call on to the app of the moment. A missing app is a rejection where a promise is given. */
+const anyHost: TaskHost & SignatureHost = {
+  get app(): Celery {
+    return hostFor("").app;
+  },
+  async send(
+    task: string,
+    given: readonly unknown[],
+    options: SendOptions | undefined,
+  ): Promise<AsyncResult<unknown>> {
+    return hostFor(task).send(task, given, options);
+  },
+  async sendMany(
+    task: string,
+    calls: readonly (readonly unknown[])[],
+  ): Promise<readonly AsyncResult<unknown>[]> {
+    return hostFor(task).sendMany(task, calls);
+  },
+  sign: (task: string, given: readonly unknown[], immutable: boolean): TaskSignature =>
+    hostFor(task).sign(task, given, immutable),
+  async run(task: string, given: readonly unknown[]): Promise<unknown> {
+    return hostFor(task).run(task, given);
+  },
+  async apply(
+    task: string,
+    given: readonly unknown[],
+    options: SendOptions | undefined,
+  ): Promise<AsyncResult<unknown>> {
+    return hostFor(task).apply(task, given, options);
+  },
+  result: (task: string, id: string): AsyncResult<unknown> => hostFor(task).result(task, id),
+  async sendCall(call: Call): Promise<AsyncResult<unknown>> {
+    return hostFor(call.task).sendCall(call);
+  },
+  split: (task: string, given: readonly unknown[]): CallArguments => hostFor(task).split(task, given),
+};
+
+/** A signature from Celery's JSON form. It is sent by the app of the moment, as a shared task is. */
+export function signatureFrom(data: SignatureData): AnySignature {
+  return signatureFromData(anyHost, data) as AnySignature;
+}
+
+/** Name, options and function, as given to `app.task` and {@link sharedTask}, which have two forms. */
+export function taskParts(
+  name: unknown,
+  optionsOrFn: unknown,
+  fn: unknown,
+): { readonly name: string; readonly options: AnyTaskOptions; readonly fn: DefinedTask["fn"] } {
+  checkTaskName(name);
+  const short = fn === undefined;
+  const call = short ? optionsOrFn : fn;
+  const options = short ? {} : optionsOrFn;
+  if (typeof call !== "function")
+    throw invalid(`task ${JSON.stringify(name)} has no function: give it last, app.task(name, options, fn)`);
+  if (typeof options !== "object" || options === null)
+    throw invalid(`task ${JSON.stringify(name)}: options must be an object`);
+  return { name, options: options as AnyTaskOptions, fn: call as DefinedTask["fn"] };
+}
+
+function invalid(message: string): ImproperlyConfigured {
+  return new ImproperlyConfigured(message, { code: "PET_TASK_INVALID" });
+}
+
+function share(name: unknown, optionsOrFn: unknown, fn?: unknown): Task<never, unknown> {
+  const parts = taskParts(name, optionsOrFn, fn);
+  if (shared.has(parts.name)) throw new AlreadyRegistered(parts.name);
+  const handle = new TaskHandle(parts.name, anyHost) as unknown as Task<never, unknown>;
+  shared.set(parts.name, { ...parts, errbackStyle: "id", handle, owner: null });
+  for (const host of hosts.values()) host.bindShared();
+  return handle;
+}
+
+/** A task of whatever app is current when it is used, for modules that do not know their app. */
+export const sharedTask: TaskFactory = share as unknown as TaskFactory;
