@@ -2,7 +2,7 @@
  * Links, errbacks and plain chains that cross the languages: the queue `py` is served by Python only, `ts` by Petiole
  * only, so that each step's language is known.
  */
-import { type Celery, chain } from "petiole";
+import type { Celery } from "petiole";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import type { PythonClient } from "../support/python.ts";
@@ -25,7 +25,6 @@ afterAll(() => fleet?.stop());
 
 const add = () => app.remote<(x: number, y: number) => number>("demo.add");
 const record = () => app.remote<(key: string, value: unknown) => unknown>("demo.record");
-const whoami = () => app.remote<(value: unknown) => unknown[]>("demo.whoami");
 const seenSoon = (key: string, count = 1): Promise<unknown[]> =>
   eventually(`${count} entries of ${key}`, async () => {
     const seen = await fleet.seen(key);
@@ -43,28 +42,24 @@ describe("chains", () => {
     expect(value).toEqual(["ts", "ts@test", ["py", "py@test", ["ts", "ts@test", "a"]]]);
   });
 
-  test("a chain written in TypeScript goes Python, Node, Python", async () => {
-    const steps = chain(
-      whoami().s("a").set({ queue: "py" }),
-      whoami().s().set({ queue: "ts" }),
-      whoami().s().set({ queue: "py" }),
-    );
-    const result = await steps.delay();
-    expect(await result.get({ timeout: 20 })).toEqual([
-      "py",
-      "py@test",
-      ["ts", "ts@test", ["py", "py@test", "a"]],
-    ]);
+  test("a chain written in Python goes Python, Node, Python", async () => {
+    const value = await python.value(`
+      steps = chain(
+          whoami.s("a").set(queue="py"), whoami.s().set(queue="ts"), whoami.s().set(queue="py"),
+      )
+      return steps.delay().get(timeout=20)
+    `);
+    expect(value).toEqual(["py", "py@test", ["ts", "ts@test", ["py", "py@test", "a"]]]);
   });
 
   test("partial arguments are prepended, immutable steps ignore what comes before", async () => {
-    const result = await chain(
-      add().s(1, 2).set({ queue: "py" }),
-      add().s(10).set({ queue: "ts" }),
-      add().si(100, 1).set({ queue: "py" }),
-      add().s(1000).set({ queue: "ts" }),
-    ).delay();
-    expect(await result.get({ timeout: 20 })).toBe(1101);
+    const immutable = await python.value(`
+      return chain(
+          add.s(1, 2).set(queue="py"), add.s(10).set(queue="ts"),
+          add.si(100, 1).set(queue="py"), add.s(1000).set(queue="ts"),
+      ).delay().get(timeout=20)
+    `);
+    expect(immutable).toBe(1101);
     const value = await python.value(`
       return chain(
           add.s(1, 2).set(queue="ts"), mul.s(10).set(queue="py"), add.s(5).set(queue="ts"),
@@ -83,10 +78,10 @@ describe("chains", () => {
     expect(first).toBe(3);
     expect(await fleet.meta(second!)).toMatchObject({ parent_id: root });
     expect(await fleet.meta(third!)).toMatchObject({ parent_id: second });
-    const result = await chain(add().s(1, 2).set({ queue: "py" }), add().s(3).set({ queue: "ts" })).delay();
-    expect(await result.get({ timeout: 20 })).toBe(6);
-    expect(await result.parent?.get({ timeout: 10 })).toBe(3);
-    expect(await fleet.meta(result.id)).toMatchObject({ parent_id: result.parent?.id });
+    // The same seen by our handles.
+    expect(await app.asyncResult(third!).get({ timeout: 10 })).toBe(10);
+    const children = await app.asyncResult(root!).children();
+    expect(children.map((child) => child.id)).toEqual([second]);
   });
 
   test("a step that fails in Node ends a chain written in Python, and the reverse", async () => {
@@ -94,12 +89,11 @@ describe("chains", () => {
       chain(fail.s("in the middle").set(queue="ts"), add.s(1).set(queue="py")).delay().parent.get(timeout=20)
     `);
     expect([error.type, error.args]).toEqual(["ValueError", ["'in the middle'", "42"]]);
-    const steps = chain(
-      app.remote<(message: string) => number>("demo.fail").s("here").set({ queue: "py" }),
-      add().s(1).set({ queue: "ts" }),
-    );
-    const result = await steps.delay();
-    await expect(result.parent?.get({ timeout: 20 })).rejects.toMatchObject({
+    const parent = await python.value<string>(`
+      last = chain(fail.s("here").set(queue="py"), add.s(1).set(queue="ts")).delay()
+      return last.parent.id
+    `);
+    await expect(app.asyncResult(parent).get({ timeout: 20 })).rejects.toMatchObject({
       type: "ValueError",
       args: ["here", 42],
     });
@@ -188,13 +182,10 @@ describe("errbacks", () => {
   });
 
   test("an errback of a chain runs for the step that failed", async () => {
-    const failing = app.remote<(message: string) => number>("demo.fail");
-    const errback = app.remote<(taskId: string) => null>("demo.old_errback").s().set({ queue: "py" });
-    const result = await chain(
-      failing.s("first").set({ queue: "ts" }).linkError(errback),
-      add().s(1).set({ queue: "py" }),
-    ).delay();
-    const failed = result.parent!.id;
+    const failed = await python.value<string>(`
+      failing = fail.s("first").set(queue="ts").on_error(old_errback.s().set(queue="py"))
+      return chain(failing, add.s(1).set(queue="py")).delay().parent.id
+    `);
     expect(await errbacks(failed, "old")).toEqual(["py", "old", failed]);
   });
 
@@ -204,7 +195,7 @@ describe("errbacks", () => {
       result.get(timeout=10, propagate=False)
       return result.id
     `);
-    expect(await fleet.meta(id)).toMatchObject({ status: "FAILURE" });
+    expect(await errbacks(id, "old")).toEqual(["py", "old", id]);
   });
 });
 

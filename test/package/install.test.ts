@@ -121,13 +121,13 @@ describe("what it offers", () => {
 });
 
 const PROGRAM = `
-import { type AsyncResult, Celery, chain, kw, RemoteError, type Task } from "petiole";
+import { type AsyncResult, Celery, kw, RemoteError, type Task } from "petiole";
 import { Worker } from "petiole/worker";
 
 const app = new Celery("user", { brokerUrl: "redis://localhost:6379/0" });
 export const add: Task<[x: number, y: number], number> = app.task("user.add", (x: number, y: number) => x + y);
 export async function program(): Promise<number> {
-  const result: AsyncResult<number> = await chain(add.s(1, 2), add.s(3)).delay();
+  const result: AsyncResult<number> = await add.s(2).delay(1);
   await app.sendTask("images.resize", ["a.png", kw({ width: 80 })], { countdown: 10 });
   try {
     return await result.get({ timeout: 10 });
