@@ -16,9 +16,9 @@ export interface Execution {
 
 const storage = new AsyncLocalStorage<Execution>();
 
-/** Runs `fn` so that everything below it sees `execution`. */
-export function runExecution<T>(execution: Execution, fn: () => T): T {
-  return storage.run(execution, fn);
+/** Runs `fn` so that everything below it sees `execution`, which is also its argument: no closure for each task. */
+export function runExecution<E extends Execution, T>(execution: E, fn: (execution: E) => T): T {
+  return storage.run(execution, fn, execution);
 }
 
 /** The execution that is running; undefined outside a task. */
