@@ -198,9 +198,8 @@ async function start(execution: TaskExecution): Promise<unknown> {
 async function around(execution: TaskExecution, index: number): Promise<unknown> {
   const { middleware } = execution.env;
   for (let at = index; at < middleware.length; at += 1) {
-    const run = middleware[at]?.run;
-    if (run === undefined) continue;
-    return run.call(middleware[at], execution.context, () => around(execution, at + 1));
+    const one = middleware[at];
+    if (one?.run !== undefined) return one.run(execution.context, () => around(execution, at + 1));
   }
   return callFunction(execution);
 }

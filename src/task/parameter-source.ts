@@ -26,7 +26,7 @@ export interface SourceProperty {
 const IDENTIFIER = /[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*/uy;
 const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
 /** After one of these a slash begins a regular expression. */
-const BEFORE_EXPRESSION = new Set([..."(,=:[!&|?{};+-*%~^<>"]);
+const BEFORE_EXPRESSION = "(,=:[!&|?{};+-*%~^<>";
 const WORDS_BEFORE_EXPRESSION =
   /(?:^|[^\p{ID_Continue}$.])(?:return|typeof|void|delete|in|of|new|await|yield|case|instanceof)$/u;
 
@@ -172,7 +172,7 @@ function skipBrackets(text: string, from: number): number {
 function startsRegExp(text: string, slash: number): boolean {
   const before = text.slice(0, slash).trimEnd();
   const last = before.at(-1);
-  return last === undefined || BEFORE_EXPRESSION.has(last) || WORDS_BEFORE_EXPRESSION.test(before);
+  return last === undefined || BEFORE_EXPRESSION.includes(last) || WORDS_BEFORE_EXPRESSION.test(before);
 }
 
 function skipRegExp(text: string, from: number): number {

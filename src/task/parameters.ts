@@ -66,7 +66,7 @@ function fromOption(params: readonly string[]): Parameters {
 }
 
 function fromSource(definition: TaskDefinition): Parameters | null {
-  const read = readParameters(definition.fn as (...args: never[]) => unknown);
+  const read = readParameters(definition.fn);
   if (read === null) return null;
   const own = definition.bound ? read.slice(1) : read;
   const positional = own.filter((one) => one.kind !== "rest").map(fromSourceParameter);
@@ -159,9 +159,7 @@ class Binding {
       this.#fail(`got an unexpected keyword argument '${unknown}'`);
     }
     if (rest === "none" && keywords === null) return values;
-    while (values.length < count && (this.#args.length > count || rest === "array" || keywords !== null)) {
-      values.push(undefined);
-    }
+    while (values.length < count) values.push(undefined);
     if (rest === "spread") values.push(...this.#args.slice(count));
     if (rest === "array") values.push(this.#args.slice(count));
     if (keywords !== null) values.push(keywords);

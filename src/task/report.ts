@@ -1,6 +1,7 @@
 /** Hooks and signals around a run. Called only when somebody listens. A hook that fails is logged, the outcome stays. */
 import type { SignalEmitters } from "../app/internals.ts";
 import type { SignalEvents } from "../app/signal-types.ts";
+import { assertNever } from "../base/assert-never.ts";
 import { errorFrom } from "../protocol/exceptions.ts";
 import type { Outcome } from "../protocol/job.ts";
 import type { Ended, TaskExecution } from "./context.ts";
@@ -31,8 +32,15 @@ export async function reportEnd(execution: TaskExecution, { outcome, value }: En
       await emit(execution, "taskRetry", { reason });
       break;
     }
-    default:
+    case "rejected":
+    case "ignored":
+    case "replaced":
+    case "terminated":
+    case "timed-out":
+    case "lost":
       break;
+    default:
+      assertNever(outcome);
   }
   const state = stateOf(outcome);
   const returned = state !== "REJECTED" && state !== "IGNORED";
@@ -50,8 +58,14 @@ function stateOf(outcome: Outcome): string {
       return "REJECTED";
     case "ignored":
       return "IGNORED";
-    default:
+    case "failure":
+    case "replaced":
+    case "terminated":
+    case "timed-out":
+    case "lost":
       return "FAILURE";
+    default:
+      return assertNever(outcome);
   }
 }
 

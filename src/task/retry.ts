@@ -35,14 +35,14 @@ export function retryError({ definition, request, options }: RetryParts): Retry 
   const { cause } = options;
   const maxRetries = options.maxRetries === undefined ? definition.options.maxRetries : options.maxRetries;
   if (request.calledDirectly) {
-    if (cause !== undefined) throw cause;
+    if (cause !== undefined) throw cause as Error;
     throw new PetioleError(
       "PET_RETRY",
       `${definition.name} asked for a retry, and was called directly: only a worker can send it again`,
     );
   }
   if (maxRetries !== null && request.retries + 1 > maxRetries) {
-    if (cause !== undefined) throw cause;
+    if (cause !== undefined) throw cause as Error;
     throw noAttemptLeft(definition, request, options);
   }
   const etaMs = options.eta === undefined ? null : instantMs(options.eta);
