@@ -188,15 +188,6 @@ describe("errbacks", () => {
     `);
     expect(await errbacks(failed, "old")).toEqual(["py", "old", failed]);
   });
-
-  test("an unregistered task calls its errbacks too", async () => {
-    const id = await python.value<string>(`
-      result = app.send_task("demo.nowhere", queue="ts", link_error=old_errback.s().set(queue="py"))
-      result.get(timeout=10, propagate=False)
-      return result.id
-    `);
-    expect(await errbacks(id, "old")).toEqual(["py", "old", id]);
-  });
 });
 
 test("a canvas that this version does not run fails by name, with its errbacks", async () => {

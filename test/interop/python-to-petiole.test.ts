@@ -40,7 +40,7 @@ describe("calls", () => {
   });
 
   test("arguments that do not bind are a TypeError in Python", async () => {
-    const error = await python.raised("add.apply_async((1,), {'z': 3}).get(timeout=10)");
+    const error = await python.raised("app.send_task('demo.add', (1,), {'z': 3}).get(timeout=10)");
     expect([error.type, error.module]).toEqual(["TypeError", "builtins"]);
     expect(error.message).toContain("demo.add");
   });
