@@ -257,6 +257,7 @@ export class RedisConnection {
 
   #dialError(error: unknown): RedisError {
     const cause = this.#lastError ?? error;
+    forgetArguments(cause);
     const text =
       cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
     if (cause instanceof Error && cause.name === "ReplyError") {
@@ -271,8 +272,14 @@ export class RedisConnection {
   /** Turns what a command rejected with into a `RedisError`, and ends the connection where its kind says so. */
   #failed(error: unknown, name: string): RedisError {
     if (!(error instanceof Error) || error.name !== "ReplyError") return this.closed ?? this.#lost();
+    forgetArguments(error);
     const failure = replyError(error.message, name.toUpperCase(), error);
     if (HANDLING[failure.kind] === "reconnect") this.destroy(failure);
     return failure;
   }
+}
+
+/** The client library keeps a refused command on its error: passwords and messages have no place in logs. */
+function forgetArguments(error: unknown): void {
+  if (error instanceof Error && "command" in error) delete error.command;
 }

@@ -107,6 +107,8 @@ export class RedisError extends OperationalError {
       ...options,
       code: HANDLING[kind] === "stop" ? "PET_BROKER_REFUSED" : "PET_BROKER_UNREACHABLE",
     });
+    // To users it is the public class.
+    this.name = "OperationalError";
     this.kind = kind;
   }
 }

@@ -5,7 +5,7 @@
 import { fullJitterMs } from "../base/backoff.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { PetioleError } from "../errors.ts";
+import { OperationalError } from "../errors.ts";
 import { type RedisArg, RedisConnection, type ReplyForm, type ScriptCall } from "./connection.ts";
 import { type ConnectionState, ConnectionStateMachine } from "./connection-states.ts";
 import { HANDLING, RedisError } from "./errors.ts";
@@ -321,6 +321,9 @@ export class RedisSession {
   }
 }
 
-function closedError(address: RedisAddress): PetioleError {
-  return new PetioleError("PET_CLOSED", `the connection to ${address.redacted} was closed`);
+function closedError(address: RedisAddress): OperationalError {
+  return new OperationalError(`the connection to ${address.redacted} was closed`, {
+    code: "PET_CLOSED",
+    outcome: "not sent",
+  });
 }

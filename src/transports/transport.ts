@@ -120,6 +120,8 @@ export interface ConsumeOptions {
   /** The lease is gone: drop it if not started; if running, finish (its settlement will answer "gone"). */
   onLost(deliveries: readonly Delivery[]): void;
   onState(state: ConsumerState): void;
+  /** Nothing can be fetched, and trying again is of no use (`PET_BROKER_REFUSED`: permissions, a key of a wrong type). */
+  onFatal?(error: Error): void;
 }
 
 export interface Consumer {
