@@ -1,8 +1,10 @@
-// Writes what is generated in docs/: errors.md from ERROR_CODES of src/errors.ts. With --check it writes nothing and
+// Writes what is generated: docs/errors.md from ERROR_CODES of src/errors.ts, docs/configuration.md and the comments of
+// src/app/settings-types.ts from the settings table. With --check it writes nothing and
 // fails when a document is not what would be written.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { configurationDocuments } from "./generate-configuration-docs.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const check = process.argv.includes("--check");
@@ -114,6 +116,7 @@ const built = (path) => import(pathToFileURL(join(root, "dist", path)).href);
 
 const DOCUMENTS = [
   { path: "docs/errors.md", text: async () => errorsDocument((await built("errors.js")).ERROR_CODES) },
+  ...configurationDocuments(built),
 ];
 
 for (const { path, text } of DOCUMENTS) {

@@ -22,7 +22,7 @@ import {
 import type { ResolvedSettings } from "./internals.ts";
 import type { IgnoredSetting } from "./settings/ignored.ts";
 import { isRecord } from "./settings/values.ts";
-import { findSetting, SETTINGS, type Setting, type SettingName } from "./settings.ts";
+import { SETTINGS, type Setting, type SettingName } from "./settings.ts";
 import type { Conf, Settings } from "./settings-types.ts";
 
 /** Something to tell the user once, when the app starts: a constant message and its fields. */
@@ -188,30 +188,16 @@ export class Config {
   #value(setting: Setting): unknown {
     const given = this.#given(setting.name);
     const value = given === undefined ? setting.default : given;
-    switch (setting.name) {
-      case "brokerUrl":
-        return value ?? brokerUrlFromParts((name) => this.#given(name) ?? null);
-      case "brokerReadUrl":
-      case "brokerWriteUrl":
-        return value ?? this.#named("brokerUrl");
-      case "resultBackend":
-        return value === "redis" ? resultBackendFromParts((name) => this.#given(name) ?? null) : value;
-      case "taskDefaultExchange":
-      case "taskDefaultRoutingKey":
-        return value ?? this.#named("taskDefaultQueue");
-      default:
-        return value;
-    }
+    const fallback = FALLBACKS.get(setting.name);
+    return fallback ? fallback(value, (name) => this.#named(name)) : value;
   }
 
-  #named(name: string): unknown {
-    const found = findSetting(name);
-    return found?.kind === "setting" ? this.#value(found.setting) : undefined;
+  #named(name: SettingName): unknown {
+    const setting = EXACT.get(name);
+    return setting ? this.#value(setting) : null;
   }
 
   #createConf(): Conf {
-    const settingOf = (key: string | symbol): Setting | null =>
-      typeof key === "string" ? (EXACT.get(key) ?? null) : null;
     const target = Object.create(null, {
       update: { value: (settings: Settings | Readonly<Record<string, unknown>>) => this.update(settings) },
       // console.log(app.conf): all settings, secrets masked.
@@ -254,6 +240,22 @@ export class Config {
     }
     return shown;
   }
+}
+
+type Fallback = (value: unknown, read: (name: SettingName) => unknown) => unknown;
+
+/** What other settings have to say of a value. */
+const FALLBACKS: ReadonlyMap<SettingName, Fallback> = new Map<SettingName, Fallback>([
+  ["brokerUrl", (value, read) => value ?? brokerUrlFromParts(read)],
+  ["brokerReadUrl", (value, read) => value ?? read("brokerUrl")],
+  ["brokerWriteUrl", (value, read) => value ?? read("brokerUrl")],
+  ["resultBackend", (value, read) => (value === "redis" ? resultBackendFromParts(read) : value)],
+  ["taskDefaultExchange", (value, read) => value ?? read("taskDefaultQueue")],
+  ["taskDefaultRoutingKey", (value, read) => value ?? read("taskDefaultQueue")],
+]);
+
+function settingOf(key: string | symbol): Setting | null {
+  return typeof key === "string" ? (EXACT.get(key) ?? null) : null;
 }
 
 const EXACT: ReadonlyMap<string, Setting> = new Map(SETTINGS.map((setting) => [setting.name, setting]));

@@ -16,7 +16,7 @@ type Token =
 /** A function that says whether a name matches the glob. */
 export function globMatcher(pattern: string): (name: string) => boolean {
   const tokens = tokensOf(pattern);
-  return (name) => matches(tokens, [...name]);
+  return (name) => matches(tokens, Array.from(name));
 }
 
 function matches(tokens: readonly Token[], name: readonly string[]): boolean {
@@ -57,7 +57,7 @@ function fits(token: Token, char: string): boolean {
 }
 
 function tokensOf(pattern: string): readonly Token[] {
-  const chars = [...pattern];
+  const chars = Array.from(pattern);
   const tokens: Token[] = [];
   for (let index = 0; index < chars.length; index += 1) {
     const char = chars[index] ?? "";

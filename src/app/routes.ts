@@ -12,16 +12,16 @@ import { globMatcher } from "./routes-glob.ts";
 import { camelKeys } from "./settings/names.ts";
 import { EXCHANGE_TYPES, partialRetryPolicy } from "./settings/structures.ts";
 import {
+  anyText,
   BadValue,
   boolean,
   integer,
   isRecord,
-  name,
   oneOf,
   oneOfNumbers,
   record,
-  text,
   type ValueType,
+  word,
 } from "./settings/values.ts";
 import type { Route, Router as RouteFunction, Routes } from "./settings-types.ts";
 
@@ -40,13 +40,13 @@ type Rule = Table | RouteFunction;
 
 /** What a route may say, and of which kind it is. */
 const ROUTE_VALUES: { readonly [K in keyof Route]-?: ValueType<unknown> } = {
-  queue: name,
-  exchange: text,
+  queue: word,
+  exchange: anyText,
   exchangeType: oneOf(EXCHANGE_TYPES),
-  routingKey: text,
+  routingKey: anyText,
   priority: integer({ min: 0 }),
-  serializer: name,
-  compression: name,
+  serializer: word,
+  compression: word,
   deliveryMode: oneOfNumbers([1, 2]),
   retry: boolean,
   retryPolicy: partialRetryPolicy,

@@ -53,357 +53,618 @@ export type Routes =
 
 /** Celery's settings in camelCase. Unknown names are an error here and at run time. */
 export interface Settings {
-  /** `accept_content`. Default: ["json"]. */
+  /**
+   * Serializers or content types that are accepted in messages; others are refused. pickle is never accepted.
+   * `accept_content`. Default: ["json"].
+   */
   readonly acceptContent?: readonly string[] | undefined;
-  /** `beat_cron_starting_deadline`. Seconds. Default: null. */
+  /**
+   * A crontab run that was missed by more than this is skipped.
+   * `beat_cron_starting_deadline`, seconds. Default: null.
+   */
   readonly beatCronStartingDeadline?: number | null | undefined;
-  /** `beat_max_loop_interval`. Seconds. Default: 0. */
+  /**
+   * Longest sleep between two looks at the schedule. 0: the scheduler's own.
+   * `beat_max_loop_interval`, seconds. Default: 0.
+   */
   readonly beatMaxLoopInterval?: number | undefined;
-  /** `beat_schedule`. Default: {}. */
+  /**
+   * Periodic tasks under their names: `{ task, schedule, args, kwargs, options }`.
+   * `beat_schedule`. Default: {}.
+   */
   readonly beatSchedule?: Readonly<Record<string, object>> | undefined;
-  /** `beat_schedule_filename`. Default: "celerybeat-schedule". */
+  /** File of the file scheduler. `beat_schedule_filename`. Default: "celerybeat-schedule". */
   readonly beatScheduleFilename?: string | undefined;
-  /** `beat_scheduler`. Default: "celery.beat:PersistentScheduler". */
+  /**
+   * Where schedules are kept. The names of Celery's, django-celery-beat's and RedBeat's schedulers are understood.
+   * `beat_scheduler`. Default: "celery.beat:PersistentScheduler".
+   */
   readonly beatScheduler?: string | undefined;
-  /** `beat_sync_every`. Default: 0. */
+  /** Save the schedule after this many sent tasks. 0: by time only. `beat_sync_every`, tasks. Default: 0. */
   readonly beatSyncEvery?: number | undefined;
-  /** . */
+  /** Node executable of a beat daemon. `beat_executable`. Default: null. */
   readonly beatExecutable?: string | null | undefined;
-  /** . */
+  /** Group of a beat daemon, name or number. `beat_gid`. Default: null. */
   readonly beatGid?: string | number | null | undefined;
-  /** . */
+  /** Log file of a beat daemon. `beat_logfile`. Default: null. */
   readonly beatLogfile?: string | null | undefined;
-  /** . */
+  /** File for the process id of a beat daemon. `beat_pidfile`. Default: null. */
   readonly beatPidfile?: string | null | undefined;
-  /** . */
+  /** User of a beat daemon, name or number. `beat_uid`. Default: null. */
   readonly beatUid?: string | number | null | undefined;
-  /** . */
+  /** File mode mask of a beat daemon. `beat_umask`. Default: null. */
   readonly beatUmask?: string | number | null | undefined;
-  /** `broker_channel_error_retry`. Default: false. */
+  /**
+   * Start the consumer again after an error that concerns one channel only.
+   * `broker_channel_error_retry`. Default: false.
+   */
   readonly brokerChannelErrorRetry?: boolean | undefined;
-  /** `broker_connection_max_retries`. Default: 100. */
+  /**
+   * Attempts to connect before a worker gives up. null or 0: no end.
+   * `broker_connection_max_retries`, attempts. Default: 100.
+   */
   readonly brokerConnectionMaxRetries?: number | null | undefined;
-  /** `broker_connection_retry`. Default: true. */
+  /** Connect again when the connection to the broker is lost. `broker_connection_retry`. Default: true. */
   readonly brokerConnectionRetry?: boolean | undefined;
-  /** `broker_connection_retry_on_startup`. Default: null. */
+  /**
+   * Try again when the broker is away at start-up. Default: brokerConnectionRetry.
+   * `broker_connection_retry_on_startup`. Default: null.
+   */
   readonly brokerConnectionRetryOnStartup?: boolean | null | undefined;
-  /** `broker_connection_timeout`. Seconds. Default: 4. */
+  /** Time for one attempt to connect to the broker. `broker_connection_timeout`, seconds. Default: 4. */
   readonly brokerConnectionTimeout?: number | undefined;
-  /** `broker_failover_strategy`. Default: null. */
+  /**
+   * Order in which several broker URLs are tried: "round-robin" or "shuffle".
+   * `broker_failover_strategy`. Default: null.
+   */
   readonly brokerFailoverStrategy?: string | null | undefined;
-  /** `broker_host`. Default: null. */
+  /**
+   * Host of the broker, or its URL. Used with the other parts of an old-style broker URL when brokerUrl is not set.
+   * `broker_host`. Default: null.
+   */
   readonly brokerHost?: string | null | undefined;
-  /** `broker_password`. Default: null. */
+  /**
+   * Password at the broker. Used with the other parts of an old-style broker URL when brokerUrl is not set.
+   * `broker_password`. Default: null.
+   */
   readonly brokerPassword?: string | null | undefined;
-  /** . */
+  /**
+   * Time to wait for a free connection of the pool.
+   * `broker_pool_acquire_timeout`, seconds. Default: null.
+   */
   readonly brokerPoolAcquireTimeout?: number | null | undefined;
-  /** `broker_pool_limit`. Default: 10. */
+  /**
+   * Connections for sending at most. One is enough here: sends share it.
+   * `broker_pool_limit`, connections. Default: 10.
+   */
   readonly brokerPoolLimit?: number | null | undefined;
-  /** `broker_port`. Default: null. */
+  /**
+   * Port of the broker. Used with the other parts of an old-style broker URL when brokerUrl is not set.
+   * `broker_port`. Default: null.
+   */
   readonly brokerPort?: number | null | undefined;
-  /** `broker_read_url`. Default: null. */
+  /**
+   * URL of the broker for consuming, where it is another one than for sending. Default: brokerUrl.
+   * `broker_read_url`. Default: null.
+   */
   readonly brokerReadUrl?: string | readonly string[] | null | undefined;
-  /** `broker_transport`. Default: null. */
+  /**
+   * Scheme of the broker URL. Used with the other parts of an old-style broker URL when brokerUrl is not set.
+   * `broker_transport`. Default: null.
+   */
   readonly brokerTransport?: string | null | undefined;
-  /** `broker_transport_options`. Default: {}. */
+  /**
+   * Options of the broker's transport, such as `visibility_timeout`, `priority_steps`, `sep`, `queue_order_strategy`, `global_keyprefix`.
+   * `broker_transport_options`. Default: {}.
+   */
   readonly brokerTransportOptions?: Readonly<Record<string, unknown>> | undefined;
-  /** `broker_url`. Default: null. */
+  /**
+   * URL of the broker: `redis://host:6379/0`. Several, as an array or with `;` between them, are tried in turn.
+   * `broker_url`. Default: null.
+   */
   readonly brokerUrl?: string | readonly string[] | null | undefined;
-  /** `broker_use_ssl`. Default: false. */
+  /**
+   * TLS to the broker: true, or Node's TLS options. Certificates are verified unless `rejectUnauthorized` is false.
+   * `broker_use_ssl`. Default: false.
+   */
   readonly brokerUseSsl?: boolean | TlsOptions | undefined;
-  /** `broker_user`. Default: null. */
+  /**
+   * User at the broker. Used with the other parts of an old-style broker URL when brokerUrl is not set.
+   * `broker_user`. Default: null.
+   */
   readonly brokerUser?: string | null | undefined;
-  /** `broker_vhost`. Default: null. */
+  /**
+   * Virtual host, on Redis the number of the database. Used with the other parts of an old-style broker URL when brokerUrl is not set.
+   * `broker_vhost`. Default: null.
+   */
   readonly brokerVhost?: string | null | undefined;
-  /** `broker_write_url`. Default: null. */
+  /**
+   * URL of the broker for sending, where it is another one than for consuming. Default: brokerUrl.
+   * `broker_write_url`. Default: null.
+   */
   readonly brokerWriteUrl?: string | readonly string[] | null | undefined;
-  /** `cache_backend`. Default: null. */
+  /** URL of the cache that holds results, when resultBackend is `cache`. `cache_backend`. Default: null. */
   readonly cacheBackend?: string | null | undefined;
-  /** `cache_backend_options`. Default: {}. */
+  /** Options of that cache. `cache_backend_options`. Default: {}. */
   readonly cacheBackendOptions?: Readonly<Record<string, unknown>> | undefined;
-  /** `control_exchange`. Default: "celery". */
+  /**
+   * Base name of the exchanges of remote control: `<name>.pidbox` and `reply.<name>.pidbox`.
+   * `control_exchange`. Default: "celery".
+   */
   readonly controlExchange?: string | undefined;
-  /** `control_queue_durable`. Default: false. */
+  /**
+   * Whether the queues of remote control are durable. Redis knows no such thing.
+   * `control_queue_durable`. Default: false.
+   */
   readonly controlQueueDurable?: boolean | undefined;
-  /** `control_queue_exclusive`. Default: false. */
+  /**
+   * Whether the queues of remote control are exclusive. Redis knows no such thing.
+   * `control_queue_exclusive`. Default: false.
+   */
   readonly controlQueueExclusive?: boolean | undefined;
-  /** `control_queue_expires`. Seconds. Default: 10.0. */
+  /**
+   * An unused queue of remote control is deleted after this time. Not enforced on Redis, as in Celery.
+   * `control_queue_expires`, seconds. Default: 10.
+   */
   readonly controlQueueExpires?: number | undefined;
-  /** `control_queue_ttl`. Seconds. Default: 300.0. */
+  /**
+   * A message of remote control is dropped after this time. Not enforced on Redis, as in Celery.
+   * `control_queue_ttl`, seconds. Default: 300.
+   */
   readonly controlQueueTtl?: number | undefined;
-  /** `database_create_tables_at_setup`. Default: true. */
+  /** Create missing tables at start-up. `database_create_tables_at_setup`. Default: true. */
   readonly databaseCreateTablesAtSetup?: boolean | undefined;
-  /** . */
+  /** Module that changes the connection pool after it was made. `database_engine_callback`. Default: null. */
   readonly databaseEngineCallback?: string | null | undefined;
-  /** `database_engine_options`. Default: {pool_pre_ping: True, pool_recycle: 3600}. */
+  /**
+   * Options of its connection pool.
+   * `database_engine_options`. Default: {"pool_pre_ping": true, "pool_recycle": 3600}.
+   */
   readonly databaseEngineOptions?: Readonly<Record<string, unknown>> | null | undefined;
-  /** `database_short_lived_sessions`. Default: false. */
+  /** A connection for each operation. `database_short_lived_sessions`. Default: false. */
   readonly databaseShortLivedSessions?: boolean | undefined;
-  /** `database_table_names`. Default: null. */
+  /** Names of its tables: `task`, `group`. `database_table_names`. Default: null. */
   readonly databaseTableNames?: Readonly<Record<string, string>> | null | undefined;
-  /** `database_table_schemas`. Default: null. */
+  /** Schemas of its tables: `task`, `group`. `database_table_schemas`. Default: null. */
   readonly databaseTableSchemas?: Readonly<Record<string, string>> | null | undefined;
-  /** `database_url`. Default: null. */
+  /**
+   * URL of the database that holds results, when resultBackend is `database`.
+   * `database_url`. Default: null.
+   */
   readonly databaseUrl?: string | null | undefined;
-  /** `enable_utc`. Default: true. */
+  /** Dates and times in messages are UTC. `enable_utc`. Default: true. */
   readonly enableUtc?: boolean | undefined;
-  /** `event_exchange`. Default: "celeryev". */
+  /** Exchange of events. `event_exchange`. Default: "celeryev". */
   readonly eventExchange?: string | undefined;
-  /** `event_queue_durable`. Default: false. */
+  /**
+   * Whether the queues of event receivers are durable. Redis knows no such thing.
+   * `event_queue_durable`. Default: false.
+   */
   readonly eventQueueDurable?: boolean | undefined;
-  /** `event_queue_exclusive`. Default: false. */
+  /**
+   * Whether the queues of event receivers are exclusive. Redis knows no such thing.
+   * `event_queue_exclusive`. Default: false.
+   */
   readonly eventQueueExclusive?: boolean | undefined;
-  /** `event_queue_expires`. Seconds. Default: 60.0. */
+  /**
+   * An unused queue of an event receiver is deleted after this time. Not enforced on Redis, as in Celery.
+   * `event_queue_expires`, seconds. Default: 60.
+   */
   readonly eventQueueExpires?: number | undefined;
-  /** `event_queue_prefix`. Default: "celeryev". */
+  /** Begins the names of event receivers' queues. `event_queue_prefix`. Default: "celeryev". */
   readonly eventQueuePrefix?: string | undefined;
-  /** `event_queue_ttl`. Seconds. Default: 5.0. */
+  /**
+   * An event is dropped after this time. Not enforced on Redis, as in Celery.
+   * `event_queue_ttl`, seconds. Default: 5.
+   */
   readonly eventQueueTtl?: number | undefined;
-  /** `event_serializer`. Default: "json". */
+  /** Serializer of events. `event_serializer`. Default: "json". */
   readonly eventSerializer?: Serializer | undefined;
-  /** . */
+  /** Node executable of a events daemon. `events_executable`. Default: null. */
   readonly eventsExecutable?: string | null | undefined;
-  /** . */
+  /** Group of a events daemon, name or number. `events_gid`. Default: null. */
   readonly eventsGid?: string | number | null | undefined;
-  /** . */
+  /** Log file of a events daemon. `events_logfile`. Default: null. */
   readonly eventsLogfile?: string | null | undefined;
-  /** . */
+  /** File for the process id of a events daemon. `events_pidfile`. Default: null. */
   readonly eventsPidfile?: string | null | undefined;
-  /** . */
+  /** User of a events daemon, name or number. `events_uid`. Default: null. */
   readonly eventsUid?: string | number | null | undefined;
-  /** . */
+  /** File mode mask of a events daemon. `events_umask`. Default: null. */
   readonly eventsUmask?: string | number | null | undefined;
-  /** `imports`. Default: (). */
+  /**
+   * Modules to import when a worker starts: paths relative to the current directory, or packages.
+   * `imports`. Default: [].
+   */
   readonly imports?: readonly string[] | undefined;
-  /** `include`. Default: (). */
+  /** As imports, and imported after them. `include`. Default: []. */
   readonly include?: readonly string[] | undefined;
-  /** `redis_backend_use_ssl`. Default: null. */
+  /**
+   * TLS to the Redis that holds results: true, or Node's TLS options.
+   * `redis_backend_use_ssl`. Default: null.
+   */
   readonly redisBackendUseSsl?: boolean | TlsOptions | null | undefined;
-  /** `redis_db`. Default: null. */
+  /** Its database. Used when resultBackend is `redis`, without a URL. `redis_db`. Default: null. */
   readonly redisDb?: number | null | undefined;
-  /** `redis_host`. Default: null. */
+  /**
+   * Host of the Redis that holds results. Used when resultBackend is `redis`, without a URL.
+   * `redis_host`. Default: null.
+   */
   readonly redisHost?: string | null | undefined;
-  /** `redis_max_connections`. Default: null. */
+  /**
+   * Connections to it at most. One is enough here: operations share it.
+   * `redis_max_connections`, connections. Default: null.
+   */
   readonly redisMaxConnections?: number | null | undefined;
-  /** `redis_password`. Default: null. */
+  /** Its password. Used when resultBackend is `redis`, without a URL. `redis_password`. Default: null. */
   readonly redisPassword?: string | null | undefined;
-  /** `redis_port`. Default: null. */
+  /** Its port. Used when resultBackend is `redis`, without a URL. `redis_port`. Default: null. */
   readonly redisPort?: number | null | undefined;
-  /** `redis_retry_on_timeout`. Default: false. */
+  /** Try an operation again when it ran into its time limit. `redis_retry_on_timeout`. Default: false. */
   readonly redisRetryOnTimeout?: boolean | undefined;
-  /** `redis_socket_connect_timeout`. Seconds. Default: null. */
+  /** Time for one attempt to connect to it. `redis_socket_connect_timeout`, seconds. Default: null. */
   readonly redisSocketConnectTimeout?: number | null | undefined;
-  /** `redis_socket_keepalive`. Default: false. */
+  /** TCP keep-alive on the connection to it. `redis_socket_keepalive`. Default: false. */
   readonly redisSocketKeepalive?: boolean | undefined;
-  /** `redis_socket_timeout`. Seconds. Default: 120.0. */
+  /** Time for one operation. `redis_socket_timeout`, seconds. Default: 120. */
   readonly redisSocketTimeout?: number | null | undefined;
-  /** `redis_username`. Default: null. */
+  /** Its user. Used when resultBackend is `redis`, without a URL. `redis_username`. Default: null. */
   readonly redisUsername?: string | null | undefined;
-  /** `result_accept_content`. Default: null. */
+  /**
+   * Serializers or content types that are accepted in results. Default: acceptContent.
+   * `result_accept_content`. Default: null.
+   */
   readonly resultAcceptContent?: readonly string[] | null | undefined;
-  /** `result_backend`. Default: null. */
+  /**
+   * Where results are stored: `redis://host:6379/1`. null or `disabled://`: nowhere.
+   * `result_backend`. Default: null.
+   */
   readonly resultBackend?: string | null | undefined;
-  /** `result_backend_always_retry`. Default: false. */
+  /**
+   * Try operations of the result backend again after errors that may pass.
+   * `result_backend_always_retry`. Default: false.
+   */
   readonly resultBackendAlwaysRetry?: boolean | undefined;
-  /** `result_backend_base_sleep_between_retries_ms`. Default: 10. */
+  /**
+   * First pause between two attempts at the result backend; doubles.
+   * `result_backend_base_sleep_between_retries_ms`. Default: 10.
+   */
   readonly resultBackendBaseSleepBetweenRetriesMs?: number | undefined;
-  /** `result_backend_max_retries`. Default: Infinity. */
+  /**
+   * Further attempts at the result backend at most.
+   * `result_backend_max_retries`, attempts. Default: Infinity.
+   */
   readonly resultBackendMaxRetries?: number | undefined;
-  /** `result_backend_max_sleep_between_retries_ms`. Default: 10000. */
+  /**
+   * Longest pause between two attempts at the result backend.
+   * `result_backend_max_sleep_between_retries_ms`. Default: 10000.
+   */
   readonly resultBackendMaxSleepBetweenRetriesMs?: number | undefined;
-  /** `result_backend_transport_options`. Default: {}. */
+  /**
+   * Options of the result backend, such as `global_keyprefix`, `retry_policy`.
+   * `result_backend_transport_options`. Default: {}.
+   */
   readonly resultBackendTransportOptions?: Readonly<Record<string, unknown>> | undefined;
-  /** `result_cache_max`. Default: -1. */
+  /** Results that a client remembers after reading them. -1: none. `result_cache_max`. Default: -1. */
   readonly resultCacheMax?: number | undefined;
-  /** `result_chord_join_timeout`. Seconds. Default: 3.0. */
+  /** Time to collect the results of a chord's header. `result_chord_join_timeout`, seconds. Default: 3. */
   readonly resultChordJoinTimeout?: number | undefined;
-  /** `result_chord_retry_interval`. Seconds. Default: 1.0. */
+  /**
+   * Pause between two looks at a chord, for backends that must look.
+   * `result_chord_retry_interval`, seconds. Default: 1.
+   */
   readonly resultChordRetryInterval?: number | undefined;
-  /** `result_compression`. Default: null. */
+  /**
+   * Compression of stored results. Celery's Redis backend ignores it, and so do we there.
+   * `result_compression`. Default: null.
+   */
   readonly resultCompression?: Compression | null | undefined;
-  /** `result_expires`. Seconds; 0 or null keeps results for ever. Default: 86400. */
+  /** Results are deleted after this time. 0 or null: never. `result_expires`, seconds. Default: 86400. */
   readonly resultExpires?: number | null | undefined;
-  /** `result_extended`. Default: false. */
+  /** Store name, arguments, worker, retries and queue with the result. `result_extended`. Default: false. */
   readonly resultExtended?: boolean | undefined;
-  /** `result_serializer`. Default: "json". */
+  /** Serializer of results. `result_serializer`. Default: "json". */
   readonly resultSerializer?: Serializer | undefined;
-  /** `security_cert_store`. Default: null. */
+  /**
+   * Files of the certificates that signed messages are checked with, as a glob.
+   * `security_cert_store`. Default: null.
+   */
   readonly securityCertStore?: string | null | undefined;
-  /** `security_certificate`. Default: null. */
+  /** File of the certificate that signs messages (serializer auth). `security_certificate`. Default: null. */
   readonly securityCertificate?: string | null | undefined;
-  /** `security_digest`. Default: "sha256". */
+  /** Digest of message signatures. `security_digest`. Default: "sha256". */
   readonly securityDigest?: string | undefined;
-  /** `security_key`. Default: null. */
+  /** File of the private key that signs messages. `security_key`. Default: null. */
   readonly securityKey?: string | null | undefined;
-  /** `security_key_password`. Default: null. */
+  /** Password of the private key. `security_key_password`. Default: null. */
   readonly securityKeyPassword?: string | null | undefined;
-  /** `task_acks_late`. Default: false. */
+  /**
+   * Acknowledge a message after its task ended instead of before it starts.
+   * `task_acks_late`. Default: false.
+   */
   readonly taskAcksLate?: boolean | undefined;
-  /** . */
+  /** As taskAcksOnFailureOrTimeout, for failures only. `task_acks_on_failure`. Default: null. */
   readonly taskAcksOnFailure?: boolean | null | undefined;
-  /** `task_acks_on_failure_or_timeout`. Default: true. */
+  /**
+   * With taskAcksLate: acknowledge also when the task failed or ran into its time limit.
+   * `task_acks_on_failure_or_timeout`. Default: true.
+   */
   readonly taskAcksOnFailureOrTimeout?: boolean | undefined;
-  /** . */
+  /** As taskAcksOnFailureOrTimeout, for time limits only. `task_acks_on_timeout`. Default: null. */
   readonly taskAcksOnTimeout?: boolean | null | undefined;
-  /** `task_allow_error_cb_on_chord_header`. Default: false. */
+  /**
+   * A chord's error callback is also one of each header task.
+   * `task_allow_error_cb_on_chord_header`. Default: false.
+   */
   readonly taskAllowErrorCbOnChordHeader?: boolean | undefined;
-  /** `task_always_eager`. Default: false. */
+  /** Run tasks here and now instead of sending them. `task_always_eager`. Default: false. */
   readonly taskAlwaysEager?: boolean | undefined;
-  /** `task_annotations`. Default: null. */
+  /**
+   * Options that override those of tasks, under their names; `"*"` is every task.
+   * `task_annotations`. Default: null.
+   */
   readonly taskAnnotations?: Readonly<Record<string, TaskOptions>> | null | undefined;
-  /** `task_compression`. Default: null. */
+  /** Compression of messages: gzip, brotli. `task_compression`. Default: null. */
   readonly taskCompression?: Compression | null | undefined;
-  /** `task_create_missing_queue_exchange_type`. Default: null. */
+  /**
+   * Exchange type of queues that are made at their first use. null: direct.
+   * `task_create_missing_queue_exchange_type`. Default: null.
+   */
   readonly taskCreateMissingQueueExchangeType?: "direct" | "topic" | "fanout" | null | undefined;
-  /** `task_create_missing_queues`. Default: true. */
+  /**
+   * A queue that is not in taskQueues is made at its first use; false: it is an error.
+   * `task_create_missing_queues`. Default: true.
+   */
   readonly taskCreateMissingQueues?: boolean | undefined;
-  /** `task_default_delivery_mode`. Default: 2. */
+  /** 1: transient, 2: persistent. Redis keeps both alike. `task_default_delivery_mode`. Default: 2. */
   readonly taskDefaultDeliveryMode?: 1 | 2 | undefined;
-  /** `task_default_exchange`. Default: null. */
+  /** Exchange of queues that name none. Default: taskDefaultQueue. `task_default_exchange`. Default: null. */
   readonly taskDefaultExchange?: string | null | undefined;
-  /** `task_default_exchange_type`. Default: "direct". */
+  /** Type of the default exchange. `task_default_exchange_type`. Default: "direct". */
   readonly taskDefaultExchangeType?: "direct" | "topic" | "fanout" | undefined;
-  /** `task_default_priority`. Default: null. */
+  /**
+   * Priority of messages that name none. On Redis 0 to 9, the lower number is served first.
+   * `task_default_priority`. Default: null.
+   */
   readonly taskDefaultPriority?: number | null | undefined;
-  /** `task_default_queue`. Default: "celery". */
+  /** Queue of tasks that are routed nowhere else. `task_default_queue`. Default: "celery". */
   readonly taskDefaultQueue?: string | undefined;
-  /** `task_default_rate_limit`. Default: null. */
+  /**
+   * Starts of one task in each worker: a number per second, or "100/m". null: no limit.
+   * `task_default_rate_limit`. Default: null.
+   */
   readonly taskDefaultRateLimit?: string | number | null | undefined;
-  /** `task_default_routing_key`. Default: null. */
+  /**
+   * Routing key of queues that name none. Default: taskDefaultQueue.
+   * `task_default_routing_key`. Default: null.
+   */
   readonly taskDefaultRoutingKey?: string | null | undefined;
-  /** `task_eager_propagates`. Default: false. */
+  /**
+   * With taskAlwaysEager: errors of a task are thrown by the call.
+   * `task_eager_propagates`. Default: false.
+   */
   readonly taskEagerPropagates?: boolean | undefined;
-  /** `task_ignore_result`. Default: false. */
+  /** Store no results. `task_ignore_result`. Default: false. */
   readonly taskIgnoreResult?: boolean | undefined;
-  /** `task_inherit_parent_priority`. Default: false. */
+  /** A task sent by a task gets its priority. `task_inherit_parent_priority`. Default: false. */
   readonly taskInheritParentPriority?: boolean | undefined;
-  /** `task_protocol`. Default: 2. */
+  /** Version of the messages that are sent. Protocol 1 is read, not written. `task_protocol`. Default: 2. */
   readonly taskProtocol?: 1 | 2 | undefined;
-  /** `task_publish_retry`. Default: true. */
+  /** Try a send again while the broker is away. `task_publish_retry`. Default: true. */
   readonly taskPublishRetry?: boolean | undefined;
-  /** `task_publish_retry_policy`. Default: {max_retries 3, interval_start 0, interval_max 1, interval_step 0.2}. */
+  /**
+   * How a send is tried again: `{ maxRetries, intervalStart, intervalStep, intervalMax }`, in seconds.
+   * `task_publish_retry_policy`. Default: {"maxRetries": 3, "intervalStart": 0, "intervalMax": 1, "intervalStep": 0.2}.
+   */
   readonly taskPublishRetryPolicy?: RetryPolicy | undefined;
-  /** `task_queues`. Default: null. */
+  /**
+   * The queues that a worker consumes when -Q names none: `[{ name, exchange, exchangeType, routingKey }]`. null: the default queue.
+   * `task_queues`. Default: null.
+   */
   readonly taskQueues?: readonly Queue[] | Readonly<Record<string, Omit<Queue, "name">>> | null | undefined;
-  /** `task_reject_on_worker_lost`. Default: null. */
+  /**
+   * With taskAcksLate: a task whose process died goes back to its queue instead of failing.
+   * `task_reject_on_worker_lost`. Default: null.
+   */
   readonly taskRejectOnWorkerLost?: boolean | null | undefined;
-  /** `task_remote_tracebacks`. Default: false. */
+  /**
+   * Python's results carry tracebacks that can be raised again. Here the worker's stack is always kept as text.
+   * `task_remote_tracebacks`. Default: false.
+   */
   readonly taskRemoteTracebacks?: boolean | undefined;
-  /** `task_routes`. Default: null. */
+  /**
+   * Which queue a task goes to, by name, glob, regular expression or function.
+   * `task_routes`. Default: null.
+   */
   readonly taskRoutes?: Routes | null | undefined;
-  /** `task_send_sent_event`. Default: false. */
+  /** Publish a `task-sent` event for each send. `task_send_sent_event`. Default: false. */
   readonly taskSendSentEvent?: boolean | undefined;
-  /** `task_serializer`. Default: "json". */
+  /** Serializer of messages: json, msgpack, yaml. `task_serializer`. Default: "json". */
   readonly taskSerializer?: Serializer | undefined;
-  /** `task_soft_time_limit`. Seconds. Default: null. */
+  /**
+   * A task that runs longer is told so through its signal.
+   * `task_soft_time_limit`, seconds. Default: null.
+   */
   readonly taskSoftTimeLimit?: number | null | undefined;
-  /** `task_store_eager_result`. Default: false. */
+  /** With taskAlwaysEager: store results too. `task_store_eager_result`. Default: false. */
   readonly taskStoreEagerResult?: boolean | undefined;
-  /** `task_store_errors_even_if_ignored`. Default: false. */
+  /** Store failures even where results are ignored. `task_store_errors_even_if_ignored`. Default: false. */
   readonly taskStoreErrorsEvenIfIgnored?: boolean | undefined;
-  /** `task_time_limit`. Seconds. Default: null. */
+  /** A task that runs longer is stopped, with its process. `task_time_limit`, seconds. Default: null. */
   readonly taskTimeLimit?: number | null | undefined;
-  /** `task_track_started`. Default: false. */
+  /** Store the state STARTED when a task begins. `task_track_started`. Default: false. */
   readonly taskTrackStarted?: boolean | undefined;
-  /** `timezone`. Default: null. */
+  /**
+   * Time zone of schedules and of displayed times. Without one UTC; Django's TIME_ZONE where the settings object has it.
+   * `timezone`. Default: null.
+   */
   readonly timezone?: string | null | undefined;
-  /** `worker_autoscaler`. Default: "celery.worker.autoscale:Autoscaler". */
+  /**
+   * Module of the autoscaler; Celery's name means the built-in one.
+   * `worker_autoscaler`. Default: "celery.worker.autoscale:Autoscaler".
+   */
   readonly workerAutoscaler?: string | undefined;
-  /** `worker_cancel_long_running_tasks_on_connection_loss`. Default: false. */
+  /**
+   * Stop tasks of taskAcksLate when the broker is lost: another worker will get their messages.
+   * `worker_cancel_long_running_tasks_on_connection_loss`. Default: false.
+   */
   readonly workerCancelLongRunningTasksOnConnectionLoss?: boolean | undefined;
-  /** `worker_concurrency`. Default: null. */
+  /**
+   * Tasks that run at the same time. Default: the number of processors.
+   * `worker_concurrency`, tasks. Default: null.
+   */
   readonly workerConcurrency?: number | null | undefined;
-  /** `worker_consumer`. Default: "celery.worker.consumer:Consumer". */
+  /**
+   * Module of the consumer; Celery's name means the built-in one.
+   * `worker_consumer`. Default: "celery.worker.consumer:Consumer".
+   */
   readonly workerConsumer?: string | undefined;
-  /** `worker_deduplicate_successful_tasks`. Default: false. */
+  /**
+   * With taskAcksLate: a redelivered message whose task has succeeded is not run again.
+   * `worker_deduplicate_successful_tasks`. Default: false.
+   */
   readonly workerDeduplicateSuccessfulTasks?: boolean | undefined;
-  /** `worker_direct`. Default: false. */
+  /** Each worker also has a queue of its own, `<node name>.dq2`. `worker_direct`. Default: false. */
   readonly workerDirect?: boolean | undefined;
-  /** `worker_disable_prefetch`. Default: false. */
+  /** Take a message only when a task can start at once. `worker_disable_prefetch`. Default: false. */
   readonly workerDisablePrefetch?: boolean | undefined;
-  /** `worker_disable_rate_limits`. Default: false. */
+  /** Ignore rate limits. `worker_disable_rate_limits`. Default: false. */
   readonly workerDisableRateLimits?: boolean | undefined;
-  /** `worker_enable_prefetch_count_reduction`. Default: true. */
+  /**
+   * After a lost connection take fewer messages in advance while old tasks still run.
+   * `worker_enable_prefetch_count_reduction`. Default: true.
+   */
   readonly workerEnablePrefetchCountReduction?: boolean | undefined;
-  /** `worker_enable_remote_control`. Default: true. */
+  /** Answer remote control. `worker_enable_remote_control`. Default: true. */
   readonly workerEnableRemoteControl?: boolean | undefined;
-  /** `worker_enable_soft_shutdown_on_idle`. Default: false. */
+  /**
+   * The soft shutdown also waits when no task runs.
+   * `worker_enable_soft_shutdown_on_idle`. Default: false.
+   */
   readonly workerEnableSoftShutdownOnIdle?: boolean | undefined;
-  /** `worker_eta_task_limit`. Default: null. */
+  /**
+   * Tasks with an ETA held in memory at most. They wait in the broker here, and none is held.
+   * `worker_eta_task_limit`, tasks. Default: null.
+   */
   readonly workerEtaTaskLimit?: number | null | undefined;
-  /** `worker_hijack_root_logger`. Default: true. */
+  /**
+   * Python's worker takes over the root logger. There is none in Node.
+   * `worker_hijack_root_logger`. Default: true.
+   */
   readonly workerHijackRootLogger?: boolean | undefined;
-  /** `worker_log_color`. Default: null. */
+  /** Colours in the log. Default: when it is a terminal. `worker_log_color`. Default: null. */
   readonly workerLogColor?: boolean | null | undefined;
-  /** `worker_log_format`. Default: "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s". */
+  /**
+   * Format of the worker's log lines, in Python's notation.
+   * `worker_log_format`. Default: "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s".
+   */
   readonly workerLogFormat?: string | undefined;
-  /** `worker_lost_wait`. Seconds. Default: 10.0. */
+  /** Time before a task whose process vanished is given up. `worker_lost_wait`, seconds. Default: 10. */
   readonly workerLostWait?: number | undefined;
-  /** `worker_max_memory_per_child`. Default: null. */
+  /**
+   * A child process that uses more memory is replaced after its task.
+   * `worker_max_memory_per_child`, KiB. Default: null.
+   */
   readonly workerMaxMemoryPerChild?: number | null | undefined;
-  /** `worker_max_tasks_per_child`. Default: null. */
+  /**
+   * A child process is replaced after this many tasks.
+   * `worker_max_tasks_per_child`, tasks. Default: null.
+   */
   readonly workerMaxTasksPerChild?: number | null | undefined;
-  /** `worker_pool`. Default: "prefork". */
+  /**
+   * Where tasks run: `async` (this event loop), `prefork` (child processes), `threads`, `solo`.
+   * `worker_pool`. Default: "async".
+   */
   readonly workerPool?: "prefork" | "threads" | "async" | "solo" | (string & {}) | undefined;
-  /** `worker_pool_restarts`. Default: false. */
+  /** Allow the remote control command pool_restart. `worker_pool_restarts`. Default: false. */
   readonly workerPoolRestarts?: boolean | undefined;
-  /** `worker_prefetch_multiplier`. Default: 4. */
+  /**
+   * Messages that are held in advance for each running task. 0: no limit.
+   * `worker_prefetch_multiplier`. Default: 4.
+   */
   readonly workerPrefetchMultiplier?: number | undefined;
-  /** `worker_proc_alive_timeout`. Seconds. Default: 4.0. */
+  /** Time for a new child process to start. `worker_proc_alive_timeout`, seconds. Default: 4. */
   readonly workerProcAliveTimeout?: number | undefined;
-  /** `worker_redirect_stdouts`. Default: true. */
+  /** What tasks print goes to the log. `worker_redirect_stdouts`. Default: true. */
   readonly workerRedirectStdouts?: boolean | undefined;
-  /** `worker_redirect_stdouts_level`. Default: "WARNING". */
+  /** Level of such lines. `worker_redirect_stdouts_level`. Default: "WARNING". */
   readonly workerRedirectStdoutsLevel?: "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL" | undefined;
-  /** `worker_send_task_events`. Default: false. */
+  /** Publish events of tasks, for monitors. `worker_send_task_events`. Default: false. */
   readonly workerSendTaskEvents?: boolean | undefined;
-  /** `worker_soft_shutdown_timeout`. Seconds. Default: 0.0. */
+  /**
+   * Before a cold shutdown, time for running tasks to end. 0: none.
+   * `worker_soft_shutdown_timeout`, seconds. Default: 0.
+   */
   readonly workerSoftShutdownTimeout?: number | undefined;
-  /** `worker_state_db`. Default: null. */
+  /**
+   * Where revoked tasks are kept across restarts: a file, or a Redis URL.
+   * `worker_state_db`. Default: null.
+   */
   readonly workerStateDb?: string | null | undefined;
-  /** `worker_task_log_format`. Default: "[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s". */
+  /**
+   * Format of log lines that a task writes, in Python's notation.
+   * `worker_task_log_format`. Default: "[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s".
+   */
   readonly workerTaskLogFormat?: string | undefined;
-  /** `worker_timer`. Default: null. */
+  /** Module of the timer. `worker_timer`. Default: null. */
   readonly workerTimer?: string | null | undefined;
-  /** `worker_timer_precision`. Seconds. Default: 1.0. */
+  /** Longest sleep of the timer. `worker_timer_precision`, seconds. Default: 1. */
   readonly workerTimerPrecision?: number | undefined;
-  /** . */
+  /** Node executable of a worker daemon. `worker_executable`. Default: null. */
   readonly workerExecutable?: string | null | undefined;
-  /** . */
+  /** Group of a worker daemon, name or number. `worker_gid`. Default: null. */
   readonly workerGid?: string | number | null | undefined;
-  /** . */
+  /** Log file of a worker daemon. `worker_logfile`. Default: null. */
   readonly workerLogfile?: string | null | undefined;
-  /** . */
+  /** File for the process id of a worker daemon. `worker_pidfile`. Default: null. */
   readonly workerPidfile?: string | null | undefined;
-  /** . */
+  /** User of a worker daemon, name or number. `worker_uid`. Default: null. */
   readonly workerUid?: string | number | null | undefined;
-  /** . */
+  /** File mode mask of a worker daemon. `worker_umask`. Default: null. */
   readonly workerUmask?: string | number | null | undefined;
-  /** `redis_backend_health_check_interval`. Default: not set. */
+  /**
+   * An idle connection to it is probed this often.
+   * `redis_backend_health_check_interval`, seconds. Default: null.
+   */
   readonly redisBackendHealthCheckInterval?: number | null | undefined;
-  /** `redis_client_name`. Default: null. */
+  /** Name that the connections give to the server (`CLIENT SETNAME`). `redis_client_name`. Default: null. */
   readonly redisClientName?: string | null | undefined;
-  /** `redis_backend_credential_provider`. Default: disabled. */
+  /**
+   * Module that gives user and password at each connection.
+   * `redis_backend_credential_provider`. Default: null.
+   */
   readonly redisBackendCredentialProvider?: string | null | undefined;
-  /** `override_backends`. Default: disabled. */
+  /** Modules of result backends of your own, under their URL schemes. `override_backends`. Default: null. */
   readonly overrideBackends?: Readonly<Record<string, string>> | null | undefined;
-  /** `redis_state_key_prefix`. Default: celery:worker:state:. */
+  /**
+   * Begins the keys of a worker's state on Redis (celery-redis-statedb).
+   * `redis_state_key_prefix`. Default: "celery:worker:state:".
+   */
   readonly redisStateKeyPrefix?: string | undefined;
-  /** `redis_state_ttl`. Seconds. Default: null. */
+  /** Lifetime of a worker's state on Redis. null: no end. `redis_state_ttl`, seconds. Default: null. */
   readonly redisStateTtl?: number | null | undefined;
-  /** . */
+  /** RedBeat: what to do when the server may evict its keys. `redbeat_key_expiry_check`. Default: null. */
   readonly redbeatKeyExpiryCheck?: "ignore" | "warn" | "error" | "raise" | null | undefined;
-  /** . */
+  /** RedBeat: begins every key. `redbeat_key_prefix`. Default: "redbeat:". */
   readonly redbeatKeyPrefix?: string | undefined;
-  /** . */
+  /**
+   * RedBeat: key of the lock that lets one beat run. null: no lock.
+   * `redbeat_lock_key`. Default: "redbeat::lock".
+   */
   readonly redbeatLockKey?: string | null | undefined;
-  /** . */
+  /**
+   * RedBeat: the lock ends this long after its holder fell silent.
+   * `redbeat_lock_timeout`, seconds. Default: null.
+   */
   readonly redbeatLockTimeout?: number | null | undefined;
-  /** . */
+  /** RedBeat: options of its Redis connection. `redbeat_redis_options`. Default: null. */
   readonly redbeatRedisOptions?: Readonly<Record<string, unknown>> | null | undefined;
-  /** . */
+  /**
+   * RedBeat: URL of the Redis that holds the schedules. Default: brokerUrl.
+   * `redbeat_redis_url`. Default: null.
+   */
   readonly redbeatRedisUrl?: string | null | undefined;
-  /** . */
+  /** RedBeat: TLS to its Redis. `redbeat_redis_use_ssl`. Default: null. */
   readonly redbeatRedisUseSsl?: boolean | TlsOptions | null | undefined;
 }
 

@@ -1,7 +1,7 @@
 import { daemon } from "./daemon.ts";
 import type { Section, SettingRow } from "./row.ts";
 import { tls } from "./structures.ts";
-import { integer, name, oneOf, record, seconds, text } from "./values.ts";
+import { anyText, integer, oneOf, record, seconds, word } from "./values.ts";
 
 const beatSchedule: SettingRow<Readonly<Record<string, object>>> = {
   old: "CELERYBEAT_SCHEDULE",
@@ -17,7 +17,7 @@ export const beat: Section<`beat${string}`> = {
   beatScheduler: {
     old: "CELERYBEAT_SCHEDULER",
     kind: "M",
-    type: name,
+    type: word,
     default: "celery.beat:PersistentScheduler",
     text: "Where schedules are kept. The names of Celery's, django-celery-beat's and RedBeat's schedulers are understood.",
     effective: false,
@@ -25,7 +25,7 @@ export const beat: Section<`beat${string}`> = {
   beatScheduleFilename: {
     old: "CELERYBEAT_SCHEDULE_FILENAME",
     kind: "M",
-    type: name,
+    type: word,
     default: "celerybeat-schedule",
     text: "File of the file scheduler.",
     effective: false,
@@ -64,7 +64,7 @@ export const redbeat: Section<`redbeat${string}`> = {
   redbeatRedisUrl: {
     old: null,
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     secret: true,
     text: "RedBeat: URL of the Redis that holds the schedules. Default: brokerUrl.",
@@ -91,7 +91,7 @@ export const redbeat: Section<`redbeat${string}`> = {
   redbeatKeyPrefix: {
     old: null,
     kind: "U",
-    type: text,
+    type: anyText,
     default: "redbeat:",
     text: "RedBeat: begins every key.",
     effective: false,
@@ -99,7 +99,7 @@ export const redbeat: Section<`redbeat${string}`> = {
   redbeatLockKey: {
     old: null,
     kind: "U",
-    type: text,
+    type: anyText,
     default: "redbeat::lock",
     nullable: true,
     text: "RedBeat: key of the lock that lets one beat run. null: no lock.",

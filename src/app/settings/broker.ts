@@ -1,6 +1,6 @@
 import type { Section } from "./row.ts";
 import { tls } from "./structures.ts";
-import { boolean, integer, name, record, seconds, text, urls } from "./values.ts";
+import { anyText, boolean, integer, record, seconds, urls, word } from "./values.ts";
 
 const PART = "Used with the other parts of an old-style broker URL when brokerUrl is not set.";
 
@@ -101,7 +101,7 @@ export const broker: Section<`broker${string}`> = {
   brokerFailoverStrategy: {
     old: "BROKER_FAILOVER_STRATEGY",
     kind: "U",
-    type: name,
+    type: word,
     default: null,
     text: 'Order in which several broker URLs are tried: "round-robin" or "shuffle".',
     effective: false,
@@ -129,7 +129,7 @@ export const broker: Section<`broker${string}`> = {
   brokerTransport: {
     old: "BROKER_TRANSPORT",
     kind: "U",
-    type: name,
+    type: word,
     default: null,
     text: `Scheme of the broker URL. ${PART}`,
     effective: true,
@@ -137,7 +137,7 @@ export const broker: Section<`broker${string}`> = {
   brokerHost: {
     old: "BROKER_HOST",
     kind: "U",
-    type: name,
+    type: word,
     default: null,
     secret: true,
     text: `Host of the broker, or its URL. ${PART}`,
@@ -154,7 +154,7 @@ export const broker: Section<`broker${string}`> = {
   brokerUser: {
     old: "BROKER_USER",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     text: `User at the broker. ${PART}`,
     effective: true,
@@ -162,7 +162,7 @@ export const broker: Section<`broker${string}`> = {
   brokerPassword: {
     old: "BROKER_PASSWORD",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     secret: true,
     text: `Password at the broker. ${PART}`,
@@ -171,7 +171,7 @@ export const broker: Section<`broker${string}`> = {
   brokerVhost: {
     old: "BROKER_VHOST",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     text: `Virtual host, on Redis the number of the database. ${PART}`,
     effective: true,

@@ -1,5 +1,5 @@
 import type { SettingRow } from "./row.ts";
-import { nameOrNumber, text } from "./values.ts";
+import { anyText, nameOrNumber } from "./values.ts";
 
 type Rows<P extends string> = {
   readonly [K in `${P}${"Logfile" | "Pidfile" | "Executable"}`]: SettingRow<string>;
@@ -11,9 +11,13 @@ type Rows<P extends string> = {
 export function daemon<P extends "worker" | "beat" | "events">(program: P): Rows<P> {
   const about = { old: null, kind: "U", default: null, effective: false } as const;
   const rows: Readonly<Record<string, SettingRow>> = {
-    [`${program}Logfile`]: { ...about, type: text, text: `Log file of a ${program} daemon.` },
-    [`${program}Pidfile`]: { ...about, type: text, text: `File for the process id of a ${program} daemon.` },
-    [`${program}Executable`]: { ...about, type: text, text: `Node executable of a ${program} daemon.` },
+    [`${program}Logfile`]: { ...about, type: anyText, text: `Log file of a ${program} daemon.` },
+    [`${program}Pidfile`]: {
+      ...about,
+      type: anyText,
+      text: `File for the process id of a ${program} daemon.`,
+    },
+    [`${program}Executable`]: { ...about, type: anyText, text: `Node executable of a ${program} daemon.` },
     [`${program}Uid`]: { ...about, type: nameOrNumber, text: `User of a ${program} daemon, name or number.` },
     [`${program}Gid`]: {
       ...about,

@@ -2,7 +2,7 @@
 
 import { daemon } from "./daemon.ts";
 import type { Section, SettingRow } from "./row.ts";
-import { boolean, name, seconds, stringRecord, strings, text, timezone } from "./values.ts";
+import { anyText, boolean, seconds, stringRecord, strings, timezone, word } from "./values.ts";
 
 export const general: Section<
   "acceptContent" | "enableUtc" | "imports" | "include" | "timezone" | "overrideBackends"
@@ -79,7 +79,7 @@ export const control: Section<`control${string}`> = {
   controlExchange: {
     old: "CONTROL_EXCHANGE",
     kind: "M",
-    type: name,
+    type: word,
     default: "celery",
     text: "Base name of the exchanges of remote control: `<name>.pidbox` and `reply.<name>.pidbox`.",
     effective: false,
@@ -102,7 +102,7 @@ export const event: Section<`event${string}`> = {
   eventExchange: {
     old: "CELERY_EVENT_EXCHANGE",
     kind: "M",
-    type: name,
+    type: word,
     default: "celeryev",
     text: "Exchange of events.",
     effective: false,
@@ -117,7 +117,7 @@ export const event: Section<`event${string}`> = {
   eventQueuePrefix: {
     old: "CELERY_EVENT_QUEUE_PREFIX",
     kind: "M",
-    type: name,
+    type: word,
     default: "celeryev",
     text: "Begins the names of event receivers' queues.",
     effective: false,
@@ -126,7 +126,7 @@ export const event: Section<`event${string}`> = {
   eventSerializer: {
     old: "CELERY_EVENT_SERIALIZER",
     kind: "M",
-    type: name,
+    type: word,
     default: "json",
     text: "Serializer of events.",
     effective: false,
@@ -138,7 +138,7 @@ export const security: Section<`security${string}`> = {
   securityCertificate: {
     old: "CELERY_SECURITY_CERTIFICATE",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     text: "File of the certificate that signs messages (serializer auth).",
     effective: false,
@@ -146,7 +146,7 @@ export const security: Section<`security${string}`> = {
   securityCertStore: {
     old: "CELERY_SECURITY_CERT_STORE",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     text: "Files of the certificates that signed messages are checked with, as a glob.",
     effective: false,
@@ -154,7 +154,7 @@ export const security: Section<`security${string}`> = {
   securityDigest: {
     old: "CELERY_SECURITY_DIGEST",
     kind: "U",
-    type: name,
+    type: word,
     default: "sha256",
     text: "Digest of message signatures.",
     effective: false,
@@ -162,7 +162,7 @@ export const security: Section<`security${string}`> = {
   securityKey: {
     old: "CELERY_SECURITY_KEY",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     text: "File of the private key that signs messages.",
     effective: false,
@@ -170,7 +170,7 @@ export const security: Section<`security${string}`> = {
   securityKeyPassword: {
     old: "CELERY_SECURITY_KEY_PASSWORD",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     secret: true,
     text: "Password of the private key.",

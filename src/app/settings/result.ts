@@ -1,13 +1,13 @@
 /** Settings of results and of the stores that hold them. */
 import type { Section } from "./row.ts";
 import { tls } from "./structures.ts";
-import { boolean, integer, name, record, seconds, stringRecord, strings, text } from "./values.ts";
+import { anyText, boolean, integer, record, seconds, stringRecord, strings, word } from "./values.ts";
 
 export const result: Section<`result${string}`> = {
   resultBackend: {
     old: "CELERY_RESULT_BACKEND",
     kind: "M",
-    type: text,
+    type: anyText,
     default: null,
     secret: true,
     text: "Where results are stored: `redis://host:6379/1`. null or `disabled://`: nowhere.",
@@ -95,7 +95,7 @@ export const result: Section<`result${string}`> = {
   resultCompression: {
     old: "CELERY_RESULT_COMPRESSION",
     kind: "M",
-    type: name,
+    type: word,
     default: null,
     text: "Compression of stored results. Celery's Redis backend ignores it, and so do we there.",
     effective: false,
@@ -121,7 +121,7 @@ export const result: Section<`result${string}`> = {
   resultSerializer: {
     old: "CELERY_RESULT_SERIALIZER",
     kind: "M",
-    type: name,
+    type: word,
     default: "json",
     text: "Serializer of results.",
     effective: true,
@@ -134,7 +134,7 @@ export const redis: Section<`redis${string}`> = {
   redisHost: {
     old: "CELERY_REDIS_HOST",
     kind: "U",
-    type: name,
+    type: word,
     default: null,
     text: `Host of the Redis that holds results. ${REDIS_PART}`,
     effective: true,
@@ -158,7 +158,7 @@ export const redis: Section<`redis${string}`> = {
   redisUsername: {
     old: "CELERY_REDIS_USERNAME",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     text: `Its user. ${REDIS_PART}`,
     effective: true,
@@ -166,7 +166,7 @@ export const redis: Section<`redis${string}`> = {
   redisPassword: {
     old: "CELERY_REDIS_PASSWORD",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     secret: true,
     text: `Its password. ${REDIS_PART}`,
@@ -237,7 +237,7 @@ export const redis: Section<`redis${string}`> = {
   redisClientName: {
     old: null,
     kind: "U",
-    type: name,
+    type: word,
     default: null,
     text: "Name that the connections give to the server (`CLIENT SETNAME`).",
     effective: false,
@@ -245,7 +245,7 @@ export const redis: Section<`redis${string}`> = {
   redisBackendCredentialProvider: {
     old: null,
     kind: "U",
-    type: name,
+    type: word,
     default: null,
     text: "Module that gives user and password at each connection.",
     effective: false,
@@ -253,7 +253,7 @@ export const redis: Section<`redis${string}`> = {
   redisStateKeyPrefix: {
     old: null,
     kind: "M",
-    type: text,
+    type: anyText,
     default: "celery:worker:state:",
     text: "Begins the keys of a worker's state on Redis (celery-redis-statedb).",
     effective: false,
@@ -273,7 +273,7 @@ export const cache: Section<`cache${string}`> = {
   cacheBackend: {
     old: "CELERY_CACHE_BACKEND",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     secret: true,
     text: "URL of the cache that holds results, when resultBackend is `cache`.",
@@ -294,7 +294,7 @@ export const database: Section<`database${string}`> = {
   databaseUrl: {
     old: "CELERY_RESULT_DBURI",
     kind: "U",
-    type: text,
+    type: anyText,
     default: null,
     secret: true,
     text: "URL of the database that holds results, when resultBackend is `database`.",
@@ -345,7 +345,7 @@ export const database: Section<`database${string}`> = {
   databaseEngineCallback: {
     old: null,
     kind: "U",
-    type: name,
+    type: word,
     default: null,
     text: "Module that changes the connection pool after it was made.",
     note: "Of Celery 5.7.",

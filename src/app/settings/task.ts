@@ -5,12 +5,12 @@ import {
   BadValue,
   boolean,
   integer,
-  name,
   oneOf,
   oneOfNumbers,
   rate,
   seconds,
   type ValueType,
+  word,
 } from "./values.ts";
 
 /** Protocol 1 is read, never written: it has no place for chains, stamps and root ids. */
@@ -88,7 +88,7 @@ export const task: Section<`task${string}`> = {
   taskCompression: {
     old: "CELERY_MESSAGE_COMPRESSION",
     kind: "M",
-    type: name,
+    type: word,
     default: null,
     text: "Compression of messages: gzip, brotli.",
     effective: true,
@@ -120,7 +120,7 @@ export const task: Section<`task${string}`> = {
   taskDefaultExchange: {
     old: "CELERY_DEFAULT_EXCHANGE",
     kind: "M",
-    type: name,
+    type: word,
     default: null,
     text: "Exchange of queues that name none. Default: taskDefaultQueue.",
     effective: true,
@@ -144,7 +144,7 @@ export const task: Section<`task${string}`> = {
   taskDefaultQueue: {
     old: "CELERY_DEFAULT_QUEUE",
     kind: "M",
-    type: name,
+    type: word,
     default: "celery",
     text: "Queue of tasks that are routed nowhere else.",
     effective: true,
@@ -160,7 +160,7 @@ export const task: Section<`task${string}`> = {
   taskDefaultRoutingKey: {
     old: "CELERY_DEFAULT_ROUTING_KEY",
     kind: "M",
-    type: name,
+    type: word,
     default: null,
     text: "Routing key of queues that name none. Default: taskDefaultQueue.",
     effective: true,
@@ -256,7 +256,7 @@ export const task: Section<`task${string}`> = {
   taskSerializer: {
     old: "CELERY_TASK_SERIALIZER",
     kind: "M",
-    type: name,
+    type: word,
     default: "json",
     text: "Serializer of messages: json, msgpack, yaml.",
     effective: true,

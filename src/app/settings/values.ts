@@ -5,9 +5,9 @@ export interface ValueType<out T> {
   /** What is accepted, as the end of "… accepts": `a number of seconds`. */
   readonly accepts: string;
   /** The value in its final form, or undefined when it is of another kind. Throws {@link BadValue} with a closer reason. */
-  read(value: unknown): T | undefined;
+  readonly read: (value: unknown) => T | undefined;
   /** Text of the environment as a value for {@link read}; what cannot be understood is given back as it is. */
-  fromText(text: string): unknown;
+  readonly fromText: (text: string) => unknown;
 }
 
 /** Why a value is not accepted, where "another kind" is not enough. Caught by the configuration, which names the setting. */
@@ -108,14 +108,14 @@ function totalSeconds(value: object): unknown {
   return typeof total === "function" ? (total.call(value, "seconds") as unknown) : undefined;
 }
 
-export const text: ValueType<string> = {
+export const anyText: ValueType<string> = {
   accepts: "a string",
   read: (value) => (typeof value === "string" ? value : undefined),
   fromText: SAME,
 };
 
 /** A name that must not be empty. */
-export const name: ValueType<string> = {
+export const word: ValueType<string> = {
   accepts: "a string that is not empty",
   read: (value) => (typeof value === "string" && value !== "" ? value : undefined),
   fromText: SAME,
@@ -211,8 +211,9 @@ export const timezone: ValueType<string> = {
   read(value) {
     if (typeof value !== "string") return undefined;
     try {
-      new Intl.DateTimeFormat("en", { timeZone: value });
-      return value;
+      return Intl.DateTimeFormat("en", { timeZone: value }).resolvedOptions().timeZone === ""
+        ? undefined
+        : value;
     } catch {
       return undefined;
     }
@@ -223,6 +224,6 @@ export const timezone: ValueType<string> = {
 /** A name, or the number that stands for it. */
 export const nameOrNumber: ValueType<string | number> = {
   accepts: "a string or a whole number",
-  read: (value) => (Number.isSafeInteger(value) ? (value as number) : name.read(value)),
+  read: (value) => (Number.isSafeInteger(value) ? (value as number) : word.read(value)),
   fromText: SAME,
 };

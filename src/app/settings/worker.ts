@@ -1,6 +1,6 @@
 import { daemon } from "./daemon.ts";
 import type { Section } from "./row.ts";
-import { boolean, integer, name, number, oneOf, seconds, text } from "./values.ts";
+import { anyText, boolean, integer, number, oneOf, seconds, word } from "./values.ts";
 
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
 
@@ -8,7 +8,7 @@ export const worker: Section<`worker${string}`> = {
   workerPool: {
     old: "CELERYD_POOL",
     kind: "M",
-    type: name,
+    type: word,
     default: "async",
     text: "Where tasks run: `async` (this event loop), `prefork` (child processes), `threads`, `solo`.",
     note: "Celery's default is prefork. Tasks that wait for I/O, the usual ones of Node, need no process each.",
@@ -168,7 +168,7 @@ export const worker: Section<`worker${string}`> = {
   workerAutoscaler: {
     old: "CELERYD_AUTOSCALER",
     kind: "M",
-    type: name,
+    type: word,
     default: "celery.worker.autoscale:Autoscaler",
     text: "Module of the autoscaler; Celery's name means the built-in one.",
     effective: false,
@@ -176,7 +176,7 @@ export const worker: Section<`worker${string}`> = {
   workerConsumer: {
     old: "CELERYD_CONSUMER",
     kind: "U",
-    type: name,
+    type: word,
     default: "celery.worker.consumer:Consumer",
     text: "Module of the consumer; Celery's name means the built-in one.",
     effective: false,
@@ -184,7 +184,7 @@ export const worker: Section<`worker${string}`> = {
   workerTimer: {
     old: "CELERYD_TIMER",
     kind: "U",
-    type: name,
+    type: word,
     default: null,
     text: "Module of the timer.",
     effective: false,
@@ -201,7 +201,7 @@ export const worker: Section<`worker${string}`> = {
   workerStateDb: {
     old: "CELERYD_STATE_DB",
     kind: "M",
-    type: text,
+    type: anyText,
     default: null,
     secret: true,
     text: "Where revoked tasks are kept across restarts: a file, or a Redis URL.",
@@ -210,7 +210,7 @@ export const worker: Section<`worker${string}`> = {
   workerLogFormat: {
     old: "CELERYD_LOG_FORMAT",
     kind: "U",
-    type: text,
+    type: anyText,
     default: "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s",
     text: "Format of the worker's log lines, in Python's notation.",
     effective: false,
@@ -218,7 +218,7 @@ export const worker: Section<`worker${string}`> = {
   workerTaskLogFormat: {
     old: "CELERYD_TASK_LOG_FORMAT",
     kind: "U",
-    type: text,
+    type: anyText,
     default: "[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s",
     text: "Format of log lines that a task writes, in Python's notation.",
     effective: false,
