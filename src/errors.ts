@@ -47,6 +47,8 @@ export const ERROR_CODES = {
   PET_UNSUPPORTED: "A feature that this version does not have. The message names it.",
   PET_USAGE: "A command line that cannot be understood. The message shows the right form.",
   PET_NO_REPLY: "Nothing answered within the time given.",
+  PET_UNEXPECTED:
+    "The program ended by an error that is not Petiole's: of your own modules, or a defect. It is printed with its stack.",
 } as const;
 
 /** The stable identity of an error. */
@@ -222,6 +224,18 @@ export class TimeLimitExceeded extends RemoteError {}
 export class WorkerLostError extends RemoteError {}
 /** The task was revoked, or expired before it ran. */
 export class TaskRevokedError extends RemoteError {}
+
+/** Why a running task's signal is aborted when its worker stops in a hurry. Python: `celery.exceptions.WorkerShutdown`. */
+export class WorkerShutdown extends RemoteError {
+  constructor() {
+    super({
+      type: "WorkerShutdown",
+      module: "celery.exceptions",
+      args: ["the worker was shut down"],
+      traceback: null,
+    });
+  }
+}
 
 /** Thrown by `task.retry(…)`; the worker sends the next attempt when it catches it. Python: `celery.exceptions.Retry`. */
 export class Retry extends PetioleError {

@@ -32,10 +32,12 @@ export interface AppInternals {
   finalize(): Promise<void>;
   /** The queues a worker consumes: `taskQueues`, else the default queue; narrowed by -Q and -X. Unknown names are made, or QueueNotFound. */
   consumedQueues(select: readonly string[], exclude: readonly string[]): readonly QueueDeclaration[];
-  /** A new transport of its own, not started; the caller stops it. */
-  openTransport(role: "producer" | "worker"): Promise<Transport>;
+  /** A new transport of its own, not started; the caller stops it. `logger`: instead of the app's. */
+  openTransport(role: "producer" | "worker", logger?: Logger): Promise<Transport>;
   /** A new backend of its own, not started; the caller stops it. */
-  openBackend(): Promise<ResultBackend>;
+  openBackend(logger?: Logger): Promise<ResultBackend>;
+  /** Loads a codec that an error of `PET_CODEC_UNAVAILABLE` names. */
+  loadCodec(name: string): Promise<void>;
 }
 
 /** Marks an app of any copy of Petiole, so that two copies in one process are told apart from something that is no app. */
