@@ -92,7 +92,7 @@ export class Celery {
   /** A task that lives elsewhere, by its type only: `app.remote<(x: number) => string>("proj.task")`. */
   remote<T extends AnyRemote>(name: string): RemoteTask<ParamsIn<T>, ResultIn<T>>;
   remote(name: string): unknown {
-    return new RemoteHandle(name, this.#core);
+    return new RemoteHandle(name, this.#core.calls);
   }
 
   /** Sends by name. Checked for names in {@link TaskRegistry}. */
@@ -101,7 +101,7 @@ export class Celery {
     args?: ParamsIn<Declared<N>>,
     options?: NamedSendOptions,
   ): Promise<AsyncResult<ResultIn<Declared<N>>>> {
-    return this.#core.sendNamed(name as string, (args ?? []) as readonly unknown[], options ?? {}) as never;
+    return this.#core.calls.sendNamed(name, args ?? [], options ?? {}) as never;
   }
 
   /** A signature by name. Checked for names in {@link TaskRegistry}. */
@@ -110,19 +110,19 @@ export class Celery {
     args?: ParamsIn<Declared<N>>,
     options?: NamedSendOptions,
   ): Signature<[], ResultIn<Declared<N>>> {
-    return this.#core.signNamed(name as string, (args ?? []) as readonly unknown[], options ?? {}) as never;
+    return this.#core.calls.signNamed(name, args ?? [], options ?? {}) as never;
   }
 
   /** From Celery's JSON form. */
   signatureFrom(data: SignatureData): AnySignature {
-    return signatureFromData(this.#core, data) as AnySignature;
+    return signatureFromData(this.#core.calls, data) as AnySignature;
   }
 
   /** Sends signatures in one round trip. Handles come in their order; a bad one is named by its index before anything is sent. */
   sendMany(signatures: readonly Signature<[], unknown>[]): Promise<readonly AsyncResult<unknown>[]> {
-    return this.#core.sendSignatures(
+    return this.#core.calls.sendSignatures(
       signatures.map((one) =>
-        one instanceof TaskSignature ? one : signatureFromData(this.#core, one.toJSON()),
+        one instanceof TaskSignature ? one : signatureFromData(this.#core.calls, one.toJSON()),
       ),
     );
   }

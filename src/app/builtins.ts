@@ -17,7 +17,7 @@ export const BUILTIN_TASKS: readonly BuiltinTask[] = [
   {
     name: "celery.accumulate",
     options: { params: ["*args", "index="] },
-    fn: accumulate as BuiltinTask["fn"],
+    fn: accumulate,
   },
   {
     // Our backends expire results themselves; Python's beat sends it all the same.

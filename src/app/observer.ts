@@ -69,18 +69,10 @@ export class Observer {
     },
   ): Promise<void> {
     const ready: (Built | null)[] = many.map(() => null);
-    let waiting = many.length;
-    let release: (published: Promise<void>) => void = () => {};
-    const published = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    published.catch(() => {});
-    const arrived = (): void => {
-      waiting -= 1;
-      if (waiting > 0) return;
+    const gate = new Gate(many.length, async () => {
       const out = ready.filter((built) => built !== null);
-      release(out.length === 0 ? Promise.resolve() : given.publish(out));
-    };
+      if (out.length > 0) await given.publish(out);
+    });
     const ends = await Promise.allSettled(
       many.map(async ({ built }, index) => {
         const event = given.events[index] as PublishEvent;
@@ -89,16 +81,16 @@ export class Observer {
           if (!called) {
             called = true;
             ready[index] = changed(built, event);
-            arrived();
+            gate.arrive();
           }
-          return published;
+          return gate.opened;
         };
         try {
           await this.#wrapped(event, next);
         } finally {
           if (!called) {
             called = true;
-            arrived();
+            gate.arrive();
           }
         }
       }),
@@ -128,6 +120,27 @@ export class Observer {
   readonly #report = (error: unknown): void => {
     this.#logger.error({ err: error }, "a signal handler failed");
   };
+}
+
+/** Runs something once, when so many have arrived; all wait for its end. */
+class Gate {
+  readonly opened: Promise<void>;
+  #waiting: number;
+  #open: () => void = () => {};
+
+  constructor(count: number, run: () => Promise<void>) {
+    this.#waiting = count;
+    const arrived = new Promise<void>((resolve) => {
+      this.#open = resolve;
+    });
+    this.opened = arrived.then(run);
+    this.opened.catch(() => {});
+  }
+
+  arrive(): void {
+    this.#waiting -= 1;
+    if (this.#waiting === 0) this.#open();
+  }
 }
 
 function eventOf({ send, built }: Observed): PublishEvent {

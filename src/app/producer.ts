@@ -19,8 +19,9 @@ import type { ResolvedSettings } from "./internals.ts";
 import type { Observer } from "./observer.ts";
 import type { PublishPolicy } from "./publish-retry.ts";
 import type { Publisher } from "./publisher.ts";
+import { resultTuple } from "./result-handle.ts";
 import type { AsyncResult } from "./result-types.ts";
-import { type Results, resultTuple } from "./results.ts";
+import type { Results } from "./results.ts";
 import type { Planner, SendPlan } from "./send-plan.ts";
 import { etaText, expiresText, type TimeContext } from "./times.ts";
 
@@ -55,7 +56,7 @@ export interface ProducerOptions {
   readonly results: Results;
   readonly observer: Observer;
   /** Loads a codec that {@link encodeTask} missed. */
-  loadCodec(name: string): Promise<void>;
+  readonly loadCodec: (name: string) => Promise<void>;
 }
 
 const NO_OPTIONS: CallOptions = Object.freeze({});

@@ -28,7 +28,7 @@ export interface Batch {
 export interface PublisherOptions {
   readonly clock: Clock;
   /** A new transport, not started. */
-  open(): Promise<Transport>;
+  readonly open: () => Promise<Transport>;
 }
 
 export class Publisher {

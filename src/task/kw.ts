@@ -4,7 +4,7 @@ import { type Kwargs, kwargsOf } from "./sendable-types.ts";
 
 /** Marks an object as keyword arguments: `resize.delay(url, kw({ width: 80 }))` is Python's `resize.delay(url, width=80)`. */
 export function kw<const T extends object>(values: T): Kwargs<T> {
-  return Object.freeze({ [kwargsOf]: [values, undefined as never] as const }) as unknown as Kwargs<T>;
+  return Object.freeze({ [kwargsOf]: [values, undefined as never] as const });
 }
 
 /** What a call carries. */

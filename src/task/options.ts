@@ -135,8 +135,7 @@ export function checkTaskOptions(where: string, options: Readonly<Record<string,
 export function checkTaskName(name: unknown): asserts name is string {
   if (typeof name !== "string" || name === "" || name.length > 255)
     throw invalid("a task needs a name: text of 1 to 255 characters");
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  if (/[\u0000-\u001f\u007f]|^\s|\s$/u.test(name))
+  if (/[\p{Cc}\p{Cs}]|^\s|\s$/u.test(name))
     throw invalid(`task name ${JSON.stringify(name)} has control characters, or spaces around it`);
 }
 

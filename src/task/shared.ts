@@ -17,7 +17,9 @@ import { TaskHandle, type TaskHost } from "./task.ts";
 import type { Task, TaskFactory } from "./task-types.ts";
 
 /** An app, as shared tasks see it. */
-export interface SharedHost extends TaskHost, SignatureHost {
+export interface SharedHost {
+  readonly app: Celery;
+  readonly calls: TaskHost & SignatureHost;
   /** Registers what is not registered yet. Does nothing before the app was put to use. */
   bindShared(): void;
   /** Registers one task now: it is being called. */
@@ -97,31 +99,31 @@ const anyHost: TaskHost & SignatureHost = {
     given: readonly unknown[],
     options: SendOptions | undefined,
   ): Promise<AsyncResult<unknown>> {
-    return hostFor(task).send(task, given, options);
+    return hostFor(task).calls.send(task, given, options);
   },
   async sendMany(
     task: string,
     calls: readonly (readonly unknown[])[],
   ): Promise<readonly AsyncResult<unknown>[]> {
-    return hostFor(task).sendMany(task, calls);
+    return hostFor(task).calls.sendMany(task, calls);
   },
   sign: (task: string, given: readonly unknown[], immutable: boolean): TaskSignature =>
-    hostFor(task).sign(task, given, immutable),
+    hostFor(task).calls.sign(task, given, immutable),
   async run(task: string, given: readonly unknown[]): Promise<unknown> {
-    return hostFor(task).run(task, given);
+    return hostFor(task).calls.run(task, given);
   },
   async apply(
     task: string,
     given: readonly unknown[],
     options: SendOptions | undefined,
   ): Promise<AsyncResult<unknown>> {
-    return hostFor(task).apply(task, given, options);
+    return hostFor(task).calls.apply(task, given, options);
   },
-  result: (task: string, id: string): AsyncResult<unknown> => hostFor(task).result(task, id),
+  result: (task: string, id: string): AsyncResult<unknown> => hostFor(task).calls.result(task, id),
   async sendCall(call: Call): Promise<AsyncResult<unknown>> {
-    return hostFor(call.task).sendCall(call);
+    return hostFor(call.task).calls.sendCall(call);
   },
-  split: (task: string, given: readonly unknown[]): CallArguments => hostFor(task).split(task, given),
+  split: (task: string, given: readonly unknown[]): CallArguments => hostFor(task).calls.split(task, given),
 };
 
 /** A signature from Celery's JSON form. It is sent by the app of the moment, as a shared task is. */
@@ -143,7 +145,7 @@ export function taskParts(
     throw invalid(`task ${JSON.stringify(name)} has no function: give it last, app.task(name, options, fn)`);
   if (typeof options !== "object" || options === null)
     throw invalid(`task ${JSON.stringify(name)}: options must be an object`);
-  return { name, options: options as AnyTaskOptions, fn: call as DefinedTask["fn"] };
+  return { name, options: options, fn: call as DefinedTask["fn"] };
 }
 
 function invalid(message: string): ImproperlyConfigured {

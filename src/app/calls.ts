@@ -1,0 +1,210 @@
+/**
+ * Every call that a user can make: of a task, of a name, of a signature; to the broker, or here and now. Python:
+ * `Task.apply_async`, `Celery.send_task`, `Signature.apply_async`.
+ */
+import { type Call, makeSignature, type SignatureHost, type TaskSignature } from "../canvas/signature.ts";
+import type { CallOptions } from "../canvas/wire-options.ts";
+import { PetioleError } from "../errors.ts";
+import { type CallArguments, splitArguments, withKwargs } from "../task/kw.ts";
+import type { SendOptions } from "../task/send-types.ts";
+import type { TaskHost } from "../task/task.ts";
+import type { Celery } from "./app.ts";
+import type { Eager, EagerCall } from "./eager.ts";
+import type { AppInternals } from "./internals.ts";
+import { atIndex, type Producer } from "./producer.ts";
+import type { AsyncResult } from "./result-types.ts";
+import type { Results } from "./results.ts";
+import type { Planner, SendPlan } from "./send-plan.ts";
+
+/** Options of `sendTask` and `signature`. */
+export type NamedOptions = SendOptions & { readonly kwargs?: Readonly<Record<string, unknown>> | undefined };
+
+/** What calls need of their app. */
+export interface CallHost extends AppInternals {
+  readonly producer: Producer;
+  readonly results: Results;
+  /** null: the app is not in use yet. */
+  readonly planner: Planner | null;
+  /** `task_always_eager`. Known when the app is in use. */
+  readonly alwaysEager: boolean;
+  /** Puts the app to use. null: it is. */
+  prepare(): Promise<void> | null;
+  /** The app is in use. */
+  plan(task: string, bare: boolean): SendPlan;
+  /** The task has an `input` schema. Known before the app is in use. */
+  takesKeywords(task: string): boolean;
+}
+
+const NO_OPTIONS: CallOptions = Object.freeze({});
+
+export class Calls implements TaskHost, SignatureHost {
+  readonly #host: CallHost;
+  /** Loaded when it is first needed. */
+  #eager: Promise<Eager> | null = null;
+
+  constructor(host: CallHost) {
+    this.#host = host;
+  }
+
+  get app(): Celery {
+    return this.#host.app;
+  }
+
+  // ---- sending ----
+
+  send(
+    task: string,
+    given: readonly unknown[],
+    options: SendOptions | undefined,
+  ): Promise<AsyncResult<unknown>> {
+    // The way of every `delay`: no promise of its own.
+    const { planner } = this.#host;
+    if (planner === null || options?.validate === true) return this.#sendSlowly(task, given, options);
+    try {
+      const plan = planner.plan(task, false);
+      const call = splitArguments(task, given, plan.input !== null);
+      if (this.#host.alwaysEager && plan.registered) return this.#applyEagerly(task, call, options);
+      return this.#host.producer.send(plan, call, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async #sendSlowly(
+    task: string,
+    given: readonly unknown[],
+    options: SendOptions | undefined,
+  ): Promise<AsyncResult<unknown>> {
+    await this.#host.prepare();
+    const plan = this.#host.plan(task, false);
+    const call = splitArguments(task, given, plan.input !== null);
+    const definition = this.#host.registry.get(task);
+    if (options?.validate === true && definition !== undefined) {
+      const { validateInput } = await import("./validate.ts");
+      await validateInput(definition, call);
+    }
+    if (this.#host.alwaysEager && plan.registered) return this.#applyEagerly(task, call, options);
+    return this.#host.producer.send(plan, call, options);
+  }
+
+  async sendMany(
+    task: string,
+    calls: readonly (readonly unknown[])[],
+  ): Promise<readonly AsyncResult<unknown>[]> {
+    await this.#host.prepare();
+    const plan = this.#host.plan(task, false);
+    const split = calls.map((given, index) => {
+      try {
+        return splitArguments(task, given, plan.input !== null);
+      } catch (error) {
+        return atIndex(error, index);
+      }
+    });
+    if (this.#host.alwaysEager && plan.registered)
+      return this.#applyAll(split.map((call) => ({ task, ...call, options: NO_OPTIONS })));
+    return this.#host.producer.produceMany(
+      split.map(({ args, kwargs }) => ({ plan, args, kwargs, options: NO_OPTIONS, extra: null })),
+    );
+  }
+
+  /** By name alone, as Celery's `send_task`: options of a task that is registered here do not count. */
+  async sendNamed(
+    task: string,
+    given: readonly unknown[],
+    options: NamedOptions,
+  ): Promise<AsyncResult<unknown>> {
+    await this.#host.prepare();
+    const { kwargs, ...rest } = options;
+    const call = withKwargs(task, splitArguments(task, given, false), kwargs);
+    return this.#host.producer.send(this.#host.plan(task, true), call, rest);
+  }
+
+  /** Signatures in one round trip. */
+  async sendSignatures(signatures: readonly TaskSignature[]): Promise<readonly AsyncResult<unknown>[]> {
+    await this.#host.prepare();
+    const calls = signatures.map((signature) => signature.merge([]));
+    if (this.#host.alwaysEager) return this.#applyAll(calls);
+    return this.#host.producer.produceMany(
+      calls.map((call) => ({ ...call, plan: this.#host.plan(call.task, false) })),
+    );
+  }
+
+  async sendCall(call: Call): Promise<AsyncResult<unknown>> {
+    await this.#host.prepare();
+    const plan = this.#host.plan(call.task, false);
+    if (this.#host.alwaysEager && plan.registered) {
+      if (call.extra?.chain !== undefined || call.extra?.chord !== undefined)
+        throw new PetioleError("PET_UNSUPPORTED", `${call.task}: eager mode runs no chain and no chord`);
+      return this.#applyEagerly(call.task, call, call.options);
+    }
+    return this.#host.producer.sendCall({
+      plan,
+      args: call.args,
+      kwargs: call.kwargs,
+      options: call.options,
+      extra: call.extra,
+    });
+  }
+
+  // ---- signatures ----
+
+  split(task: string, given: readonly unknown[]): CallArguments {
+    return splitArguments(task, given, this.#host.takesKeywords(task));
+  }
+
+  sign(task: string, given: readonly unknown[], immutable: boolean): TaskSignature {
+    return makeSignature(this, { task, ...this.split(task, given) }, { immutable });
+  }
+
+  signNamed(task: string, given: readonly unknown[], options: NamedOptions): TaskSignature {
+    const { kwargs, ...rest } = options;
+    const call = withKwargs(task, this.split(task, given), kwargs);
+    return makeSignature(
+      this,
+      { task, args: call.args, kwargs: call.kwargs },
+      { immutable: false, options: rest },
+    );
+  }
+
+  // ---- here and now ----
+
+  async #hereAndNow(): Promise<Eager> {
+    await this.#host.prepare();
+    this.#eager ??= import("./eager.ts").then((module) => new module.Eager(this.#host, this.#host.results));
+    return this.#eager;
+  }
+
+  async #applyEagerly(
+    task: string,
+    call: CallArguments,
+    options: CallOptions | undefined,
+  ): Promise<AsyncResult<unknown>> {
+    const eager = await this.#hereAndNow();
+    return eager.apply({ task, args: call.args, kwargs: call.kwargs, options: options ?? NO_OPTIONS });
+  }
+
+  async #applyAll(calls: readonly EagerCall[]): Promise<readonly AsyncResult<unknown>[]> {
+    const eager = await this.#hereAndNow();
+    return eager.applyMany(calls);
+  }
+
+  async run(task: string, given: readonly unknown[]): Promise<unknown> {
+    const eager = await this.#hereAndNow();
+    return eager.run(task, this.split(task, given));
+  }
+
+  async apply(
+    task: string,
+    given: readonly unknown[],
+    options: SendOptions | undefined,
+  ): Promise<AsyncResult<unknown>> {
+    return this.#applyEagerly(task, this.split(task, given), options);
+  }
+
+  // ---- results ----
+
+  result(task: string, id: string): AsyncResult<unknown> {
+    const { planner, results } = this.#host;
+    return results.handle(id, planner !== null && planner.plan(task, false).ignoreResult);
+  }
+}

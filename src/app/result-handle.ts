@@ -1,0 +1,217 @@
+/** The handle of a sent task. Python: `celery/result.py`, `AsyncResult`; ours keeps a ready result and asks no more. */
+import { PetioleError, type RemoteError, TaskRevokedError } from "../errors.ts";
+import { decodeException, errorFrom } from "../protocol/exceptions.ts";
+import { isException, isReady } from "../protocol/states.ts";
+import type { ResultMeta } from "../protocol/wire.ts";
+import type { AsyncResult, GetOptions, TaskOutcome, TaskState, TaskStatus } from "./result-types.ts";
+import type { Results } from "./results.ts";
+
+/** What a handle knows from the start. */
+interface Known {
+  readonly parent: AsyncResult<unknown> | null;
+  readonly ignored: boolean;
+  /** Of a task that ran here and was not stored. */
+  readonly local: ResultMeta | null;
+}
+
+/** The one implementation of {@link AsyncResult}. Light: one is made for each send. */
+export class ResultHandle implements AsyncResult<unknown> {
+  readonly id: string;
+  readonly parent: AsyncResult<unknown> | null;
+  readonly #results: Results;
+  readonly #ignored: boolean;
+  readonly #local: boolean;
+  /** The ready result, once seen. Written by `#keep` and `forget`. */
+  #meta: ResultMeta | null;
+
+  constructor(results: Results, id: string, known: Known) {
+    this.id = id;
+    this.parent = known.parent;
+    this.#results = results;
+    this.#ignored = known.ignored;
+    this.#local = known.local !== null;
+    this.#meta = known.local;
+  }
+
+  async get(options: GetOptions & { readonly propagate?: boolean | undefined } = {}): Promise<never> {
+    const outcome = await this.outcome(options);
+    if (outcome.state === "SUCCESS") return outcome.result as never;
+    if (options.propagate === false) return outcome.error as never;
+    throw outcome.error;
+  }
+
+  async outcome(options: GetOptions = {}): Promise<TaskOutcome<unknown>> {
+    if (this.#ignored) {
+      throw new PetioleError(
+        "PET_RESULT_IGNORED",
+        `task ${this.id} stores no result (ignoreResult): there is nothing to wait for`,
+      );
+    }
+    return this.#outcomeOf(this.#meta ?? this.#keep(await this.#results.wait(this.id, options)));
+  }
+
+  async status(): Promise<TaskStatus<unknown>> {
+    const meta = await this.#read();
+    if (meta === null) return { ready: false, state: "PENDING", info: null };
+    if (isReady(meta.status)) return this.#outcomeOf(meta);
+    return { ready: false, state: meta.status, info: infoOf(meta) };
+  }
+
+  async state(): Promise<TaskState> {
+    return (await this.#read())?.status ?? "PENDING";
+  }
+
+  async info(): Promise<unknown> {
+    const meta = await this.#read();
+    if (meta === null) return null;
+    return meta.status === "SUCCESS" ? this.#value(meta) : infoOf(meta);
+  }
+
+  async ready(): Promise<boolean> {
+    return isReady(await this.state());
+  }
+
+  async successful(): Promise<boolean> {
+    return (await this.state()) === "SUCCESS";
+  }
+
+  async failed(): Promise<boolean> {
+    return (await this.state()) === "FAILURE";
+  }
+
+  async traceback(): Promise<string | null> {
+    return (await this.#read())?.traceback ?? null;
+  }
+
+  async children(): Promise<readonly AsyncResult<unknown>[]> {
+    const meta = await this.#read();
+    return (meta?.children ?? []).flatMap((tuple) => handlesOf(this.#results, tuple));
+  }
+
+  async *collect(
+    options: GetOptions = {},
+  ): AsyncGenerator<readonly [result: AsyncResult<unknown>, value: unknown], void, void> {
+    const abort = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, abort.signal]) : abort.signal;
+    const started = this.#results.clock.monotonic();
+    const open = new Set<Promise<Found>>();
+    const seen = new Set<string>();
+    const visit = (result: AsyncResult<unknown>): void => {
+      if (seen.has(result.id)) return;
+      seen.add(result.id);
+      const found: Promise<Found> = this.#visit(result, { ...options, signal }, started).then(
+        (value) => ({ from: found, ...value }),
+        (error: unknown) => ({ from: found, error }),
+      );
+      open.add(found);
+    };
+    visit(this);
+    try {
+      while (open.size > 0) {
+        const next = await Promise.race(open);
+        open.delete(next.from);
+        if ("error" in next) throw next.error;
+        for (const child of next.children) visit(child);
+        yield [next.result, next.value];
+      }
+    } finally {
+      abort.abort();
+    }
+  }
+
+  async #visit(result: AsyncResult<unknown>, options: GetOptions, started: number): Promise<Visited> {
+    const { timeout } = options;
+    const spentSeconds = (this.#results.clock.monotonic() - started) / 1000;
+    const left =
+      timeout === undefined ? options : { ...options, timeout: Math.max(timeout - spentSeconds, 0) };
+    const value = await result.get(left);
+    return { result, value, children: await result.children() };
+  }
+
+  async forget(): Promise<void> {
+    this.#meta = null;
+    if (!this.#local) await this.#results.forget(this.id);
+  }
+
+  /** The tuple that Celery stores for a result, so that a task may return one. */
+  toJSON(): unknown {
+    return resultTuple(this.id, this.parent);
+  }
+
+  async #read(): Promise<ResultMeta | null> {
+    if (this.#meta !== null || this.#local) return this.#meta;
+    const meta = await this.#results.read(this.id);
+    return meta === null ? null : this.#keep(meta);
+  }
+
+  /** A ready result does not change any more. */
+  #keep(meta: ResultMeta): ResultMeta {
+    if (isReady(meta.status)) this.#meta = meta;
+    return meta;
+  }
+
+  #value(meta: ResultMeta): unknown {
+    return isResultTuple(meta.result) ? handleOf(this.#results, meta.result) : (meta.result ?? null);
+  }
+
+  #outcomeOf(meta: ResultMeta): TaskOutcome<unknown> {
+    if (meta.status === "SUCCESS") return { ready: true, state: "SUCCESS", result: this.#value(meta) };
+    const error = errorOf(meta);
+    if (meta.status === "REVOKED") return { ready: true, state: "REVOKED", error: error };
+    return { ready: true, state: "FAILURE", error, traceback: meta.traceback };
+  }
+}
+
+interface Visited {
+  readonly result: AsyncResult<unknown>;
+  readonly value: unknown;
+  readonly children: readonly AsyncResult<unknown>[];
+}
+type Found = { readonly from: Promise<Found> } & (Visited | { readonly error: unknown });
+
+/** The error of a FAILURE, REVOKED or RETRY. */
+function errorOf(meta: ResultMeta): RemoteError {
+  const info = decodeException(meta.result, meta.traceback);
+  return meta.status === "REVOKED" ? new TaskRevokedError(info) : errorFrom(info);
+}
+
+function infoOf(meta: ResultMeta): unknown {
+  return isException(meta.status) ? errorOf(meta) : (meta.result ?? null);
+}
+
+/** `[[id, parent], null]`: how Celery stores a result that is itself a result, and the children of a task. */
+export type ResultTuple = readonly [readonly [id: string, parent: ResultTuple | null], null];
+
+/** Nesting of parents at most: the data may come from anywhere. */
+const MAX_PARENTS = 100;
+
+/** Celery's tuple of a handle. */
+export function resultTuple(id: string, parent: AsyncResult<unknown> | null): ResultTuple {
+  return [[id, parent === null ? null : resultTuple(parent.id, parent.parent)], null];
+}
+
+/** Whether a value is the tuple of a single task's result. */
+export function isResultTuple(value: unknown, depth = 0): value is ResultTuple {
+  if (!Array.isArray(value) || value.length !== 2 || value[1] !== null || depth > MAX_PARENTS) return false;
+  const head: unknown = value[0];
+  if (!Array.isArray(head) || head.length !== 2 || typeof head[0] !== "string") return false;
+  return head[1] === null || isResultTuple(head[1], depth + 1);
+}
+
+function handleOf(results: Results, tuple: ResultTuple): AsyncResult<unknown> {
+  const [id, parent] = tuple[0];
+  return new ResultHandle(results, id, {
+    parent: parent === null ? null : handleOf(results, parent),
+    ignored: false,
+    local: null,
+  });
+}
+
+/** Handles of a stored child: of one task, or of a group's members. What is neither is left out. */
+function handlesOf(results: Results, child: unknown): readonly AsyncResult<unknown>[] {
+  if (isResultTuple(child)) return [handleOf(results, child)];
+  if (!Array.isArray(child) || child.length !== 2 || !Array.isArray(child[1])) return [];
+  return (child[1] as readonly unknown[])
+    .filter((one) => isResultTuple(one))
+    .map((one) => handleOf(results, one));
+}
