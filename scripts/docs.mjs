@@ -68,7 +68,7 @@ const CHAPTERS = [
   {
     title: "Command line",
     about: "Exit code 64; a failed operation exits with 1. Every message of the program ends with its code.",
-    codes: ["PET_USAGE"],
+    codes: ["PET_USAGE", "PET_UNEXPECTED"],
   },
 ];
 

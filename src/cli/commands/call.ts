@@ -1,0 +1,28 @@
+/** `petiole call`: sends a task by name and prints its id. Python: `celery/bin/call.py`. */
+import type { ExitCode, Invocation } from "../io.ts";
+import { openApp } from "../open-app.ts";
+
+/** What the option table reads for this command. */
+interface CallOptions {
+  readonly args?: readonly unknown[];
+  readonly kwargs?: Readonly<Record<string, unknown>>;
+  readonly eta?: string;
+  readonly countdown?: number;
+  readonly expires?: number | string;
+  readonly serializer?: string;
+  readonly queue?: string;
+  readonly exchange?: string;
+  readonly routingKey?: string;
+}
+
+export async function call(invocation: Invocation): Promise<ExitCode> {
+  const { args = [], ...options } = invocation.options as CallOptions;
+  const app = await openApp(invocation, { needsModule: false });
+  try {
+    const { id } = await app.sendTask(invocation.args[0] ?? "", [...args], options);
+    invocation.io.out(`${id}\n`);
+    return 0;
+  } finally {
+    await app.close();
+  }
+}

@@ -1,0 +1,54 @@
+/** `petiole result`: waits for a task and prints what it gave. Python: `celery/bin/result.py`. */
+import type { Celery } from "../../app/app.ts";
+import { internalsOf } from "../../app/internals.ts";
+import type { AsyncResult } from "../../app/result-types.ts";
+import { NotRegistered, PetioleError } from "../../errors.ts";
+import { stringifyJson } from "../../protocol/json.ts";
+import type { ExitCode, Invocation } from "../io.ts";
+import { openApp } from "../open-app.ts";
+
+/** What the option table reads for this command. */
+interface ResultOptions {
+  readonly task?: string;
+  readonly traceback?: boolean;
+  readonly timeout?: number;
+}
+
+export async function result(invocation: Invocation): Promise<ExitCode> {
+  const options = invocation.options as ResultOptions;
+  const app = await openApp(invocation, { needsModule: false });
+  try {
+    if (options.task !== undefined) await knownTask(app, options.task);
+    const handle = app.asyncResult(invocation.args[0] ?? "");
+    if (options.traceback) return await printTraceback(handle, invocation);
+    const outcome = await handle.outcome({ timeout: options.timeout });
+    if (outcome.state === "SUCCESS") {
+      invocation.io.out(`${shown(outcome.result)}\n`);
+      return 0;
+    }
+    throw new PetioleError(
+      "PET_REMOTE",
+      `task ${handle.id} ended as ${outcome.state}: ${outcome.error.message}. Its traceback: petiole result --traceback ${handle.id}`,
+      { cause: outcome.error },
+    );
+  } finally {
+    await app.close();
+  }
+}
+
+async function knownTask(app: Celery, name: string): Promise<void> {
+  await internalsOf(app).finalize();
+  if (!app.tasks.has(name)) throw new NotRegistered(name);
+}
+
+/** What is stored now, without waiting; nothing for a task that did not fail. */
+async function printTraceback(handle: AsyncResult<unknown>, { io }: Invocation): Promise<ExitCode> {
+  const traceback = await handle.traceback();
+  if (traceback !== null) io.out(`${traceback.trimEnd()}\n`);
+  return 0;
+}
+
+/** Text as it is, all else as JSON. */
+function shown(value: unknown): string {
+  return typeof value === "string" ? value : stringifyJson(value, "the result");
+}

@@ -1,0 +1,169 @@
+/**
+ * From the words of a command line to the command that carries them out. Commander parses; what it refuses is said in our
+ * words. Only the module of the command that runs is loaded.
+ */
+import { readFileSync } from "node:fs";
+import { Argument, CommanderError, Option, Command as Parser } from "commander";
+import { PetioleError } from "../errors.ts";
+import { fromEnvironment } from "./environment.ts";
+import { explain } from "./explain.ts";
+import type { Command, ExitCode, GlobalOptions, Io } from "./io.ts";
+import {
+  type ArgumentSpec,
+  COMMANDS,
+  type CommandName,
+  type CommandSpec,
+  flagsOf,
+  GLOBAL_OPTIONS,
+  type OptionSpec,
+} from "./options.ts";
+import { commandIn, refusal } from "./refusal.ts";
+import { InvalidValue } from "./values.ts";
+
+/** The command's own module, loaded when it is its turn. */
+const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
+  worker: async () => (await import("./commands/worker.ts")).worker,
+  call: async () => (await import("./commands/call.ts")).call,
+  result: async () => (await import("./commands/result.ts")).result,
+  purge: async () => (await import("./commands/purge.ts")).purge,
+  complete: async () => (await import("./commands/complete.ts")).complete,
+};
+
+/** Commander's ways to end without an error. */
+const NO_ERROR: ReadonlySet<string> = new Set([
+  "commander.helpDisplayed",
+  "commander.help",
+  "commander.version",
+]);
+
+/** @param words - without node and the program. Never rejects. */
+export async function run(words: readonly string[], io: Io): Promise<ExitCode> {
+  // Boxed: written in a callback, which the compiler does not follow.
+  const ended: { code: ExitCode } = { code: 0 };
+  const parser = createParser(io, (code) => {
+    ended.code = code;
+  });
+  try {
+    if (words.length === 0) {
+      io.err(parser.helpInformation());
+      return 64;
+    }
+    await parser.parseAsync([...words], { from: "user" });
+    return ended.code;
+  } catch (error) {
+    if (error instanceof CommanderError && NO_ERROR.has(error.code)) return 0;
+    const command = commandIn(words);
+    const where = command === null ? "petiole" : `petiole ${command.name}`;
+    const { text, exitCode } = explain(
+      error instanceof CommanderError ? refusal(error, command) : error,
+      where,
+    );
+    io.err(`${text}\n`);
+    return exitCode;
+  }
+}
+
+function createParser(io: Io, done: (code: ExitCode) => void): Parser {
+  const parser = new Parser("petiole")
+    .description("Celery for Node: run tasks, send them, and look at them.")
+    .usage("[options] <command> [options] [arguments]")
+    .configureOutput({ writeOut: (text) => io.out(text), writeErr: () => {} })
+    .exitOverride()
+    .showSuggestionAfterError(false)
+    .helpOption("-h, --help", "this text; after a command, that command's")
+    .helpCommand("help [command]", "the help of a command")
+    .version(`petiole ${version()}`, "--version", "print the version");
+  for (const spec of GLOBAL_OPTIONS) parser.addOption(optionFrom(spec));
+  for (const spec of COMMANDS) addCommand(parser, spec, { io, done });
+  return parser.addHelpText(
+    "after",
+    examplesOf(COMMANDS.slice(0, 3).flatMap((spec) => spec.examples.slice(0, 1))),
+  );
+}
+
+function addCommand(
+  parser: Parser,
+  spec: CommandSpec,
+  context: { readonly io: Io; readonly done: (code: ExitCode) => void },
+): void {
+  const command = parser.command(spec.name).description(spec.about).helpOption("-h, --help", "this text");
+  for (const argument of spec.arguments) command.addArgument(argumentFrom(argument));
+  for (const option of spec.options) command.addOption(optionFrom(option));
+  command.configureHelp({ showGlobalOptions: true });
+  command.addHelpText("after", examplesOf(spec.examples));
+  command.action(async () => {
+    const { io } = context;
+    const given = settled(command, { specs: spec.options, command: spec.name, env: io.env });
+    const start = await RUN[spec.name]();
+    const globals = globalsOf(parser, io);
+    context.done(await start({ globals, options: given.values, args: command.args, io }));
+  });
+}
+
+function optionFrom(spec: OptionSpec): Option {
+  const option = new Option(spec.flags, spec.about).helpGroup(`${spec.group}:`);
+  const { parse } = spec;
+  if (!parse) return option;
+  return option.argParser((value: string, previous: unknown) => {
+    try {
+      return parse(value, previous);
+    } catch (error) {
+      if (!(error instanceof InvalidValue)) throw error;
+      throw new PetioleError("PET_USAGE", `option ${spec.flags}: ${error.message}`, { cause: error });
+    }
+  });
+}
+
+function argumentFrom(spec: ArgumentSpec): Argument {
+  return new Argument(spec.name, spec.about);
+}
+
+function examplesOf(examples: CommandSpec["examples"]): string {
+  if (examples.length === 0) return "";
+  const width = Math.max(...examples.map(([typed]) => typed.length));
+  return `\nExamples:\n${examples.map(([typed, what]) => `  ${typed.padEnd(width)}  ${what}`).join("\n")}\n`;
+}
+
+/** Options of the command line, then of the environment. */
+function settled(
+  parser: Parser,
+  scope: { readonly specs: readonly OptionSpec[]; readonly command: string | null; readonly env: Io["env"] },
+): { readonly values: Readonly<Record<string, unknown>>; readonly from: ReadonlyMap<string, string> } {
+  const values: Record<string, unknown> = {};
+  const from = new Map<string, string>();
+  for (const spec of scope.specs) {
+    const { key, long } = flagsOf(spec);
+    if (parser.getOptionValueSource(key) === "cli") {
+      const value: unknown = parser.getOptionValue(key);
+      // Commander turns `--no-color` into `color: false`.
+      values[key] = long.startsWith("--no-") ? !value : value;
+      continue;
+    }
+    const found = fromEnvironment(spec, scope.command, scope.env);
+    if (!found) continue;
+    values[key] = found.value;
+    from.set(key, found.variable);
+  }
+  return { values, from };
+}
+
+function globalsOf(parser: Parser, io: Io): GlobalOptions {
+  const { values, from } = settled(parser, { specs: GLOBAL_OPTIONS, command: null, env: io.env });
+  const word = (key: string): string | null => (typeof values[key] === "string" ? values[key] : null);
+  return {
+    app: word("app"),
+    broker: word("broker"),
+    resultBackend: word("resultBackend"),
+    config: word("config"),
+    workdir: word("workdir"),
+    color: values["color"] !== true,
+    quiet: values["quiet"] === true,
+    appFrom: from.get("app") ?? null,
+  };
+}
+
+/** Of the package this file is in. */
+function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return String((JSON.parse(text) as { version?: unknown }).version);
+}

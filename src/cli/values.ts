@@ -1,0 +1,95 @@
+/** What the words of a command line become. A refusal says what was given and what is accepted. */
+import { PetioleError } from "../errors.ts";
+import { parseJson } from "../protocol/json.ts";
+
+/** A value that cannot be read; the parser puts the option's name in front. */
+export class InvalidValue extends PetioleError {
+  constructor(given: string, accepted: string) {
+    super("PET_USAGE", `${JSON.stringify(given)} is not ${accepted}`);
+  }
+}
+
+export function text(value: string): string {
+  if (value === "") throw new InvalidValue(value, "a value: it is empty");
+  return value;
+}
+
+/** A whole number of at least 1. */
+export function count(value: string): number {
+  return whole(value, 1);
+}
+
+/** A whole number of at least 0. */
+export function size(value: string): number {
+  return whole(value, 0);
+}
+
+function whole(value: string, least: number): number {
+  const read = Number(value);
+  if (/^\d+$/.test(value.trim()) && Number.isSafeInteger(read) && read >= least) return read;
+  throw new InvalidValue(value, `a whole number of at least ${least}`);
+}
+
+export function seconds(value: string): number {
+  const read = Number(value);
+  if (value.trim() !== "" && Number.isFinite(read) && read >= 0) return read;
+  throw new InvalidValue(value, "a number of seconds");
+}
+
+/** `a,b,c`; several uses add up. */
+export function list(value: string, previous: unknown): readonly string[] {
+  const names = value
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  if (names.length === 0) throw new InvalidValue(value, "a list of names, separated by commas");
+  return [...(Array.isArray(previous) ? (previous as readonly string[]) : []), ...names];
+}
+
+export function jsonList(value: string): readonly unknown[] {
+  const read = json(value);
+  if (Array.isArray(read)) return read as readonly unknown[];
+  throw new InvalidValue(value, `a JSON list, such as '[1, "two"]'`);
+}
+
+export function jsonObject(value: string): Readonly<Record<string, unknown>> {
+  const read = json(value);
+  const plain = typeof read === "object" && read !== null && Object.getPrototypeOf(read) === Object.prototype;
+  if (plain) return read as Readonly<Record<string, unknown>>;
+  throw new InvalidValue(value, `a JSON object, such as '{"width": 80}'`);
+}
+
+function json(value: string): unknown {
+  try {
+    return parseJson(value);
+  } catch (error) {
+    throw new InvalidValue(value, `JSON: ${(error as Error).message}`);
+  }
+}
+
+/** An ISO 8601 instant, as Celery's `--eta`. Without an offset it means UTC. */
+export function instant(value: string): string {
+  if (/^\d{4}-\d{2}-\d{2}/.test(value) && !Number.isNaN(Date.parse(value))) return value;
+  throw new InvalidValue(value, "an ISO 8601 time, such as 2030-01-31T12:00:00Z");
+}
+
+/** Seconds from now, or an instant. */
+export function expiry(value: string): number | string {
+  return /^\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : instant(value);
+}
+
+/** Reads one of some words, in any case; gives it as it is written in `among`. */
+export function oneOf(among: readonly string[]): (value: string) => string {
+  return (value) => {
+    const found = among.find((word) => word.toLowerCase() === value.toLowerCase());
+    if (found !== undefined) return found;
+    throw new InvalidValue(value, `one of ${among.join(", ")}`);
+  };
+}
+
+/** `true` of click's words for a switch in the environment. */
+export function isOn(value: string): boolean {
+  if (/^(1|true|t|yes|y|on)$/i.test(value)) return true;
+  if (/^(0|false|f|no|n|off)$/i.test(value)) return false;
+  throw new InvalidValue(value, "a switch: true or false");
+}
