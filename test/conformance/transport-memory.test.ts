@@ -1,13 +1,12 @@
 import { silentLogger } from "../../src/base/logger.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
+import type * as Transports from "../../src/transports/index.ts";
+import type * as Memory from "../../src/transports/memory/index.ts";
 import type { TransportOptions } from "../../src/transports/transport.ts";
 import { built } from "../support/built.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { Inbox, ids } from "./inbox.ts";
 import { type TransportBroker, transportConformance } from "./transport.ts";
-
-type Memory = typeof import("../../src/transports/memory/index.ts");
-type Transports = typeof import("../../src/transports/index.ts");
 
 const CAPABILITIES = {
   parks: true,
@@ -20,8 +19,8 @@ const CAPABILITIES = {
 async function memoryTransportBroker(): Promise<TransportBroker> {
   const { MemoryTransport, dropMemoryBroker, memoryBroker } = (await import(
     built("transports/memory/index.js")
-  )) as Memory;
-  const { openTransport } = (await import(built("transports/index.js"))) as Transports;
+  )) as typeof Memory;
+  const { openTransport } = (await import(built("transports/index.js"))) as typeof Transports;
   const clock = new VirtualClock();
   const name = "conformance";
   const broker = memoryBroker(name);

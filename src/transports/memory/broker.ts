@@ -28,8 +28,8 @@ export interface StoredMessage {
 
 export interface QueueState {
   readonly name: string;
-  /** Front is next out. */
-  readonly steps: readonly Deque<StoredMessage>[];
+  /** Front is next out. Steps are made when first used. */
+  readonly steps: Deque<StoredMessage>[];
   readonly listeners: Set<() => void>;
 }
 
@@ -44,9 +44,6 @@ interface Subscription {
   readonly pattern: TopicPattern | null;
   onRaw(raw: string): void;
 }
-
-/** Steps that exist at most: priorities are 0-9. */
-const MAX_STEPS = 10;
 
 export class MemoryBroker {
   readonly name: string;
@@ -73,8 +70,7 @@ export class MemoryBroker {
   queue(name: string): QueueState {
     let queue = this.#queues.get(name);
     if (queue === undefined) {
-      const steps = Array.from({ length: MAX_STEPS }, () => new Deque<StoredMessage>());
-      queue = { name, steps, listeners: new Set() };
+      queue = { name, steps: [], listeners: new Set() };
       this.#queues.set(name, queue);
     }
     return queue;
@@ -96,14 +92,14 @@ export class MemoryBroker {
   /** The back: a new message, or one that was asked to wait its turn again. */
   push(name: string, message: StoredMessage): void {
     const queue = this.queue(name);
-    (queue.steps[message.step] ?? missingStep(message.step)).pushBack(message);
+    stepOf(queue, message.step).pushBack(message);
     for (const wake of queue.listeners) wake();
   }
 
   /** The front, so that the caller puts the one that is to be first last. */
   putBack(name: string, message: StoredMessage): void {
     const queue = this.queue(name);
-    (queue.steps[message.step] ?? missingStep(message.step)).pushFront(message);
+    stepOf(queue, message.step).pushFront(message);
     for (const wake of queue.listeners) wake();
   }
 
@@ -152,7 +148,7 @@ export class MemoryBroker {
   releaseDue(nowMs: number): void {
     const dueMs = this.#parked.nextDueMs();
     if (dueMs === null || dueMs > nowMs) return;
-    for (const one of this.#parked.takeDue(nowMs).reverse()) this.putBack(one.queue, one.message);
+    for (const one of this.#parked.takeDue(nowMs).toReversed()) this.putBack(one.queue, one.message);
   }
 
   onPark(listener: () => void): () => void {
@@ -190,8 +186,9 @@ export class MemoryBroker {
   }
 }
 
-function missingStep(step: number): never {
-  throw new RangeError(`there is no priority step ${step}`);
+function stepOf(queue: QueueState, index: number): Deque<StoredMessage> {
+  while (queue.steps.length <= index) queue.steps.push(new Deque());
+  return queue.steps[index] as Deque<StoredMessage>;
 }
 
 /** Live as long as the process: what is in a queue must outlast the transport that put it there. */

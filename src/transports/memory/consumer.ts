@@ -163,7 +163,7 @@ export class MemoryConsumer implements Consumer {
     this.#timer?.cancel();
     this.#endParkListener();
     for (const queue of this.#queues) queue.listeners.delete(this.#wake);
-    for (const [delivery, held] of [...this.#held].reverse()) {
+    for (const [delivery, held] of [...this.#held].toReversed()) {
       const stored = putBack(held, delivery.queue);
       if (stored) this.#context.broker.putBack(delivery.queue, stored);
     }

@@ -1,7 +1,11 @@
+/** Length is a power of two, so that a mask wraps an index. */
+function empty(): undefined[] {
+  return Array.from({ length: 16 });
+}
+
 /** A queue with two ends on a ring: constant time at both, no shifting of a long array. */
 export class Deque<T> {
-  /** Length is a power of two. */
-  #ring: (T | undefined)[] = new Array<T | undefined>(16);
+  #ring: (T | undefined)[] = empty();
   #head = 0;
   #size = 0;
 
@@ -33,7 +37,7 @@ export class Deque<T> {
 
   /** Empties it and gives the memory back. */
   clear(): void {
-    this.#ring = new Array<T | undefined>(16);
+    this.#ring = empty();
     this.#head = 0;
     this.#size = 0;
   }

@@ -1,5 +1,7 @@
 /** `broker_transport_options` as the memory transport reads them, in Python's or in camelCase spelling. */
+import { nearest } from "../../base/nearest.ts";
 import { ImproperlyConfigured } from "../../errors.ts";
+import { OPTION_NAMES } from "../redis/options.ts";
 
 /** Counterpart: kombu `utils/scheduling.py`. `sorted`: by name; `priority`: as given; both drain the first queue first. */
 export type QueueOrder = "round_robin" | "sorted" | "priority";
@@ -10,42 +12,8 @@ export interface MemoryOptions {
   readonly deliveryLimit: number;
 }
 
-/** Options of kombu's and of our Redis transport that mean nothing in one process: taken, so that a test may only change the URL. */
-const WITHOUT_EFFECT = new Set([
-  "sep",
-  "visibility_timeout",
-  "unacked_key",
-  "unacked_index_key",
-  "unacked_mutex_key",
-  "unacked_mutex_expire",
-  "unacked_restore_limit",
-  "ack_emulation",
-  "fanout_prefix",
-  "fanout_patterns",
-  "global_keyprefix",
-  "body_encoding",
-  "socket_timeout",
-  "socket_connect_timeout",
-  "socket_keepalive",
-  "socket_keepalive_options",
-  "max_connections",
-  "health_check_interval",
-  "retry_on_timeout",
-  "client_name",
-  "polling_interval",
-  "lease",
-  "sweep_interval",
-  "sweep_grace",
-  "worker_stall_limit",
-  "fetch_batch",
-  "park_after",
-  "hold_max",
-  "wake",
-  "poll_interval",
-  "wake_spread",
-  "command_deadline",
-  "finish_batch",
-]);
+/** What has a meaning here; the Redis transport's other options are taken too, so that a test may only change the URL. */
+const OWN_NAMES: readonly string[] = ["priority_steps", "queue_order_strategy", "delivery_limit"];
 
 function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -58,7 +26,7 @@ export function readMemoryOptions(options: Readonly<Record<string, unknown>>): M
   let deliveryLimit = 3;
   for (const [given, value] of Object.entries(options)) {
     const name = snakeCase(given);
-    if (value === undefined || value === null || WITHOUT_EFFECT.has(name)) continue;
+    if (value === undefined) continue;
     switch (name) {
       case "priority_steps":
         prioritySteps = readSteps(value);
@@ -67,15 +35,10 @@ export function readMemoryOptions(options: Readonly<Record<string, unknown>>): M
         order = readOrder(value);
         break;
       case "delivery_limit":
-        if (typeof value !== "number" || !(value >= 0)) {
-          throw new ImproperlyConfigured(`brokerTransportOptions.${given} must be a number of 0 or more`);
-        }
-        deliveryLimit = value;
+        deliveryLimit = readLimit(value);
         break;
       default:
-        throw new ImproperlyConfigured(
-          `brokerTransportOptions has no option ${JSON.stringify(given)} for memory://; it has priority_steps, queue_order_strategy and delivery_limit`,
-        );
+        if (!OPTION_NAMES.includes(name)) throw unknownOption(given, name);
     }
   }
   return { prioritySteps, order, deliveryLimit };
@@ -83,29 +46,41 @@ export function readMemoryOptions(options: Readonly<Record<string, unknown>>): M
 
 function readSteps(value: unknown): readonly number[] {
   const steps = Array.isArray(value) ? (value as readonly unknown[]) : [];
-  const sorted = [...new Set(steps.filter((step) => isPriority(step)))].sort((a, b) => a - b);
-  if (sorted.length === 0 || sorted.length !== steps.length || sorted[0] !== 0) {
-    throw new ImproperlyConfigured(
-      "brokerTransportOptions.priority_steps must be a list of different whole numbers of 0-9 that has 0",
-    );
+  if (steps.length === 0 || !steps.every((step) => Number.isInteger(step) && (step as number) >= 0)) {
+    throw invalid("priority_steps", "a list of whole numbers, such as [0, 3, 6, 9]", value);
   }
-  return sorted;
-}
-
-function isPriority(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 9;
+  return [...new Set(steps as readonly number[])].sort((a, b) => a - b);
 }
 
 function readOrder(value: unknown): QueueOrder {
   if (value === "round_robin" || value === "sorted" || value === "priority") return value;
-  throw new ImproperlyConfigured(
-    `brokerTransportOptions.queue_order_strategy must be round_robin, sorted or priority, not ${JSON.stringify(value)}`,
+  throw invalid("queue_order_strategy", "round_robin, sorted or priority", value);
+}
+
+function readLimit(value: unknown): number {
+  if (Number.isInteger(value) && (value as number) >= 1) return value as number;
+  throw invalid("delivery_limit", "a whole number of 1 or more", value);
+}
+
+function invalid(name: string, expected: string, value: unknown): ImproperlyConfigured {
+  return new ImproperlyConfigured(
+    `broker_transport_options ${JSON.stringify(name)} is ${JSON.stringify(value)}; expected ${expected}`,
   );
 }
 
-/** Index of the step that serves a priority: the last one that is not above it. */
+function unknownOption(given: string, name: string): ImproperlyConfigured {
+  const near = nearest(name, OPTION_NAMES);
+  return new ImproperlyConfigured(
+    `broker_transport_options has no option ${JSON.stringify(given)}${near === null ? "" : `; the nearest is ${JSON.stringify(near)}`} (memory:// has ${OWN_NAMES.join(", ")}, and takes the others without effect)`,
+    { code: "PET_CONFIG_UNKNOWN" },
+  );
+}
+
+/** Index of the step that serves a priority: the last one that is not above it; below all of them the last, as kombu's bisect. */
 export function stepIndex(steps: readonly number[], priority: number): number {
+  const clamped = Math.max(0, Math.min(9, Math.trunc(priority) || 0));
+  if ((steps[0] ?? 0) > clamped) return steps.length - 1;
   let index = 0;
-  while (index + 1 < steps.length && (steps[index + 1] ?? 10) <= priority) index += 1;
+  while (index + 1 < steps.length && (steps[index + 1] ?? 10) <= clamped) index += 1;
   return index;
 }

@@ -34,7 +34,9 @@ export function parkingTests(suite: Suite): void {
       const inbox = await suite.consume(queue);
       const [first] = await inbox.take(1);
       await inbox.settle(first!, { kind: "park", untilMs: first!.serverTimeMs - 1000 });
-      await inbox.ack(await inbox.take(1));
+      const again = await inbox.take(1);
+      expect(ids(again)).toEqual(["m0"]);
+      await inbox.ack(again);
     });
 
     test("parked messages take no prefetch and do not count as waiting", async () => {

@@ -23,7 +23,7 @@ export function queueTests(suite: Suite): void {
       const [a, b, c] = three(suite);
       await fill(suite, [a, b, c], 3);
       const inbox = await suite.consume([a, b, c], { prefetch: 1 });
-      expect((await inbox.drain(9)).map((id) => id[0])).toEqual([..."abcabcabc"]);
+      expect((await inbox.drain(9)).map((id) => id[0])).toEqual("abcabcabc".split(""));
     });
 
     test("each gets its turn inside a batch", async () => {
@@ -31,14 +31,15 @@ export function queueTests(suite: Suite): void {
       await fill(suite, [a, b, c], 4);
       const inbox = await suite.consume([a, b, c], { prefetch: 50 });
       const order = ids(await inbox.take(12)).map((id) => id[0]);
-      for (let i = 0; i < 12; i += 3) expect(order.slice(i, i + 3).sort()).toEqual(["a", "b", "c"]);
+      for (let i = 0; i < 12; i += 3)
+        expect(new Set(order.slice(i, i + 3))).toEqual(new Set(["a", "b", "c"]));
     });
 
     test("an empty queue gives its neighbour no second turn", async () => {
       const [a, b, c] = three(suite);
       await fill(suite, [b, c], 4);
       const inbox = await suite.consume([a, b, c], { prefetch: 1 });
-      expect((await inbox.drain(8)).map((id) => id[0])).toEqual([..."bcbcbcbc"]);
+      expect((await inbox.drain(8)).map((id) => id[0])).toEqual("bcbcbcbc".split(""));
     });
 
     test("a busy queue does not starve a quiet one", async () => {
@@ -60,7 +61,7 @@ export function queueTests(suite: Suite): void {
       await fill(suite, [a, b, c], 3);
       const transport = { options: { queue_order_strategy: "sorted" } };
       const inbox = await suite.consume([c, a, b], { prefetch: 1, transport });
-      expect((await inbox.drain(9)).map((id) => id[0])).toEqual([..."aaabbbccc"]);
+      expect((await inbox.drain(9)).map((id) => id[0])).toEqual("aaabbbccc".split(""));
     });
 
     test("queue_order_strategy priority drains in the order given, inside a batch too", async () => {
@@ -68,7 +69,7 @@ export function queueTests(suite: Suite): void {
       await fill(suite, [a, b, c], 3);
       const transport = { options: { queue_order_strategy: "priority" } };
       const inbox = await suite.consume([c, a, b], { prefetch: 20, transport });
-      expect(ids(await inbox.take(9)).map((id) => id[0])).toEqual([..."cccaaabbb"]);
+      expect(ids(await inbox.take(9)).map((id) => id[0])).toEqual("cccaaabbb".split(""));
     });
 
     test("a queue that was named twice is served once", async () => {

@@ -1,0 +1,45 @@
+/** The backend of an app that stores no results. Python: `celery.backends.base.DisabledBackend`. */
+import { BackendError } from "../errors.ts";
+import type { ResultMeta } from "../protocol/wire.ts";
+import type { StoreLocation } from "../transports/transport.ts";
+import type { BackendOptions, ResultBackend, ResultWrite } from "./backend.ts";
+
+const LOCATION: StoreLocation = { kind: "other" };
+
+export class DisabledBackend implements ResultBackend {
+  readonly location: StoreLocation = LOCATION;
+  readonly enabled = false as const;
+
+  async start(): Promise<void> {}
+  async stop(): Promise<void> {}
+
+  encode(meta: ResultMeta): ResultWrite {
+    return { location: LOCATION, key: meta.taskId, value: "", ttlSeconds: 0, keepSuccess: true };
+  }
+
+  /** Stores nothing, and that is what was asked for. */
+  async store(): Promise<void> {}
+
+  get(): Promise<readonly (ResultMeta | null)[]> {
+    return Promise.reject(noBackend());
+  }
+
+  watch(): { readonly ready: Promise<void>; close(): void } {
+    throw noBackend();
+  }
+
+  forget(): Promise<void> {
+    return Promise.reject(noBackend());
+  }
+}
+
+export function openDisabledBackend(_options: BackendOptions): ResultBackend {
+  return new DisabledBackend();
+}
+
+function noBackend(): BackendError {
+  return new BackendError(
+    "the app has no result backend, so nothing is known of results: set resultBackend, e.g. to redis://localhost:6379/1",
+    { code: "PET_BACKEND_DISABLED" },
+  );
+}

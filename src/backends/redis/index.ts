@@ -1,0 +1,148 @@
+/** `redis://…`: results as Celery's Redis backend stores them. Python counterpart: `celery/backends/redis.py`. */
+import { BackendError } from "../../errors.ts";
+import type { ResultMeta } from "../../protocol/wire.ts";
+import { RedisPubSub } from "../../redis/pubsub.ts";
+import { RedisSession, type SessionOptions } from "../../redis/session.ts";
+import { parseRedisUrl } from "../../redis/url.ts";
+import type { StoreLocation } from "../../transports/transport.ts";
+import type { BackendOptions, ResultBackend, ResultWrite } from "../backend.ts";
+import { backendError, ResultCodec } from "../result-codec.ts";
+import { ResultKeys } from "./keys.ts";
+import { readBackendOptions } from "./options.ts";
+import { ResultReader } from "./reader.ts";
+import { READ, STORE } from "./scripts.lua.ts";
+import { StoreQueue } from "./store-queue.ts";
+import { Watches } from "./watches.ts";
+
+const UNKNOWN: StoreLocation = { kind: "other" };
+
+/** Two connections: one for commands, one for pub/sub that is opened with the first watch. */
+export class RedisBackend implements ResultBackend {
+  readonly enabled = true as const;
+  readonly #options: BackendOptions;
+  readonly #session: RedisSession;
+  readonly #codec: ResultCodec;
+  readonly #keys: ResultKeys;
+  readonly #reader: ResultReader;
+  readonly #stores: StoreQueue;
+  readonly #watches: Watches;
+  readonly #warnings: readonly string[];
+  /** Of the server that answered last. Written when a connection goes live. */
+  #location: StoreLocation = UNKNOWN;
+  #stopping: Promise<void> | null = null;
+
+  constructor(options: BackendOptions) {
+    const { clock, logger, clientName } = options;
+    const address = parseRedisUrl(options.url, options.tls);
+    const settings = readBackendOptions(options.options);
+    const shared: SessionOptions = { address, clock, logger, clientName, commandMs: settings.commandMs };
+    this.#options = options;
+    this.#warnings = address.warnings;
+    this.#codec = new ResultCodec(options);
+    this.#keys = new ResultKeys(settings.globalKeyprefix);
+    this.#session = new RedisSession({
+      ...shared,
+      scripts: [STORE, READ],
+      onState: (state) => {
+        if (state === "live") this.#onLive();
+      },
+    });
+    this.#reader = new ResultReader({
+      session: this.#session,
+      clock,
+      maxBytes: options.limits.maxDecompressedBytes,
+      isBinary: this.#codec.isBinary,
+    });
+    this.#stores = new StoreQueue({ session: this.#session, clock, logger, retry: options.retry });
+    this.#watches = new Watches({
+      pubsub: new RedisPubSub({
+        ...shared,
+        onState: (state) => {
+          if (state === "live") this.#watches.onConnected();
+        },
+      }),
+      reader: this.#reader,
+      codec: this.#codec,
+      clock,
+      logger,
+      key: (id) => this.#keys.meta(id),
+    });
+  }
+
+  get location(): StoreLocation {
+    return this.#location;
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    for (const warning of this.#warnings) this.#options.logger.warn({ warning }, "result backend URL");
+    try {
+      await this.#session.start(signal);
+    } catch (error) {
+      throw backendError(error, "connecting the result backend");
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      this.#watches.stop();
+      await this.#stores.close();
+      this.#session.stop();
+    })();
+    return this.#stopping;
+  }
+
+  encode(meta: ResultMeta): ResultWrite {
+    return {
+      location: this.#location,
+      key: this.#keys.meta(meta.taskId),
+      value: this.#codec.encode(meta),
+      ttlSeconds: this.#codec.ttlSeconds,
+      keepSuccess: true,
+    };
+  }
+
+  store(write: ResultWrite, signal: AbortSignal | null): Promise<void> {
+    return this.#stores.add(write, signal);
+  }
+
+  async get(ids: readonly string[]): Promise<readonly (ResultMeta | null)[]> {
+    if (ids.length === 0) return [];
+    const keys = ids.map((id) => this.#keys.meta(id));
+    const stored = await this.#reader.readStored(keys);
+    return stored.map((one, index) => {
+      if (one === null) return null;
+      if (one instanceof Error) throw one;
+      return this.#codec.decode(one, keys[index] ?? "");
+    });
+  }
+
+  watch(id: string, onMeta: (meta: ResultMeta) => void): { readonly ready: Promise<void>; close(): void } {
+    if (this.#stopping !== null)
+      throw new BackendError("the result backend was stopped", { code: "PET_CLOSED" });
+    return this.#watches.watch(id, onMeta);
+  }
+
+  async forget(id: string): Promise<void> {
+    this.#watches.forget(id);
+    await this.#reader.retried("forgetting a result", () =>
+      this.#session.command("del", [this.#keys.meta(id)]),
+    );
+  }
+
+  /** Ids that are watched now. */
+  get watched(): number {
+    return this.#watches.size;
+  }
+
+  #onLive(): void {
+    const facts = this.#session.facts;
+    this.#location =
+      facts === null || facts.runId === null
+        ? UNKNOWN
+        : { kind: "redis", runId: facts.runId, db: facts.db, selectAllowed: facts.selectAllowed };
+  }
+}
+
+export function openRedisBackend(options: BackendOptions): ResultBackend {
+  return new RedisBackend(options);
+}

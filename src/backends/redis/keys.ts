@@ -1,0 +1,25 @@
+/**
+ * Every key of the result backend in one place. `global_keyprefix` goes in front, with a `_` between unless it ends in one
+ * of `: _ - .`. The channel that tells of a result is named like its key, in whatever database.
+ * Python counterpart: `celery/backends/base.py` `KeyValueStoreBackend.get_key_for_task`.
+ */
+import { META_PREFIX } from "../result-codec.ts";
+
+/** What is put in front of every key. */
+export function keyPrefix(globalKeyprefix: string): string {
+  if (globalKeyprefix === "" || /[:_.-]$/.test(globalKeyprefix)) return globalKeyprefix;
+  return `${globalKeyprefix}_`;
+}
+
+export class ResultKeys {
+  readonly #metaPrefix: string;
+
+  constructor(globalKeyprefix: string) {
+    this.#metaPrefix = keyPrefix(globalKeyprefix) + META_PREFIX;
+  }
+
+  /** STRING with TTL: the last state of a task. */
+  meta(taskId: string): string {
+    return this.#metaPrefix + taskId;
+  }
+}

@@ -1,0 +1,69 @@
+/** Scripts of the result backend. */
+import { type LuaScript, luaScript } from "../../redis/scripts.ts";
+
+/**
+ * STORE: writes results and tells those who wait.
+ * KEYS: one per result. ARGV: per result its time to live (s; 0 or less keeps it for ever), "1" = leave a stored SUCCESS
+ * alone, the value.
+ * Returns the number written.
+ * Counterpart: Celery's `GET`, then `MULTI; SETEX; PUBLISH; EXEC`, per result.
+ *
+ * A second run does no harm. Python's and our own JSON begins with the status, so that a big result is not decoded to learn
+ * it. What is stored and is no result (or no string) is overwritten.
+ */
+export const STORE: LuaScript = luaScript(
+  "store",
+  `
+local function is_success(stored)
+  local head = string.match(stored, '^{"status": ?"([%w_ -]*)"')
+  if head then return head == 'SUCCESS' end
+  if not string.find(stored, 'SUCCESS', 1, true) then return false end
+  local ok, meta = pcall(cjson.decode, stored)
+  if ok then return type(meta) == 'table' and meta.status == 'SUCCESS' end
+  ok, meta = pcall(cmsgpack.unpack, stored)
+  if ok and type(meta) == 'table' then return meta.status == 'SUCCESS' end
+  return string.find('\\n' .. stored, '\\nstatus: SUCCESS\\n', 1, true) ~= nil
+end
+local written = 0
+for i = 1, #KEYS do
+  local key, ttl, keep, value = KEYS[i], tonumber(ARGV[3 * i - 2]), ARGV[3 * i - 1], ARGV[3 * i]
+  local stored = keep == '1' and redis.pcall('GET', key)
+  if type(stored) ~= 'string' or not is_success(stored) then
+    if ttl > 0 then redis.call('SETEX', key, ttl, value) else redis.call('SET', key, value) end
+    redis.call('PUBLISH', key, value)
+    written = written + 1
+  end
+end
+return written
+`,
+);
+
+/**
+ * READ: results, bounded.
+ * KEYS: what to read. ARGV: bytes of one value at most, bytes of all together at most.
+ * Returns per key: the value; nil when nothing is stored; a number: n >= 0 = it has n bytes, which is too much; -1 = ask
+ * again, the reply is full; -2 = no string.
+ * Counterpart: `MGET`.
+ */
+export const READ: LuaScript = luaScript(
+  "read",
+  `
+local limit, budget, used, out = tonumber(ARGV[1]), tonumber(ARGV[2]), 0, {}
+for i = 1, #KEYS do
+  local size = redis.pcall('STRLEN', KEYS[i])
+  if type(size) ~= 'number' then
+    out[i] = -2
+  elseif size == 0 then
+    out[i] = false
+  elseif size > limit then
+    out[i] = size
+  elseif used > 0 and used + size > budget then
+    out[i] = -1
+  else
+    used = used + size
+    out[i] = redis.call('GET', KEYS[i])
+  end
+end
+return out
+`,
+);

@@ -1,0 +1,59 @@
+/** Between results and what is stored of them: the same for every backend that keeps Celery's JSON under a key. */
+import { BackendError, PetioleError } from "../errors.ts";
+import { decodeMeta, encodeMeta, type MetaOptions } from "../protocol/meta.ts";
+import type { ResultMeta } from "../protocol/wire.ts";
+import type { BackendOptions } from "./backend.ts";
+
+/** Keys of results; what is in front of it is the backend's `global_keyprefix`. */
+export const META_PREFIX = "celery-task-meta-";
+
+export type StoredText = string | Buffer;
+
+export class ResultCodec {
+  readonly #serializer: string;
+  readonly #reading: MetaOptions;
+  /** Whole seconds; 0: for ever. Python cuts fractions off, too, but to 0 it would mean for ever. */
+  readonly ttlSeconds: number;
+
+  constructor(options: BackendOptions) {
+    this.#serializer = options.serializer;
+    this.#reading = { serializer: options.serializer, accept: options.accept, limits: options.limits };
+    const { expiresSeconds } = options;
+    this.ttlSeconds = expiresSeconds > 0 ? Math.max(1, Math.floor(expiresSeconds)) : 0;
+  }
+
+  /** Values may be other than UTF-8 text. */
+  get isBinary(): boolean {
+    return this.#serializer !== "json" && this.#serializer !== "yaml";
+  }
+
+  /** @throws EncodeError */
+  encode(meta: ResultMeta): StoredText {
+    if (this.#serializer === "json") return encodeMeta(meta);
+    const encoded = encodeMeta(meta, this.#serializer);
+    return typeof encoded === "string"
+      ? encoded
+      : Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
+  }
+
+  /** @throws BackendError when the text is no result */
+  decode(stored: StoredText, key: string): ResultMeta {
+    try {
+      return decodeMeta(stored, this.#reading);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new BackendError(
+        `what is stored under ${JSON.stringify(key)} cannot be read as a result: ${reason}`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** An error of the way to the store, as the backend's. `PET_CLOSED` stays itself. */
+export function backendError(error: unknown, operation: string): Error {
+  if (error instanceof BackendError) return error;
+  if (error instanceof PetioleError && error.code === "PET_CLOSED") return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new BackendError(`${operation} failed: ${reason}`, { cause: error });
+}

@@ -1,0 +1,63 @@
+import type { BackendOptions } from "../../src/backends/backend.ts";
+import type * as Backends from "../../src/backends/index.ts";
+import { silentLogger } from "../../src/base/logger.ts";
+import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
+import type * as Transports from "../../src/transports/index.ts";
+import type * as Memory from "../../src/transports/memory/index.ts";
+import { built } from "../support/built.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import { type BackendStore, backendConformance } from "./backend.ts";
+
+async function memoryStore(): Promise<BackendStore> {
+  const { openBackend } = (await import(built("backends/index.js"))) as typeof Backends;
+  const { openTransport } = (await import(built("transports/index.js"))) as typeof Transports;
+  const { dropMemoryBroker, memoryBroker } = (await import(
+    built("transports/memory/index.js")
+  )) as typeof Memory;
+  const name = "results";
+  const { results } = memoryBroker(name);
+  const clock = new VirtualClock();
+  const options: BackendOptions = {
+    url: `cache+memory://${name}`,
+    tls: null,
+    options: {},
+    expiresSeconds: 86_400,
+    serializer: "json",
+    accept: ["json"],
+    logger: silentLogger,
+    clock,
+    limits: DEFAULT_LIMITS,
+    retry: { maxRetries: Number.POSITIVE_INFINITY, baseMs: 10, capMs: 10_000 },
+    clientName: null,
+  };
+  return {
+    create: (overrides) => openBackend({ ...options, ...overrides }),
+    transport: () =>
+      openTransport({
+        url: `memory://${name}`,
+        tls: null,
+        options: {},
+        role: "worker",
+        logger: silentLogger,
+        clock,
+        limits: DEFAULT_LIMITS,
+        defaultQueue: "celery",
+        clientName: null,
+      }),
+    raw: {
+      get: async (key) => results.read(key, clock.now())?.toString() ?? null,
+      async set(key, value) {
+        const write = { location: { kind: "memory" as const, name }, key, value };
+        results.write({ ...write, ttlSeconds: 0, keepSuccess: false }, clock.now());
+      },
+      ttl: async (key) => results.ttl(key, clock.now()),
+      listening: async () => results.listening,
+    },
+    advance: (ms) => clock.advance(ms),
+    async stop() {
+      dropMemoryBroker(name);
+    },
+  };
+}
+
+backendConformance("memory", { durable: false }, memoryStore);
