@@ -125,7 +125,13 @@ export class Calls implements TaskHost, SignatureHost {
     const calls = signatures.map((signature) => signature.merge([]));
     if (this.#host.alwaysEager) return this.#applyAll(calls);
     return this.#host.producer.produceMany(
-      calls.map((call) => ({ ...call, plan: this.#host.plan(call.task, false) })),
+      calls.map(({ task, args, kwargs, options, extra }) => ({
+        plan: this.#host.plan(task, false),
+        args,
+        kwargs,
+        options,
+        extra,
+      })),
     );
   }
 
@@ -137,13 +143,7 @@ export class Calls implements TaskHost, SignatureHost {
         throw new PetioleError("PET_UNSUPPORTED", `${call.task}: eager mode runs no chain and no chord`);
       return this.#applyEagerly(call.task, call, call.options);
     }
-    return this.#host.producer.sendCall({
-      plan,
-      args: call.args,
-      kwargs: call.kwargs,
-      options: call.options,
-      extra: call.extra,
-    });
+    return this.#host.producer.sendCall(plan, call);
   }
 
   // ---- signatures ----
