@@ -6,6 +6,7 @@
  * old names where the new one is absent. An unknown name is an error, except upper-case constants that are none of Celery's:
  * with a namespace those without its prefix, else those that begin neither with CELERY nor with BROKER_.
  */
+import { nearest } from "../base/nearest.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { checkedValue, unknownSetting } from "./config-value.ts";
 import type { IgnoredSetting } from "./settings/ignored.ts";
@@ -43,7 +44,7 @@ export function readSettings(source: Readonly<Record<string, unknown>>): Setting
   for (const [spelled, value] of Object.entries(source)) {
     if (value === undefined) continue;
     const found = findSetting(spelled) ?? findOldSetting(spelled);
-    if (!found) throw unknownSetting(spelled, candidatesFor(spelled));
+    if (!found) throw unknownSetting(spelled, nearest(spelled, candidatesFor(spelled)));
     named.push({ spelled, found, value });
   }
   return collect(named);
@@ -64,7 +65,7 @@ export function readObject(source: object, namespace: string | null): SettingsSo
   const timezone = findSetting("timezone");
   if (typeof zone === "string" && timezone) {
     // Django's own setting: weaker than any spelling of Celery's.
-    named.push({ spelled: "TIME_ZONE", found: { ...timezone, old: true }, value: zone });
+    named.unshift({ spelled: "TIME_ZONE", found: { ...timezone, old: true }, value: zone });
   }
   return collect(named);
 }
@@ -77,7 +78,7 @@ function plainName(spelled: string): Found | null {
   if (old?.kind === "setting") return old;
   if (/[a-z]/.test(spelled) || CELERY_LIKE.test(spelled)) {
     if (old) return old;
-    throw unknownSetting(spelled, candidatesFor(spelled));
+    throw unknownSetting(spelled, nearest(spelled, candidatesFor(spelled)));
   }
   return null;
 }
@@ -87,13 +88,19 @@ function nameIn(namespace: string, spelled: string): Found | null {
   if (spelled.startsWith(prefix)) {
     const found = findSetting(spelled.slice(prefix.length).toLowerCase()) ?? findOldSetting(spelled);
     if (found) return found;
-    throw unknownSetting(
-      spelled,
-      SETTINGS.map((setting) => namespaced(setting.name, namespace)),
-    );
+    throw unknownSetting(spelled, nearestVariable(spelled, namespace));
   }
   const old = findOldSetting(spelled);
   return old?.kind === "setting" || CELERY_LIKE.test(spelled) ? old : null;
+}
+
+/** The setting that a name with a namespace may mean, with the namespace. The prefix itself makes no name similar. */
+export function nearestVariable(spelled: string, namespace: string): string | null {
+  const found = nearest(
+    spelled.slice(namespacePrefix(namespace).length),
+    SETTINGS.map((setting) => setting.python),
+  );
+  return found === null ? null : namespaced(found, namespace);
 }
 
 /** Names in the spelling of a name that was not found. */

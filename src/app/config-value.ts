@@ -1,9 +1,8 @@
 /** Checking one value of one setting, with an error that names the setting, the value and what is accepted. */
-import { didYouMean } from "../base/nearest.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { camelCase } from "./settings/names.ts";
 import { BadValue } from "./settings/values.ts";
-import { type Setting, settingNames } from "./settings.ts";
+import type { Setting } from "./settings.ts";
 
 /** Stands for a value that must not be shown. Celery's mask. */
 export const MASK = "********";
@@ -61,17 +60,11 @@ const CONSTRUCTOR_NAMES: ReadonlyMap<string, string> = new Map([
   ["backend", "resultBackend"],
 ]);
 
-/** The error of a name that is no setting. `candidates`: names in the spelling that was used. */
-export function unknownSetting(name: string, candidates: Iterable<string>): ImproperlyConfigured {
-  const meant = CONSTRUCTOR_NAMES.get(camelCase(name));
-  const hint =
-    meant === undefined ? didYouMean(name, candidates) : `, did you mean ${JSON.stringify(meant)}?`;
+/** The error of a name that is no setting. `near`: the one that may be meant, in the spelling that was used. */
+export function unknownSetting(name: string, near: string | null): ImproperlyConfigured {
+  const meant = CONSTRUCTOR_NAMES.get(camelCase(name)) ?? near;
+  const hint = meant === null ? "" : `, did you mean ${JSON.stringify(meant)}?`;
   return new ImproperlyConfigured(`no setting is called ${JSON.stringify(name)}${hint}`, {
     code: "PET_CONFIG_UNKNOWN",
   });
-}
-
-/** As {@link unknownSetting}, in camelCase. */
-export function unknownName(name: string): ImproperlyConfigured {
-  return unknownSetting(name, settingNames());
 }

