@@ -31,12 +31,12 @@ async function importFile(file: string, base: string): Promise<{ file: string; e
     return { file, exports: named((await import(pathToFileURL(file).href)) as ModuleExports) };
   } catch (error) {
     const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const unsupported = (error as { code?: unknown } | null)?.code === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX";
+    const hint = unsupported ? " (start Node with --import tsx for TypeScript that is more than types)" : "";
     throw new PetioleError(
       "PET_MODULE_FAILED",
-      `module ${shown(file, base)} could not be loaded: ${reason}`,
-      {
-        cause: error,
-      },
+      `module ${shown(file, base)} could not be loaded: ${reason}${hint}`,
+      { cause: error },
     );
   }
 }
@@ -104,7 +104,9 @@ export async function resolveApp(spec: string, cwd: string): Promise<Celery> {
       `${where} exports no Celery app (${listed(exports)}); export one: export const app = new Celery(…)`,
     );
   }
-  const names = Object.keys(exports).filter((name) => isApp(exports[name]));
+  const names = Object.keys(exports)
+    .filter((name) => isApp(exports[name]))
+    .sort();
   throw noApp(
     `${where} exports ${apps.length} Celery apps (${names.join(", ")}) and none is called app: say which, as in -A ${module}:${names[0] ?? "app"}`,
   );
@@ -130,9 +132,9 @@ function ours(app: Celery, where: string): Celery {
   }
 }
 
-/** `module:export`; a drive letter or a URL's scheme is no module. */
+/** `module:export`. What follows a drive letter or a URL's scheme is no name of an export. */
 function splitSpec(spec: string): { readonly module: string; readonly path: string | null } {
-  const match = /^(.{2,}):([A-Za-z_$][\w$.]*)$/.exec(spec);
+  const match = /^(.+):([A-Za-z_$][\w$.]*)$/.exec(spec);
   if (!match?.[1] || !match[2]) return { module: spec, path: null };
   return { module: match[1], path: match[2] };
 }
@@ -147,7 +149,7 @@ function lookUp(exports: ModuleExports, path: string): unknown {
 }
 
 function listed(exports: ModuleExports): string {
-  const names = Object.keys(exports);
+  const names = Object.keys(exports).sort();
   return names.length === 0
     ? "nothing"
     : names.map((name) => `${name}: ${described(exports[name])}`).join(", ");
