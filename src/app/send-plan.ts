@@ -1,5 +1,4 @@
 /** What is the same for every send of one task: worked out once, from its options, the routes and the settings. */
-import { PetioleError } from "../errors.ts";
 import type { AnyTaskOptions } from "../task/options.ts";
 import type { TaskTable } from "../task/registry.ts";
 import type { StandardSchema } from "../task/schema-types.ts";
@@ -50,12 +49,6 @@ export class Planner {
     readonly router: Router;
     readonly queues: Queues;
   }) {
-    if (parts.conf.taskProtocol === 1) {
-      throw new PetioleError(
-        "PET_UNSUPPORTED",
-        "taskProtocol 1 is read, never written: Celery has used protocol 2 since version 4. Leave the setting out",
-      );
-    }
     this.#conf = parts.conf;
     this.#tasks = parts.tasks;
     this.#router = parts.router;

@@ -1,0 +1,169 @@
+import { describe, expect, test } from "vitest";
+import { isSignature, TaskSignature } from "../../../src/canvas/signature.ts";
+import { PetioleError } from "../../../src/errors.ts";
+import { kw, signatureFrom } from "../../../src/index.ts";
+import { testApp } from "../app/support.ts";
+
+function setup() {
+  const test = testApp();
+  const add = test.app.task("add", (x: number, y: number) => x + y);
+  const show = test.app.task("show", (text: string) => text);
+  return { ...test, add, show };
+}
+
+describe("a signature", () => {
+  test("has Celery's JSON form", () => {
+    const { add } = setup();
+    expect(add.s(3).toJSON()).toEqual({
+      task: "add",
+      args: [3],
+      kwargs: {},
+      options: {},
+      subtask_type: null,
+      immutable: false,
+    });
+    expect(JSON.parse(JSON.stringify(add.si(1, 2).set({ queue: "q", timeLimit: 3 })))).toEqual({
+      task: "add",
+      args: [1, 2],
+      kwargs: {},
+      options: { queue: "q", time_limit: 3 },
+      subtask_type: null,
+      immutable: true,
+    });
+  });
+
+  test("is frozen: set, link and linkError return new ones", () => {
+    const { add, show } = setup();
+    const one = add.s(1, 2);
+    const two = one
+      .set({ queue: "q" })
+      .link(app2(show))
+      .linkError(show.s("x") as never);
+    expect(Object.isFrozen(one)).toBe(true);
+    expect(one.options).toEqual({});
+    expect(two.options.queue).toBe("q");
+    expect(() => (one.args as unknown[]).push(1)).toThrow(TypeError);
+    expect(() => {
+      (one.options as { queue?: string }).queue = "other";
+    }).toThrow(TypeError);
+  });
+
+  test("does not follow the arrays it was made from", () => {
+    const { app } = setup();
+    const args = [1];
+    const made = app.signature("add", args);
+    args.push(2);
+    expect(made.args).toEqual([1]);
+  });
+
+  test("links callbacks in order, each once", () => {
+    const { add, show } = setup();
+    const callback = app2(show);
+    const linked = add.s(1, 2).link(callback).link(callback).link(add.s(3));
+    expect(linked.toJSON().options["link"]).toEqual([callback.toJSON(), add.s(3).toJSON()]);
+    expect(linked.options.link).toHaveLength(2);
+  });
+
+  test("puts given arguments in front of its own", () => {
+    const { add } = setup();
+    const merged = (add.s(3) as unknown as TaskSignature).merge([1, kw({ a: 1 })]);
+    expect(merged).toMatchObject({ task: "add", args: [1, 3], kwargs: { a: 1 } });
+  });
+
+  test("ignores given arguments when it is immutable, but not given options", () => {
+    const { add } = setup();
+    const merged = (add.si(1, 2) as unknown as TaskSignature).merge([9], { queue: "q" });
+    expect(merged).toMatchObject({ args: [1, 2], options: { queue: "q" } });
+  });
+
+  test("sends with what it needs in front", async () => {
+    const { add, last } = setup();
+    const result = await add.s(3).set({ priority: 4 }).applyAsync([1], { taskId: "id-1" });
+    expect(result.id).toBe("id-1");
+    expect(last()).toMatchObject({ id: "id-1", task: "add", args: [1, 3], priority: 4 });
+  });
+});
+
+describe("from JSON", () => {
+  const data = {
+    task: "add",
+    args: [1],
+    kwargs: {},
+    options: {
+      task_id: "x",
+      retries: 1,
+      stamped_headers: ["tenant"],
+      tenant: "a",
+      link: [{ task: "show", args: [], kwargs: {}, options: {}, subtask_type: null, immutable: false }],
+    },
+    subtask_type: null,
+    immutable: false,
+  };
+
+  test("a signature keeps what it does not understand", () => {
+    const { app } = setup();
+    expect(app.signatureFrom(data).toJSON()).toEqual(data);
+  });
+
+  test("callbacks in its options are signatures again", () => {
+    const { app } = setup();
+    const link = app.signatureFrom(data).options.link as readonly unknown[];
+    expect(isSignature(link[0])).toBe(true);
+  });
+
+  test("stamps and retries reach the message", async () => {
+    const { app, last } = setup();
+    await app.signatureFrom(data).delay(2);
+    expect(last()).toMatchObject({
+      id: "x",
+      retries: 1,
+      args: [2, 1],
+      stampedHeaders: ["tenant"],
+      stamps: { tenant: "a" },
+    });
+    expect(last().embed.callbacks).toHaveLength(1);
+  });
+
+  test.each([
+    ["celery.chain", null, "chain"],
+    ["celery.chord", "chord", "chord"],
+    ["x", "group", "group"],
+    ["celery.map", "xmap", "map"],
+  ])("%s / %s is refused by the name of the feature", (task, type, feature) => {
+    const { app } = setup();
+    const make = () => app.signatureFrom({ ...data, task, subtask_type: type });
+    expect(make).toThrow(PetioleError);
+    expect(make).toThrow(new RegExp(`a ${feature} cannot be sent`, "u"));
+  });
+
+  test("what is no signature is refused", () => {
+    const { app } = setup();
+    expect(() => app.signatureFrom({} as never)).toThrow(/not a signature/u);
+    expect(() => app.signatureFrom(null as never)).toThrow();
+  });
+
+  test("without an app in hand it is sent by the default app", async () => {
+    const { app, last } = setup();
+    app.setDefault();
+    await signatureFrom({ ...data, options: {} }).delay(5);
+    expect(last().args).toEqual([5, 1]);
+  });
+});
+
+test("isSignature knows signatures from data", () => {
+  const { add } = setup();
+  expect(isSignature(add.s(1))).toBe(true);
+  expect(isSignature(add.s(1).toJSON())).toBe(false);
+  expect(isSignature(null)).toBe(false);
+});
+
+test("a signature as an argument travels in its JSON form", async () => {
+  const { app, add, last } = setup();
+  await app.sendTask("any", [add.s(1, 2)]);
+  expect(last().args).toEqual([add.s(1, 2).toJSON()]);
+});
+
+/** A callback that takes the result, whatever it is. */
+function app2(task: { s(): unknown }): ReturnType<ReturnType<typeof setup>["add"]["s"]> {
+  return task.s() as never;
+}
