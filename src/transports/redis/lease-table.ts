@@ -75,7 +75,8 @@ export class LeaseTable {
   #addRow(): number {
     const row = this.#rows;
     if (row >= ROWS_AT_MOST) throw new RangeError("too many fetches are held at once");
-    if (bytesOf(row + 1) > this.buffer.byteLength) this.buffer.grow(Math.min(bytesOf(2 * row), bytesOf(ROWS_AT_MOST)));
+    if (bytesOf(row + 1) > this.buffer.byteLength)
+      this.buffer.grow(Math.min(bytesOf(2 * row), bytesOf(ROWS_AT_MOST)));
     this.#rows = row + 1;
     Atomics.store(this.#words, 1, this.#rows);
     return row;
@@ -87,7 +88,10 @@ function bytesOf(rows: number): number {
 }
 
 /** What the table says of one reading, as (call, index) pairs. Reads while the main thread writes: a row may be stale, never wrong. */
-export function readLeases(buffer: SharedArrayBuffer): { readonly progress: number; readonly held: [number, number][] } {
+export function readLeases(buffer: SharedArrayBuffer): {
+  readonly progress: number;
+  readonly held: [number, number][];
+} {
   const words = new Int32Array(buffer);
   const held: [number, number][] = [];
   const rows = Atomics.load(words, 1);

@@ -1,0 +1,368 @@
+/**
+ * Takes messages: which lists, how many, and what the reply means. Up to three calls are in flight; each has a number of its
+ * own, so that a call that is sent again takes nothing twice (`scripts/fetch.lua.ts`).
+ */
+import type { Logger } from "../../base/logger.ts";
+import { decodeEnvelope } from "../../protocol/envelope.ts";
+import type { Limits, WireMessage } from "../../protocol/wire.ts";
+import type { RedisArg, RedisConnection } from "../../redis/connection.ts";
+import { type RedisError, replyError } from "../../redis/errors.ts";
+import type { Call, CallQueue } from "./calls.ts";
+import { type FetchedCall, type Holds, RedisDelivery } from "./holds.ts";
+import type { RedisKeys } from "./keys.ts";
+import type { RedisTransportSettings } from "./options.ts";
+import { FETCH } from "./scripts/fetch.lua.ts";
+import { nodePrefix } from "./tags.ts";
+import { parseUnackedValue } from "./unacked-value.ts";
+
+/** What one reply says. */
+export interface Fetched {
+  readonly deliveries: readonly RedisDelivery[];
+  readonly dead: readonly { readonly queue: string; readonly reason: string; readonly raw: string }[];
+  /** Held, but nothing that can be handed over: to be put on the dead list. */
+  readonly broken: readonly {
+    readonly delivery: RedisDelivery;
+    readonly reason: string;
+    readonly raw: string;
+  }[];
+  /** Every list was found empty. */
+  readonly drained: boolean;
+  readonly serverTimeMs: number;
+  /** Time of the next parked message, ms, and its tag. */
+  readonly parked: { readonly atMs: number; readonly tag: string } | null;
+}
+
+export interface FetcherOptions {
+  readonly settings: RedisTransportSettings;
+  readonly keys: RedisKeys;
+  readonly node: string;
+  readonly holds: Holds;
+  readonly calls: CallQueue;
+  readonly limits: Limits;
+  readonly logger: Logger;
+  readonly defaultQueue: string;
+  /** A call that is sent again may take something: the consumer is not paused. */
+  readonly mayTake: () => boolean;
+  readonly onFetched: (fetched: Fetched) => void;
+  readonly onRefused: (error: RedisError) => void;
+}
+
+/** Longest text of an unacked fence, ms. */
+const FENCE_TTL_MS = 86_400_000;
+
+/** Lists of one order of queues, most urgent step first. */
+interface Lists {
+  readonly queues: readonly string[];
+  readonly keys: readonly string[];
+  /** JSON of each queue's name. */
+  readonly names: readonly string[];
+}
+
+export class Fetcher {
+  readonly #options: FetcherOptions;
+  readonly #prefix: string;
+  readonly #fixed: readonly string[];
+  readonly #strict: string;
+  /** One per queue that a pass may start with. */
+  #rotations: (Lists | null)[] = [];
+  #queues: readonly string[] = [];
+  /** The queue after the one that gave the last message. */
+  #next = 0;
+  #call = 0;
+  #inFlight = new Set<FetchCall>();
+  /** Messages that calls in flight may bring. */
+  requested = 0;
+
+  constructor(options: FetcherOptions) {
+    this.#options = options;
+    const { keys, node, defaultQueue, settings } = options;
+    this.#prefix = nodePrefix(node);
+    this.#fixed = [
+      keys.unacked,
+      keys.index,
+      keys.lease,
+      keys.parked,
+      keys.dead(defaultQueue),
+      keys.fence(node),
+    ];
+    this.#strict = settings.queueOrderStrategy === "round_robin" ? "" : "1";
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  get queues(): readonly string[] {
+    return this.#queues;
+  }
+
+  /** Every list that is watched. */
+  get lists(): readonly string[] {
+    return this.#rotation(0).keys;
+  }
+
+  setQueues(names: readonly string[]): void {
+    const unique = [...new Set(names)];
+    if (this.#options.settings.queueOrderStrategy === "sorted") unique.sort();
+    this.#queues = unique;
+    this.#rotations = unique.map(() => null);
+    this.#next = 0;
+  }
+
+  /** Asks for `n` messages (0: only releases parked ones that are due); `only`: of the queues that have one of these lists. */
+  fetch(n: number, only: readonly string[] | null = null): void {
+    const lists = this.#choose(only);
+    this.#call += 1;
+    const call = new FetchCall(this, {
+      call: this.#call,
+      n,
+      lists,
+      fetched: this.#options.holds.announce(this.#call, n),
+    });
+    this.#inFlight.add(call);
+    this.requested += n;
+    this.#options.calls.issue(call);
+  }
+
+  /** The call's arguments. A call that was sent before and must take nothing now still learns what it took then. */
+  send(call: FetchFields, connection: RedisConnection): Promise<unknown> {
+    const { settings, limits, keys } = this.#options;
+    const { lists } = call;
+    const args: RedisArg[] = [
+      this.#prefix,
+      call.call,
+      this.#options.mayTake() ? call.n : 0,
+      call.n,
+      settings.fetchBytes,
+      settings.leaseMs / 1000,
+      settings.sep,
+      FENCE_TTL_MS,
+      lists.queues.length,
+      this.#strict,
+      limits.maxMessageBytes,
+      keys.prefix,
+      ...lists.names,
+    ];
+    return connection.script(FETCH, { keys: [...this.#fixed, ...lists.keys], args });
+  }
+
+  answered(call: FetchCall, reply: unknown): void {
+    this.#end(call);
+    this.#options.onFetched(this.#read(call.fields, reply as (string | number)[]));
+  }
+
+  refused(call: FetchCall, error: RedisError): void {
+    this.#end(call);
+    this.#options.holds.answered(call.fields.fetched, 0);
+    this.#options.onRefused(error);
+  }
+
+  #end(call: FetchCall): void {
+    if (this.#inFlight.delete(call)) this.requested -= call.fields.n;
+  }
+
+  #choose(only: readonly string[] | null): Lists {
+    const { queueOrderStrategy } = this.#options.settings;
+    const count = this.#queues.length;
+    const start =
+      queueOrderStrategy === "round_robin" && count > 0 ? (this.#next + this.inFlight) % count : 0;
+    if (only === null || count === 1) return this.#rotation(start);
+    const wanted = new Set(only);
+    const { keys } = this.#options;
+    const rotated = [...this.#queues.slice(start), ...this.#queues.slice(0, start)];
+    return this.#listsOf(rotated.filter((queue) => keys.lists(queue).some((list) => wanted.has(list))));
+  }
+
+  #rotation(start: number): Lists {
+    const known = this.#rotations[start];
+    if (known) return known;
+    const lists = this.#listsOf([...this.#queues.slice(start), ...this.#queues.slice(0, start)]);
+    this.#rotations[start] = lists;
+    return lists;
+  }
+
+  #listsOf(queues: readonly string[]): Lists {
+    const { keys } = this.#options;
+    return {
+      queues,
+      keys: keys.steps.flatMap((step) => queues.map((queue) => keys.list(queue, step))),
+      names: queues.map((queue) => JSON.stringify(queue)),
+    };
+  }
+
+  #read(call: FetchFields, reply: readonly (string | number)[]): Fetched {
+    const serverTimeMs = msOf(String(reply[0]));
+    const status = reply[3];
+    const builder = new ReplyBuilder({ ...this.#options, prefix: this.#prefix, call, serverTimeMs });
+    if (status === "r") builder.readReplay(reply);
+    else builder.read(reply);
+    const last = builder.lastQueue;
+    if (last !== null) this.#next = (this.#queues.indexOf(last) + 1) % Math.max(1, this.#queues.length);
+    const eta = String(reply[1]);
+    return {
+      deliveries: builder.deliveries,
+      dead: builder.dead,
+      broken: builder.broken,
+      drained: status === "0",
+      serverTimeMs,
+      parked: eta === "" ? null : { atMs: msOf(eta), tag: String(reply[2]) },
+    };
+  }
+}
+
+interface FetchFields {
+  readonly call: number;
+  readonly n: number;
+  readonly lists: Lists;
+  readonly fetched: FetchedCall;
+}
+
+class FetchCall implements Call {
+  readonly name = "fetch";
+  readonly fields: FetchFields;
+  readonly #fetcher: Fetcher;
+
+  constructor(fetcher: Fetcher, fields: FetchFields) {
+    this.#fetcher = fetcher;
+    this.fields = fields;
+  }
+
+  send(connection: RedisConnection): Promise<unknown> {
+    return this.#fetcher.send(this.fields, connection);
+  }
+
+  onReply(reply: unknown): void {
+    this.#fetcher.answered(this, reply);
+  }
+
+  onError(error: RedisError): void {
+    this.#fetcher.refused(this, error);
+  }
+}
+
+interface ReplyContext extends Pick<FetcherOptions, "holds" | "limits" | "keys" | "onRefused"> {
+  readonly prefix: string;
+  readonly call: FetchFields;
+  readonly serverTimeMs: number;
+}
+
+/** Turns a reply's flat list into deliveries. */
+class ReplyBuilder {
+  readonly deliveries: RedisDelivery[] = [];
+  readonly dead: { queue: string; reason: string; raw: string }[] = [];
+  readonly broken: { delivery: RedisDelivery; reason: string; raw: string }[] = [];
+  lastQueue: string | null = null;
+  readonly #context: ReplyContext;
+
+  constructor(context: ReplyContext) {
+    this.#context = context;
+  }
+
+  read(reply: readonly (string | number)[]): void {
+    const { holds, call, keys, onRefused } = this.#context;
+    let index = 0;
+    for (let at = 4; at < reply.length; ) {
+      const list = Number(reply[at]);
+      if (list > 0) {
+        index += 1;
+        this.#add(index, list - 1, String(reply[at + 1]));
+        at += 2;
+        continue;
+      }
+      if (list < 0) {
+        this.lastQueue = this.#queueOf(-list - 1);
+        this.dead.push({ queue: this.lastQueue, reason: String(reply[at + 1]), raw: String(reply[at + 2]) });
+      } else {
+        const key = call.lists.keys[Number(reply[at + 1]) - 1] ?? keys.unacked;
+        onRefused(replyError(String(reply[at + 2]), `FETCH from the key ${JSON.stringify(key)}`, null));
+      }
+      at += 3;
+    }
+    holds.answered(call.fetched, index);
+  }
+
+  /** (i, value)*: what an earlier copy of the call took and nobody has put back. */
+  readReplay(reply: readonly (string | number)[]): void {
+    const { holds, call } = this.#context;
+    const values = new Map<number, string>();
+    for (let at = 4; at + 1 < reply.length; at += 2) values.set(Number(reply[at]), String(reply[at + 1]));
+    if (values.size === 0) {
+      holds.answered(call.fetched, 0);
+      return;
+    }
+    for (let index = 1; index <= call.n; index++) {
+      const value = values.get(index);
+      const parsed = value === undefined ? null : parseUnackedValue(Buffer.from(value).toString("latin1"));
+      if (parsed === null) {
+        holds.missing(call.fetched, index);
+        continue;
+      }
+      const raw = Buffer.from(parsed.raw, "latin1").toString();
+      this.#deliver({ index, queue: parsed.routingKey, raw, step: null });
+    }
+  }
+
+  #queueOf(list: number): string {
+    const { queues } = this.#context.call.lists;
+    return queues[list % queues.length] ?? "";
+  }
+
+  #add(index: number, list: number, raw: string): void {
+    const { call, keys } = this.#context;
+    const queue = this.#queueOf(list);
+    this.lastQueue = queue;
+    const step = keys.steps[Math.floor(list / call.lists.queues.length)] ?? 0;
+    this.#deliver({ index, queue, raw, step });
+  }
+
+  #deliver(what: {
+    readonly index: number;
+    readonly queue: string;
+    readonly raw: string;
+    /** null: by its priority. */
+    readonly step: number | null;
+  }): void {
+    const { holds, limits, keys, prefix, call, serverTimeMs } = this.#context;
+    const { index, queue, raw } = what;
+    let message: WireMessage | null = null;
+    let reason = "";
+    try {
+      message = decodeEnvelope(raw, limits);
+    } catch (error) {
+      reason = error instanceof Error ? error.message : String(error);
+    }
+    const delivery = new RedisDelivery({
+      fetched: call.fetched,
+      index,
+      step: what.step ?? keys.stepOf(priorityOf(message)),
+      brokerTag: `${prefix}${call.call}:${index}`,
+      queue,
+      message: message ?? NOTHING,
+      serverTimeMs,
+    });
+    holds.add(delivery);
+    if (message === null) this.broken.push({ delivery, reason, raw });
+    else this.deliveries.push(delivery);
+  }
+}
+
+const NOTHING: WireMessage = {
+  body: "",
+  contentType: "",
+  contentEncoding: "",
+  headers: {},
+  properties: {},
+};
+
+function priorityOf(message: WireMessage | null): number {
+  const priority = message?.properties["priority"];
+  return typeof priority === "number" ? priority : 0;
+}
+
+/** `seconds.microseconds` as ms, without the rounding of a product. */
+function msOf(seconds: string): number {
+  const dot = seconds.indexOf(".");
+  if (dot < 0 || seconds.includes("e")) return Number(seconds) * 1000;
+  const micros = Number(seconds.slice(dot + 1, dot + 7).padEnd(6, "0"));
+  return Number(seconds.slice(0, dot)) * 1000 + micros / 1000;
+}

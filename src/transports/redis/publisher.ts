@@ -1,0 +1,289 @@
+/**
+ * Publishing. What is published in one event-loop turn shares one LPUSH per list; each caller's promise settles on the reply
+ * of the LPUSH that carried its message. One attempt: the caller's policy decides about the next.
+ */
+import { randomUUID } from "node:crypto";
+import { OperationalError, type PublishOutcome } from "../../errors.ts";
+import { encodeEnvelope } from "../../protocol/envelope.ts";
+import type { RedisArg } from "../../redis/connection.ts";
+import type { RedisSession } from "../../redis/session.ts";
+import type { Outgoing } from "../transport.ts";
+import { type Binding, matchingQueues, parseBindings } from "./bindings.ts";
+import type { RedisKeys } from "./keys.ts";
+import type { RedisTransportSettings } from "./options.ts";
+
+/** Values and bytes (UTF-16 units) of one LPUSH at most: a bigger one would hold up everybody else on the server. */
+const VALUES_AT_MOST = 1000;
+const UNITS_AT_MOST = 1024 * 1024;
+
+/** One command, shared by all that put something into it. */
+class Carrier {
+  readonly name: "lpush" | "publish";
+  readonly args: RedisArg[];
+  units = 0;
+  /** Settles with the command. Nobody may be left without a handler: see the constructor. */
+  readonly done: Promise<void>;
+  #resolve: () => void = () => {};
+  #reject: (error: Error) => void = () => {};
+
+  constructor(name: "lpush" | "publish", key: string) {
+    this.name = name;
+    this.args = [key];
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.done.catch(() => {});
+  }
+
+  add(text: string): void {
+    this.args.push(text);
+    this.units += text.length;
+  }
+
+  get full(): boolean {
+    return this.args.length > VALUES_AT_MOST || this.units > UNITS_AT_MOST;
+  }
+
+  settle(sent: Promise<unknown>): void {
+    sent.then(this.#resolve, this.#reject);
+  }
+
+  fail(error: Error): void {
+    this.#reject(error);
+  }
+}
+
+/** A message for a named exchange: where it goes is asked when it is sent. */
+interface Routed {
+  readonly outgoing: Outgoing;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface PublisherOptions {
+  readonly session: RedisSession;
+  readonly settings: RedisTransportSettings;
+  readonly keys: RedisKeys;
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  /** Of this turn, in the order they are sent in. */
+  #carriers: Carrier[] = [];
+  /** The carrier that still takes messages, by key. */
+  #open = new Map<string, Carrier>();
+  #routed: Routed[] = [];
+  #scheduled = false;
+  /** Flushes that have not been answered. */
+  #outstanding = new Set<Promise<unknown>>();
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void> {
+    if (signal?.aborted) return Promise.reject(aborted("not sent"));
+    let done: Promise<void>;
+    try {
+      const only = messages.length === 1 ? messages[0] : undefined;
+      done = only === undefined ? this.#publishMany(messages) : this.#publishOne(only);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return signal === null ? done : untilAborted(done, signal);
+  }
+
+  /** Resolves when everything that was published has been answered. */
+  async flushed(): Promise<void> {
+    if (this.#scheduled) this.#flush();
+    await Promise.allSettled(this.#outstanding);
+  }
+
+  #publishOne(outgoing: Outgoing): Promise<void> {
+    if (outgoing.type !== "fanout" && outgoing.exchange !== "") {
+      return this.#route(outgoing);
+    }
+    return this.#put(this.#direct(outgoing));
+  }
+
+  #publishMany(messages: readonly Outgoing[]): Promise<void> {
+    // All are encoded before any is put: one that cannot be encoded keeps the others of its call out.
+    const ready = messages.map((outgoing) => {
+      if (outgoing.type !== "fanout" && outgoing.exchange !== "") {
+        this.#encode(outgoing);
+        return () => this.#route(outgoing);
+      }
+      const direct = this.#direct(outgoing);
+      return () => this.#put(direct);
+    });
+    const waits = new Set(ready.map((put) => put()));
+    return waits.size === 0 ? Promise.resolve() : allOf([...waits]);
+  }
+
+  #encode(outgoing: Outgoing): string {
+    const { message, exchange, routingKey, priority } = outgoing;
+    return encodeEnvelope(message, { exchange, routingKey, priority, deliveryTag: randomUUID() });
+  }
+
+  #direct(outgoing: Outgoing): {
+    readonly name: "lpush" | "publish";
+    readonly key: string;
+    readonly text: string;
+  } {
+    const { keys } = this.#options;
+    const text = this.#encode(outgoing);
+    return outgoing.type === "fanout"
+      ? { name: "publish", key: keys.channel(outgoing.exchange, outgoing.routingKey), text }
+      : { name: "lpush", key: keys.list(outgoing.routingKey, keys.stepOf(outgoing.priority)), text };
+  }
+
+  #put(what: {
+    readonly name: "lpush" | "publish";
+    readonly key: string;
+    readonly text: string;
+  }): Promise<void> {
+    const { name, key, text } = what;
+    let carrier = name === "lpush" ? this.#open.get(key) : undefined;
+    if (carrier === undefined || carrier.full) {
+      carrier = new Carrier(name, key);
+      this.#carriers.push(carrier);
+      if (name === "lpush") this.#open.set(key, carrier);
+    }
+    carrier.add(text);
+    this.#schedule();
+    return carrier.done;
+  }
+
+  #route(outgoing: Outgoing): Promise<void> {
+    const done = new Promise<void>((resolve, reject) => {
+      this.#routed.push({ outgoing, resolve, reject });
+    });
+    this.#schedule();
+    return done;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // After the promise jobs of this turn, in which others may publish too.
+    process.nextTick(() => {
+      if (this.#scheduled) this.#flush();
+    });
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    const carriers = this.#carriers;
+    const routed = this.#routed;
+    this.#carriers = [];
+    this.#routed = [];
+    this.#open = new Map();
+    const { session } = this.#options;
+    if (session.state === "live") this.#send(carriers, routed);
+    else {
+      this.#track(
+        session.live(null).then(
+          () => this.#send(carriers, routed),
+          (error: unknown) => {
+            const failure = notSent(error);
+            for (const carrier of carriers) carrier.fail(failure);
+            for (const one of routed) one.reject(failure);
+          },
+        ),
+      );
+    }
+  }
+
+  #send(carriers: readonly Carrier[], routed: readonly Routed[]): void {
+    const { session } = this.#options;
+    session.connection?.cork();
+    for (const carrier of carriers) {
+      carrier.settle(session.command(carrier.name, carrier.args));
+      this.#track(carrier.done);
+    }
+    if (routed.length > 0) this.#track(this.#sendRouted(routed));
+    session.connection?.uncork();
+  }
+
+  /** Never rejects. Bindings are read for every flush, as kombu does for every publish: another process may have bound a queue. */
+  async #sendRouted(routed: readonly Routed[]): Promise<void> {
+    const { session, settings } = this.#options;
+    const { keys } = this.#options;
+    const exchanges = [...new Set(routed.map((one) => one.outgoing.exchange))];
+    const tables = new Map<string, Promise<Binding[]>>();
+    for (const exchange of exchanges) {
+      tables.set(
+        exchange,
+        session
+          .command("smembers", [keys.binding(exchange)])
+          .then((members) => parseBindings(members as string[], keys.sep)),
+      );
+    }
+    const sent = routed.map(async (one) => {
+      const { outgoing } = one;
+      try {
+        const bindings = (await tables.get(outgoing.exchange)) ?? [];
+        const queues = matchingQueues(bindings, outgoing.routingKey);
+        if (queues.length === 0 && settings.deadletterQueue !== null) queues.push(settings.deadletterQueue);
+        const step = keys.stepOf(outgoing.priority);
+        // A tag of its own for every copy.
+        await allOf(
+          queues.map((queue) =>
+            this.#put({ name: "lpush", key: keys.list(queue, step), text: this.#encode(outgoing) }),
+          ),
+        );
+        one.resolve();
+      } catch (error) {
+        one.reject(error as Error);
+      }
+    });
+    await Promise.all(sent);
+  }
+
+  #track(work: Promise<unknown>): void {
+    this.#outstanding.add(work);
+    const end = (): void => {
+      this.#outstanding.delete(work);
+    };
+    work.then(end, end);
+  }
+}
+
+/** Waits for all; when one failed, what is known of the whole: "not sent" only when that holds for each. */
+async function allOf(waits: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(waits);
+  const failures = results.flatMap((one) => (one.status === "rejected" ? [one.reason as unknown] : []));
+  const [first] = failures;
+  if (first === undefined) return;
+  if (!(first instanceof OperationalError)) throw first as Error;
+  const unsent = failures.every((one) => one instanceof OperationalError && one.outcome === "not sent");
+  if (unsent && failures.length === results.length) throw first;
+  throw new OperationalError(`${failures.length} of ${results.length} commands failed: ${first.message}`, {
+    code: first.code,
+    outcome: "unknown",
+    cause: first,
+  });
+}
+
+function notSent(error: unknown): Error {
+  if (error instanceof OperationalError && error.outcome === "not sent") return error;
+  const text = error instanceof Error ? error.message : String(error);
+  return new OperationalError(text, {
+    ...(error instanceof OperationalError ? { code: error.code } : {}),
+    outcome: "not sent",
+    cause: error,
+  });
+}
+
+function aborted(outcome: PublishOutcome): OperationalError {
+  return new OperationalError("publishing was given up", { outcome });
+}
+
+function untilAborted(done: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(aborted("unknown"));
+    signal.addEventListener("abort", onAbort, { once: true });
+    done.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

@@ -1,0 +1,382 @@
+/**
+ * Ends of holds, collected per event-loop turn and sent in few large scripts. Acks and acks with a result go in one script
+ * each; moving a message (requeue, dead list) reads its bytes first, because they are not kept in memory.
+ */
+import { createHash } from "node:crypto";
+import type { RedisArg, RedisConnection } from "../../redis/connection.ts";
+import type { RedisError } from "../../redis/errors.ts";
+import type { LuaScript } from "../../redis/scripts.ts";
+import type { Settlement, StoredWrite } from "../transport.ts";
+import type { Call, CallQueue } from "./calls.ts";
+import type { Holds, RedisDelivery } from "./holds.ts";
+import type { RedisKeys } from "./keys.ts";
+import type { RedisTransportSettings } from "./options.ts";
+import { ACK, FINISH, MOVE, PARK } from "./scripts/settle.lua.ts";
+import { parkedTag } from "./tags.ts";
+import { markRedelivered, NotAnObject } from "./text-patch.ts";
+import { parseUnackedValue } from "./unacked-value.ts";
+
+export type Answer = "done" | "gone";
+type Resolve = (answer: Answer) => void;
+
+/** Tags of one ACK; `unpack` of Lua takes a few thousand at most. */
+const TAGS_AT_MOST = 1000;
+/** Messages whose bytes are read at once to be moved. */
+const MOVES_AT_MOST = 64;
+const PARKS_AT_MOST = 200;
+
+export interface SettlerContext {
+  readonly keys: RedisKeys;
+  readonly settings: RedisTransportSettings;
+  readonly holds: Holds;
+  readonly calls: CallQueue;
+  /** Database of the connection: results that go elsewhere need SELECT. */
+  readonly db: () => number;
+  /** Estimate of the broker's clock, ms since the epoch. */
+  readonly serverNowMs: () => number;
+  readonly onRefused: (error: RedisError) => void;
+}
+
+/** Something that moves a message to a list. */
+export type Move =
+  | { readonly kind: "requeue" }
+  /** Shutdown: front of the queue. */
+  | { readonly kind: "return" }
+  /** `queue`: whose dead list; null = the queue's own. */
+  | { readonly kind: "dead"; readonly reason: string; readonly list: string | null };
+
+interface Moving {
+  readonly delivery: RedisDelivery;
+  readonly move: Move;
+  readonly resolve: Resolve;
+}
+
+interface Parking {
+  readonly delivery: RedisDelivery;
+  readonly untilMs: number;
+  readonly resolve: Resolve;
+}
+
+/** A call about several holds; one answer each. */
+class HoldsCall implements Call {
+  readonly name: string;
+  readonly script: LuaScript;
+  readonly keys: readonly RedisArg[];
+  readonly args: readonly RedisArg[];
+  readonly deliveries: readonly RedisDelivery[];
+  readonly resolves: readonly Resolve[];
+  readonly #context: SettlerContext;
+
+  constructor(
+    context: SettlerContext,
+    script: LuaScript,
+    fields: Pick<HoldsCall, "keys" | "args" | "deliveries" | "resolves">,
+  ) {
+    this.#context = context;
+    this.name = script.name;
+    this.script = script;
+    this.keys = fields.keys;
+    this.args = fields.args;
+    this.deliveries = fields.deliveries;
+    this.resolves = fields.resolves;
+  }
+
+  send(connection: RedisConnection): Promise<unknown> {
+    return connection.script(this.script, { keys: this.keys, args: this.args });
+  }
+
+  onReply(reply: unknown, again: boolean): void {
+    // An earlier copy may have ended these holds: what is gone on a repeat was most likely our own doing.
+    const gone = Array.isArray(reply) && !again ? new Set(reply as number[]) : null;
+    const { deliveries, resolves } = this;
+    const { holds } = this.#context;
+    for (let i = 0; i < deliveries.length; i++) {
+      const delivery = deliveries[i];
+      if (delivery === undefined) continue;
+      const lost = delivery.state === "lost";
+      holds.end(delivery);
+      resolves[i]?.(lost || gone?.has(i) ? "gone" : "done");
+    }
+  }
+
+  onError(error: RedisError): void {
+    for (const delivery of this.deliveries) this.#context.holds.end(delivery);
+    this.#context.onRefused(error);
+    for (const resolve of this.resolves) resolve("gone");
+  }
+}
+
+export class Settler {
+  readonly #context: SettlerContext;
+  #acks: RedisDelivery[] = [];
+  #ackResolves: Resolve[] = [];
+  #finishes: RedisDelivery[] = [];
+  #finishResolves: Resolve[] = [];
+  #writes: StoredWrite[] = [];
+  #finishBytes = 0;
+  #moves: Moving[] = [];
+  #parks: Parking[] = [];
+
+  constructor(context: SettlerContext) {
+    this.#context = context;
+  }
+
+  /** Whether something waits for `flush`. */
+  get pending(): boolean {
+    return (
+      this.#finishes.length > 0 || this.#acks.length > 0 || this.#moves.length > 0 || this.#parks.length > 0
+    );
+  }
+
+  /** The hold has left `Holds.held` already, or is lost. */
+  add(
+    delivery: RedisDelivery,
+    as: Exclude<Settlement, { kind: "requeue" | "dead" }>,
+    resolve: Resolve,
+  ): void {
+    switch (as.kind) {
+      case "ack-with-result":
+        this.#finish(delivery, as.write, resolve);
+        return;
+      case "ack":
+        this.#acks.push(delivery);
+        this.#ackResolves.push(resolve);
+        return;
+      case "park":
+        this.#parks.push({ delivery, untilMs: as.untilMs, resolve });
+        return;
+    }
+  }
+
+  move(delivery: RedisDelivery, move: Move, resolve: Resolve): void {
+    this.#moves.push({ delivery, move, resolve });
+  }
+
+  /** Sends what was collected. */
+  flush(): void {
+    this.#flushFinishes();
+    if (this.#acks.length > 0) this.#flushAcks();
+    if (this.#parks.length > 0) this.#flushParks();
+    if (this.#moves.length > 0) this.#flushMoves();
+  }
+
+  #finish(delivery: RedisDelivery, write: StoredWrite, resolve: Resolve): void {
+    const { settings } = this.#context;
+    const first = this.#writes[0];
+    const size = write.value.length;
+    if (
+      first !== undefined &&
+      (this.#finishes.length >= settings.finishBatch ||
+        this.#finishBytes + size > settings.finishBytes ||
+        first.keepSuccess !== write.keepSuccess ||
+        dbOf(first) !== dbOf(write))
+    ) {
+      this.#flushFinishes();
+    }
+    this.#finishes.push(delivery);
+    this.#finishResolves.push(resolve);
+    this.#writes.push(write);
+    this.#finishBytes += size;
+  }
+
+  #flushFinishes(): void {
+    const writes = this.#writes;
+    const first = writes[0];
+    if (first === undefined) return;
+    const deliveries = this.#finishes;
+    const db = dbOf(first);
+    const args: RedisArg[] = [
+      "",
+      deliveries.length,
+      db === this.#context.db() ? "" : db,
+      first.keepSuccess ? "1" : "",
+    ];
+    let started = false;
+    for (const delivery of deliveries) {
+      args.push(delivery.brokerTag);
+      started ||= delivery.started;
+    }
+    if (started) args[0] = "1";
+    for (const write of writes) args.push(write.key, Math.floor(write.ttlSeconds), write.value);
+    this.#issue(FINISH, args, { deliveries, resolves: this.#finishResolves });
+    this.#finishes = [];
+    this.#finishResolves = [];
+    this.#writes = [];
+    this.#finishBytes = 0;
+  }
+
+  #flushAcks(): void {
+    const all = this.#acks;
+    const resolves = this.#ackResolves;
+    this.#acks = [];
+    this.#ackResolves = [];
+    for (let from = 0; from < all.length; from += TAGS_AT_MOST) {
+      const deliveries = all.length <= TAGS_AT_MOST ? all : all.slice(from, from + TAGS_AT_MOST);
+      const args: RedisArg[] = [""];
+      for (const delivery of deliveries) {
+        args.push(delivery.brokerTag);
+        if (delivery.started) args[0] = "1";
+      }
+      this.#issue(ACK, args, { deliveries, resolves: resolves.slice(from, from + TAGS_AT_MOST) });
+    }
+  }
+
+  #issue(script: LuaScript, args: RedisArg[], about: Pick<HoldsCall, "deliveries" | "resolves">): void {
+    const { unacked, index, lease, started } = this.#context.keys;
+    const keys = [unacked, index, lease, started];
+    this.#context.calls.issue(new HoldsCall(this.#context, script, { keys, args, ...about }));
+  }
+
+  #flushParks(): void {
+    const all = this.#parks;
+    this.#parks = [];
+    const { unacked, index, lease, parked, started } = this.#context.keys;
+    for (let from = 0; from < all.length; from += PARKS_AT_MOST) {
+      const parks = all.slice(from, from + PARKS_AT_MOST);
+      const args: RedisArg[] = [];
+      for (const { delivery, untilMs } of parks) {
+        args.push(
+          delivery.brokerTag,
+          parkedTag(delivery.step, delivery.brokerTag),
+          secondsText(untilMs),
+          "",
+          "",
+        );
+      }
+      this.#context.calls.issue(
+        new HoldsCall(this.#context, PARK, {
+          keys: [unacked, index, lease, parked, started],
+          args,
+          deliveries: parks.map((one) => one.delivery),
+          resolves: parks.map((one) => one.resolve),
+        }),
+      );
+    }
+  }
+
+  #flushMoves(): void {
+    const all = this.#moves;
+    this.#moves = [];
+    for (let from = 0; from < all.length; from += MOVES_AT_MOST) {
+      this.#context.calls.issue(new MovesCall(this.#context, all.slice(from, from + MOVES_AT_MOST)));
+    }
+  }
+}
+
+/** Reads messages, changes them, and moves each where nobody else has meanwhile. */
+class MovesCall implements Call {
+  readonly name = "move";
+  readonly #context: SettlerContext;
+  readonly #moves: readonly Moving[];
+
+  constructor(context: SettlerContext, moves: readonly Moving[]) {
+    this.#context = context;
+    this.#moves = moves;
+  }
+
+  async send(connection: RedisConnection): Promise<unknown> {
+    const { keys } = this.#context;
+    const tags = this.#moves.map((one) => one.delivery.brokerTag);
+    const values = (await connection.command("hmget", [keys.unacked, ...tags], "bytes")) as (Buffer | null)[];
+    connection.cork();
+    const replies = this.#moves.map((moving, i) => {
+      const value = values[i] ?? null;
+      return value === null ? Promise.resolve(0) : this.#move(connection, moving, value);
+    });
+    connection.uncork();
+    return Promise.all(replies);
+  }
+
+  onReply(reply: unknown, again: boolean): void {
+    const replies = reply as number[];
+    for (const [i, { delivery, resolve }] of this.#moves.entries()) {
+      const lost = delivery.state === "lost";
+      this.#context.holds.end(delivery);
+      resolve(lost || (replies[i] !== 1 && !again) ? "gone" : "done");
+    }
+  }
+
+  onError(error: RedisError): void {
+    this.#context.onRefused(error);
+    for (const { delivery, resolve } of this.#moves) {
+      this.#context.holds.end(delivery);
+      resolve("gone");
+    }
+  }
+
+  #move(connection: RedisConnection, moving: Moving, value: Buffer): Promise<unknown> {
+    const { delivery, move } = moving;
+    const { keys } = this.#context;
+    const raw = parseUnackedValue(value.toString("latin1"))?.raw ?? "";
+    const isDead = move.kind === "dead";
+    const list = isDead ? keys.dead(move.list ?? delivery.queue) : keys.list(delivery.queue, delivery.step);
+    const text = isDead
+      ? Buffer.concat([
+          deadLine({
+            queue: delivery.queue,
+            reason: move.reason,
+            atMs: this.#context.serverNowMs(),
+            count: delivery.deliveryCount,
+          }),
+          Buffer.from(raw, "latin1"),
+        ])
+      : Buffer.from(redelivered(raw), "latin1");
+    return moveEntry(connection, keys, {
+      tag: delivery.brokerTag,
+      value,
+      list,
+      text,
+      end: move.kind === "return" ? "front" : "back",
+    });
+  }
+}
+
+function redelivered(raw: string): string {
+  try {
+    return markRedelivered(raw, null);
+  } catch (error) {
+    if (error instanceof NotAnObject) return raw;
+    throw error;
+  }
+}
+
+export interface EntryMove {
+  readonly tag: string;
+  /** As it was read; the entry is moved only while it is still this. */
+  readonly value: Buffer;
+  readonly list: string;
+  readonly text: Buffer;
+  readonly end: "front" | "back";
+}
+
+/** 1: moved; 0: changed or gone. */
+export function moveEntry(connection: RedisConnection, keys: RedisKeys, entry: EntryMove): Promise<unknown> {
+  return connection.script(MOVE, {
+    keys: [keys.unacked, keys.index, keys.lease, keys.started, keys.parked, entry.list],
+    args: [entry.tag, sha1(entry.value), entry.text, entry.end === "front" ? "r" : "l"],
+  });
+}
+
+export function sha1(bytes: Buffer): string {
+  return createHash("sha1").update(bytes).digest("hex");
+}
+
+/** The line in front of a message on a dead list. */
+export function deadLine(fields: {
+  readonly queue: string;
+  readonly reason: string;
+  readonly atMs: number;
+  readonly count: number;
+}): Buffer {
+  const { queue, reason, atMs, count } = fields;
+  return Buffer.from(`${JSON.stringify({ queue, reason, at: Math.floor(atMs / 1000), count })}\n`);
+}
+
+/** A time as the text of a score: seconds, rounded up to the next microsecond so that it is never early. */
+export function secondsText(ms: number): string {
+  return (Math.ceil(ms * 1000) / 1e6).toFixed(6);
+}
+
+function dbOf(write: StoredWrite): number {
+  return write.location.kind === "redis" ? write.location.db : -1;
+}

@@ -1,0 +1,339 @@
+/**
+ * Wakes an idle consumer without a blocking command.
+ *
+ * | mode | how | falls back to |
+ * |---|---|---|
+ * | tracking | a connection of its own: `CLIENT TRACKING ON OPTIN NOLOOP`; going idle = `CLIENT CACHING YES` + `EXISTS lists`; the server pushes `invalidate` when one changes | tracking-redirect |
+ * | tracking-redirect | the same, the pushes go to a RESP2 subscriber; both connections live and die together | poll |
+ * | poll | `EXISTS` on the data connection, 5 ms to 100 ms apart | – |
+ *
+ * EXISTS looks and arms in one step, so nothing is missed in between. A safety poll repeats it. A mode falls back when the
+ * server refuses it, when the first trial push does not come, or when the safety poll found what should have been pushed.
+ */
+import type { Clock, Timer } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import { TestSignal } from "../../base/test-signal.ts";
+import type { RedisConnection } from "../../redis/connection.ts";
+import { RedisError } from "../../redis/errors.ts";
+import { isRespPush, RespReader } from "../../redis/resp.ts";
+import { RedisSession, type SessionOptions } from "../../redis/session.ts";
+import type { RedisTransportSettings } from "./options.ts";
+
+export interface WakeOptions {
+  readonly settings: RedisTransportSettings;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** For the connections of this class; hooks are its own. */
+  readonly session: SessionOptions;
+  /** The data connection. */
+  readonly data: RedisSession;
+  /** A key of nobody else, for the trial. */
+  readonly probeKey: string;
+  readonly random: () => number;
+  /** Something may be there. `lists`: which, null = any. */
+  readonly onWake: (lists: readonly string[] | null) => void;
+}
+
+type Mode = "tracking" | "tracking-redirect" | "poll";
+
+/** How the consumer was woken; for tests. */
+export type WokenBy = "push" | "look" | "poll";
+
+/** Pushes that did not come, found by the safety poll, before a mode is given up. */
+const MISSED_AT_MOST = 3;
+const PROBE_MS = 1000;
+const POLL_FROM_MS = 5;
+const POLL_TO_MS = 100;
+const INVALIDATE = "__redis__:invalidate";
+
+export class Wake {
+  readonly signals: { readonly woken: TestSignal<WokenBy>; readonly mode: TestSignal<Mode> } = {
+    woken: new TestSignal(),
+    mode: new TestSignal(),
+  };
+  readonly #options: WakeOptions;
+  #mode: Mode;
+  #session: RedisSession | null = null;
+  /** Of tracking-redirect: hears the pushes. */
+  #subscriber: RedisSession | null = null;
+  #subscriberId = 0;
+  /** Lists that are watched; empty while the consumer is busy. Written by `arm` and `disarm`. */
+  #lists: readonly string[] = [];
+  /** The server has promised a push for them. */
+  #armed = false;
+  /** Something was pushed since the last look. */
+  #pushed = false;
+  #missed = 0;
+  /** undefined: no trial yet; null: it runs; then its result. */
+  #proved: boolean | null | undefined = undefined;
+  #safety: Timer | null = null;
+  #poll: Timer | null = null;
+  #pollMs = POLL_FROM_MS;
+  #probe: Timer | null = null;
+  #stopped = false;
+
+  constructor(options: WakeOptions) {
+    this.#options = options;
+    const { wake } = options.settings;
+    this.#mode = wake === "auto" ? "tracking" : wake;
+  }
+
+  get mode(): Mode {
+    return this.#mode;
+  }
+
+  /** The consumer found nothing in these lists and is idle: look once more, and wake it when something comes. */
+  arm(lists: readonly string[]): void {
+    this.#lists = lists;
+    this.#pollMs = POLL_FROM_MS;
+    this.#look();
+  }
+
+  /** The consumer is busy, or takes nothing. */
+  disarm(): void {
+    this.#lists = [];
+    this.#armed = false;
+    this.#safety?.cancel();
+    this.#poll?.cancel();
+    this.#safety = null;
+    this.#poll = null;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.disarm();
+    this.#probe?.cancel();
+    this.#session?.stop();
+    this.#subscriber?.stop();
+  }
+
+  /** `repeat`: a push was promised since the last look, so there should be nothing to find. */
+  #look(repeat = false): void {
+    if (this.#stopped || this.#lists.length === 0) return;
+    if (this.#mode === "poll") {
+      this.#schedulePoll();
+      return;
+    }
+    const session = this.#open();
+    if (session.state === "live") void this.#check(session, repeat);
+    // Until the connection stands (it calls `#look` itself) the data connection is asked.
+    else this.#schedulePoll();
+  }
+
+  async #check(session: RedisSession, repeat: boolean): Promise<void> {
+    const lists = this.#lists;
+    const probing = this.#proved === undefined;
+    const keys = probing ? [...lists, this.#options.probeKey] : lists;
+    this.#armed = true;
+    this.#pushed = false;
+    session.connection?.cork();
+    const caching = session.command("client", ["caching", "yes"]);
+    const exists = session.command("exists", keys);
+    session.connection?.uncork();
+    try {
+      const [, found] = await Promise.all([caching, exists]);
+      if (this.#stopped || this.#lists.length === 0) return;
+      this.#armSafety();
+      if (probing && this.#proved === undefined) this.#startProbe();
+      if (found === 0) return;
+      if (repeat && !this.#pushed) this.#noteMissed();
+      this.#wake(null, "look");
+    } catch (error) {
+      this.#refused(error);
+    }
+  }
+
+  #armSafety(): void {
+    const { settings, clock, random } = this.#options;
+    this.#safety?.cancel();
+    const base = this.#proved === true ? settings.pollIntervalMs : settings.pollIntervalMs / 2;
+    this.#safety = clock.setTimer(
+      base * (0.9 + 0.2 * random()),
+      () => {
+        this.#safety = null;
+        this.#look(this.#armed);
+      },
+      { unref: true },
+    );
+  }
+
+  #wake(lists: readonly string[] | null, by: WokenBy): void {
+    this.#armed = false;
+    this.signals.woken.signal(by);
+    this.#options.onWake(lists);
+  }
+
+  /** A push: `keys` null when everything was flushed, or where the protocol does not tell. */
+  #onPush(keys: readonly string[] | null): void {
+    if (this.#stopped) return;
+    const { probeKey } = this.#options;
+    if (keys?.includes(probeKey) || (keys === null && this.#proved === null)) {
+      if (this.#proved === null) this.#settleProbe(true);
+      if (keys?.length === 1) return;
+    }
+    if (this.#lists.length === 0) return;
+    const named = keys === null ? null : this.#lists.filter((list) => keys.includes(list));
+    if (named !== null && named.length === 0) return;
+    this.#pushed = true;
+    this.#wake(named, "push");
+  }
+
+  #startProbe(): void {
+    this.#proved = null;
+    const { data, clock, probeKey } = this.#options;
+    this.#probe = clock.setTimer(PROBE_MS, () => this.#settleProbe(false), { unref: true });
+    data.command("set", [probeKey, "1", "PX", PROBE_MS]).catch(() => {
+      // Nothing was written, so nothing can be said; the next look tries again.
+      this.#probe?.cancel();
+      if (this.#proved === null) this.#proved = undefined;
+    });
+  }
+
+  #settleProbe(proved: boolean): void {
+    this.#probe?.cancel();
+    this.#probe = null;
+    if (this.#stopped || this.#proved !== null) return;
+    this.#proved = proved;
+    if (proved) this.signals.mode.signal(this.#mode);
+    else this.#fallBack("no push came for a key that was written");
+  }
+
+  #noteMissed(): void {
+    this.#missed += 1;
+    if (this.#missed >= MISSED_AT_MOST) this.#fallBack("pushes did not come");
+  }
+
+  #refused(error: unknown): void {
+    if (this.#stopped) return;
+    if (error instanceof RedisError && (error.kind === "other" || error.kind === "noperm")) {
+      this.#fallBack(error.message);
+    } else if (this.#lists.length > 0) this.#schedulePoll();
+  }
+
+  #fallBack(reason: string): void {
+    if (this.#mode === "poll") return;
+    const from = this.#mode;
+    const { wake } = this.#options.settings;
+    this.#mode = from === "tracking" && wake === "auto" ? "tracking-redirect" : "poll";
+    this.#options.logger.info({ from, to: this.#mode, reason }, "wake-up by the server does not work here");
+    this.#probe?.cancel();
+    this.#proved = undefined;
+    this.#missed = 0;
+    this.#session?.stop();
+    this.#subscriber?.stop();
+    this.#session = null;
+    this.#subscriber = null;
+    if (this.#mode === "poll") this.signals.mode.signal("poll");
+    this.#look();
+  }
+
+  #schedulePoll(): void {
+    if (this.#poll !== null || this.#lists.length === 0) return;
+    const { clock, data } = this.#options;
+    const delayMs = this.#pollMs;
+    this.#pollMs = Math.min(POLL_TO_MS, this.#pollMs * 2);
+    this.#poll = clock.setTimer(
+      delayMs,
+      () => {
+        this.#poll = null;
+        if (this.#stopped || this.#lists.length === 0) return;
+        data.command("exists", this.#lists).then(
+          (found) => {
+            if (this.#stopped || this.#lists.length === 0) return;
+            if (found !== 0) this.#wake(null, "poll");
+            else if (this.#mode === "poll" || this.#session?.state !== "live") this.#schedulePoll();
+          },
+          () => this.#schedulePoll(),
+        );
+      },
+      { unref: true },
+    );
+  }
+
+  #open(): RedisSession {
+    if (this.#session !== null) return this.#session;
+    const redirect = this.#mode === "tracking-redirect";
+    const session = new RedisSession({
+      ...this.#options.session,
+      scripts: [],
+      keepTrying: true,
+      reclaim: (connection) => (redirect ? this.#trackRedirected(connection) : this.#track(connection)),
+      onState: (state, from) => {
+        if (session !== this.#session) return;
+        if (state === "live") this.#look();
+        else if (from === "live") {
+          this.#armed = false;
+          if (redirect)
+            this.#subscriber?.reset(new RedisError("connection", "the other half of the pair was lost"));
+          this.#look();
+        }
+      },
+    });
+    this.#session = session;
+    session.start(new AbortController().signal).catch((error: unknown) => {
+      this.#options.logger.debug({ err: error }, "wake connection not there yet");
+    });
+    return session;
+  }
+
+  async #track(connection: RedisConnection): Promise<void> {
+    const reader = new RespReader();
+    connection.tap((chunk) => {
+      try {
+        for (const value of reader.push(chunk)) {
+          if (!isRespPush(value) || value.push[0] !== "invalidate") continue;
+          const keys = value.push[1];
+          this.#onPush(Array.isArray(keys) ? keys.map(String) : null);
+        }
+      } catch (error) {
+        connection.destroy(new RedisError("connection", "a push could not be read", { cause: error }));
+      }
+    });
+    await this.#askForTracking(connection, ["tracking", "on", "optin", "noloop"]);
+  }
+
+  async #trackRedirected(connection: RedisConnection): Promise<void> {
+    const subscriber = this.#openSubscriber();
+    await subscriber.live(null);
+    await this.#askForTracking(connection, [
+      "tracking",
+      "on",
+      "redirect",
+      this.#subscriberId,
+      "optin",
+      "noloop",
+    ]);
+  }
+
+  async #askForTracking(connection: RedisConnection, args: readonly (string | number)[]): Promise<void> {
+    try {
+      await connection.command("client", args);
+    } catch (error) {
+      // Outside of the session's own attempt, which this ends.
+      if (!connection.closed) setImmediate(() => this.#refused(error));
+      throw error;
+    }
+  }
+
+  #openSubscriber(): RedisSession {
+    if (this.#subscriber !== null) return this.#subscriber;
+    const subscriber = new RedisSession({
+      ...this.#options.session,
+      protocol: 2,
+      scripts: [],
+      keepTrying: true,
+      reclaim: async (connection) => {
+        // Before SUBSCRIBE: a subscribed RESP2 connection may not ask.
+        this.#subscriberId = Number(await connection.command("client", ["id"]));
+        connection.onMessage(() => this.#onPush(null));
+        await connection.command("subscribe", [INVALIDATE]);
+      },
+      onState: (_state, from) => {
+        if (from !== "live" || subscriber !== this.#subscriber) return;
+        this.#session?.reset(new RedisError("connection", "the other half of the pair was lost"));
+      },
+    });
+    this.#subscriber = subscriber;
+    return subscriber;
+  }
+}
