@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Celery, CeleryOptions } from "petiole";
-import { Worker, type WorkerOptions } from "petiole/worker";
+import type { Worker, WorkerOptions } from "petiole/worker";
 import { cli, root } from "../support/built.ts";
 import { eventually } from "../support/eventually.ts";
 import {
@@ -83,7 +83,8 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     app,
     async worker({ app: appOptions, ...workerOptions } = {}) {
       const own = makeApp({ broker, backend, config, ...(appOptions ? { options: appOptions } : {}) });
-      const worker = new Worker(own, workerOptions);
+      const petiole = await import("petiole/worker");
+      const worker = new petiole.Worker(own, workerOptions);
       stops.push(async () => {
         await worker.stop();
         await own.close();

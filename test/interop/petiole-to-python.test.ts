@@ -199,7 +199,7 @@ describe("states and options", () => {
       lang: "js",
       priority: 5,
       correlation_id: result.id,
-      argsrepr: "['request']",
+      argsrepr: "('request',)",
       kwargsrepr: "{}",
     });
     expect(request!["origin"]).toMatch(/^gen\d+@/);
