@@ -5,7 +5,7 @@
 
 /** `task_serializer` -> `taskSerializer`. */
 export function camelCase(name: string): string {
-  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /** `taskSerializer` -> `task_serializer`. */

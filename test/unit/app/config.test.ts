@@ -65,6 +65,13 @@ describe("app.conf", () => {
     );
   });
 
+  test("a null in code is a value, and no reason to look further", () => {
+    const settings = config({ taskTimeLimit: null, resultExpires: null });
+    settings.fromObject({ taskTimeLimit: 5, resultExpires: 5 });
+    expect(settings.conf.taskTimeLimit).toBeNull();
+    expect(settings.conf.resultExpires).toBeNull();
+  });
+
   test("refuses a wrong type and names setting, value and what is accepted", () => {
     const error = errorOf(() => config({ workerConcurrency: "four" }));
     expect(error.code).toBe("PET_CONFIG_INVALID");
@@ -287,6 +294,12 @@ describe("configFromObject", () => {
     ).toContain("(redis_state_ttl has no old name)");
   });
 
+  test("of as many old as new names the new ones are right, as in Celery", () => {
+    expect(
+      errorOf(() => config().fromObject({ CELERYD_CONCURRENCY: 3, task_serializer: "json" })).message,
+    ).toContain("most are new");
+  });
+
   test("both names of one setting are no mix, and the new one counts", () => {
     const settings = config();
     settings.fromObject({ result_expires: 1, CELERY_TASK_RESULT_EXPIRES: 2, task_serializer: "yaml" });
@@ -333,9 +346,11 @@ describe("configFromObject", () => {
         CELERY_TASK_RESULT_EXPIRES: 8,
         CELERY_ACKS_LATE: true,
         CELERYD_CONCURRENCY: 5,
+        CELERY_WORKER_PREFETCH_MULTIPLIER: 2,
       },
       { namespace: "CELERY" },
     );
+    expect(settings.conf.workerPrefetchMultiplier).toBe(2);
     expect(settings.conf.taskSerializer).toBe("json");
     expect(settings.conf.resultExpires).toBe(7);
     expect(settings.conf.taskAcksLate).toBe(true);

@@ -86,10 +86,16 @@ describe("configFromEnv", () => {
 
   test("takes old names that begin with the prefix, where the new one is absent", () => {
     expect(fromEnv({ CELERY_ACKS_LATE: "1" }).conf.taskAcksLate).toBe(true);
-    expect(fromEnv({ CELERY_TASK_RESULT_EXPIRES: "5", CELERY_RESULT_EXPIRES: "6" }).conf.resultExpires).toBe(
+    expect(fromEnv({ CELERY_RESULT_EXPIRES: "6", CELERY_TASK_RESULT_EXPIRES: "5" }).conf.resultExpires).toBe(
       6,
     );
     expect(fromEnv({ BROKER_URL: "redis://x", CELERYD_CONCURRENCY: "3" }).conf.workerConcurrency).toBeNull();
+  });
+
+  test("an empty variable is one that is not set", () => {
+    expect(fromEnv({ CELERY_TASK_SERIALIZER: "", CELERY_WORKER_CONCURRENCY: "" }).conf.taskSerializer).toBe(
+      "json",
+    );
   });
 
   test("a value that cannot be read is an error that names the variable", () => {

@@ -22,6 +22,10 @@ describe("the nearest name", () => {
     expect(nearest("abcdef", ["abcxyf", "abcdeg", "abcdeh"])).toBe("abcdeg");
   });
 
+  test("counts two swapped neighbours as one change", () => {
+    expect(nearest("bacdef", ["bxydef", "abcdef"])).toBe("abcdef");
+  });
+
   test("is the name itself when it is there", () => {
     const word = fc.stringMatching(/^[a-z]{1,12}$/);
     fc.assert(
