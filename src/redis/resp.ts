@@ -16,11 +16,11 @@ export interface RespPush {
 export type RespValue = string | number | boolean | null | RespError | RespPush | RespValue[];
 
 export function isRespError(value: unknown): value is RespError {
-  return typeof value === "object" && value !== null && "error" in value;
+  return typeof value === "object" && value !== null && Object.hasOwn(value, "error");
 }
 
 export function isRespPush(value: unknown): value is RespPush {
-  return typeof value === "object" && value !== null && "push" in value;
+  return typeof value === "object" && value !== null && Object.hasOwn(value, "push");
 }
 
 /** One command as bytes. */

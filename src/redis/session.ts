@@ -321,7 +321,7 @@ export class RedisSession {
   }
 }
 
-function closedError(address: RedisAddress): OperationalError {
+export function closedError(address: RedisAddress): OperationalError {
   return new OperationalError(`the connection to ${address.redacted} was closed`, {
     code: "PET_CLOSED",
     outcome: "not sent",

@@ -88,11 +88,11 @@ export function deliveryCountOf(message: WireMessage): number {
 export class Holds {
   readonly table: LeaseTable = new LeaseTable();
   /** State held. Its size is what prefetch limits. */
-  readonly held = new Set<RedisDelivery>();
+  readonly held: Set<RedisDelivery> = new Set();
   /** State waiting. */
-  readonly waiting = new Set<RedisDelivery>();
+  readonly waiting: Set<RedisDelivery> = new Set();
   /** State leaving. */
-  readonly leaving = new Set<RedisDelivery>();
+  readonly leaving: Set<RedisDelivery> = new Set();
 
   /** A call is about to be sent: what it may take is held from now on. */
   announce(call: number, n: number): FetchedCall {

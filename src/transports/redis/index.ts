@@ -9,7 +9,7 @@ import { PetioleError } from "../../errors.ts";
 import type { RedisArg, RedisConnection } from "../../redis/connection.ts";
 import type { ConnectionState } from "../../redis/connection-states.ts";
 import { RedisError } from "../../redis/errors.ts";
-import { RedisSession, type SessionOptions } from "../../redis/session.ts";
+import { closedError, RedisSession, type SessionOptions } from "../../redis/session.ts";
 import { parseRedisUrl, type RedisAddress } from "../../redis/url.ts";
 import type {
   ConsumeOptions,
@@ -141,6 +141,7 @@ export class RedisTransport implements Transport {
   }
 
   publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void> {
+    if (this.#stopping !== null) return Promise.reject(closedError(this.#address));
     return this.#publisher.publish(messages, signal);
   }
 
