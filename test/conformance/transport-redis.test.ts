@@ -18,7 +18,8 @@ async function redisTransportBroker(): Promise<TransportBroker> {
   // Of the tests' own: reconnects by itself after the server was stopped.
   const client = new Redis(server.port, "127.0.0.1", { retryStrategy: () => 100 });
   client.on("error", () => {});
-  const lists = (queue: string): string[] => [0, 3, 6, 9].map((step) => (step ? `${queue}${SEP}${step}` : queue));
+  const lists = (queue: string): string[] =>
+    [0, 3, 6, 9].map((step) => (step ? `${queue}${SEP}${step}` : queue));
   return {
     capabilities: CAPABILITIES,
     create: (role, overrides) => redisTransport(url, { role, settings: SHORT_LEASE, ...overrides }),
@@ -44,6 +45,7 @@ async function redisTransportBroker(): Promise<TransportBroker> {
     },
     advance: () => {},
     loseHolder: (lost) => loseHolder({ url, ...lost }),
+    ...(SHORT_LEASE.leaseMs === undefined ? {} : { leaseMs: SHORT_LEASE.leaseMs }),
     takeOverOptions: {},
     crash: () => server.kill("SIGKILL"),
     restart: () => server.restart(),

@@ -27,7 +27,10 @@ export class RedisBackend implements ResultBackend {
   readonly #stores: StoreQueue;
   readonly #watches: Watches;
   readonly #warnings: readonly string[];
-  /** Of the server that answered last. Written when a connection goes live. */
+  /**
+   * Of the server that answered first: one that restarts has a new run id and the same data, and the broker's transport
+   * keeps its first one, too. Written when a connection goes live.
+   */
   #location: StoreLocation = UNKNOWN;
   #stopping: Promise<void> | null = null;
 
@@ -136,10 +139,9 @@ export class RedisBackend implements ResultBackend {
 
   #onLive(): void {
     const facts = this.#session.facts;
-    this.#location =
-      facts === null || facts.runId === null
-        ? UNKNOWN
-        : { kind: "redis", runId: facts.runId, db: facts.db, selectAllowed: facts.selectAllowed };
+    if (this.#location.kind !== "other" || facts === null || facts.runId === null) return;
+    const { runId, db, selectAllowed } = facts;
+    this.#location = { kind: "redis", runId, db, selectAllowed };
   }
 }
 

@@ -41,6 +41,8 @@ export interface TransportBroker {
     readonly count: number;
     readonly markStarted?: boolean;
   }): Promise<readonly string[]>;
+  /** Of the transports that `create` makes without options; where capabilities have leases. */
+  readonly leaseMs?: number;
   /** For transports that are to take over from a lost holder soon: short leases. */
   readonly takeOverOptions: Readonly<Record<string, unknown>>;
   /** Durable brokers: the server stops without warning, and starts again with its data. */

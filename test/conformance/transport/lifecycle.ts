@@ -30,7 +30,8 @@ export function lifecycleTests(suite: Suite): void {
       const transport = await suite.open("worker");
       await Promise.all([transport.stop(), transport.stop()]);
       await transport.stop();
-      expect((await failureOf(transport.publish([], null))).outcome).toBe("not sent");
+      const late = transport.publish([toQueue(suite.name(), "m0")], null);
+      expect((await failureOf(late)).outcome).toBe("not sent");
     });
 
     test("a start that was aborted rejects", async () => {
@@ -102,6 +103,20 @@ export function lifecycleTests(suite: Suite): void {
       expect(back[0]?.message.properties["delivery_info"]).toMatchObject({ redelivered: true });
       await inbox.ack(back);
       expect(inbox.lost).toEqual([]);
+    });
+
+    test("a holder that lives keeps its messages, however long it needs", async () => {
+      const queue = suite.name();
+      await suite.send(queue, numbered(3));
+      const inbox = await suite.consume(queue, { prefetch: 3 });
+      const held = await inbox.take(3);
+      const other = await suite.consume(queue);
+      await suite.until((await suite.broker.now()) + 3 * (suite.broker.leaseMs ?? 0));
+      await suite.send(queue, ["fence"]);
+      expect(ids(await other.take(1))).toEqual(["fence"]);
+      expect(inbox.deliveries.length + other.deliveries.length).toBe(4);
+      expect(inbox.lost).toEqual([]);
+      await inbox.ack(held);
     });
 
     test("a second loss counts only when the message had started", async () => {
