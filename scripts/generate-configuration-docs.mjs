@@ -139,7 +139,7 @@ function configurationDocument({ SETTINGS }, { IGNORED_GROUPS }) {
     const rows = SETTINGS.filter((setting) => chapterOf(setting.name) === title).map(row);
     return `## ${title}\n| setting | type | default | what it does | used |\n|---|---|---|---|---|\n${rows.join("\n")}\n`;
   });
-  const old = SETTINGS.filter(({ old }) => old !== null)
+  const oldNames = SETTINGS.filter((setting) => setting.old !== null)
     .map((setting) => `| ${code(setting.old)} | ${code(setting.name)} |`)
     .sort();
   const ignored = IGNORED_GROUPS.map(
@@ -160,7 +160,7 @@ ${ignored.join("\n")}
 ## Names before Celery 4
 | old | here |
 |---|---|
-${old.join("\n")}
+${oldNames.join("\n")}
 `;
 }
 

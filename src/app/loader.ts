@@ -53,15 +53,6 @@ export async function loadModules(specs: readonly string[], base: string = proce
   for (const spec of specs) await loadModule(spec, base);
 }
 
-/** Imports what {@link findTaskModules} finds, one after the other. Celery's `autodiscover_tasks`. */
-export async function discoverTasks(
-  folders: string | URL | readonly (string | URL)[],
-  options: { readonly related?: string | undefined } = {},
-): Promise<void> {
-  const base = process.cwd();
-  for (const file of await findTaskModules(folders, { ...options, base })) await importFile(file, base);
-}
-
 /** A settings object: of `"module:export"`, of a module's default export, or the module itself. For `configFromObject`. */
 export async function loadObject(spec: string, base: string = process.cwd()): Promise<object> {
   const { module, path } = splitSpec(spec);

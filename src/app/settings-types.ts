@@ -572,7 +572,7 @@ export interface Settings {
    */
   readonly workerMaxTasksPerChild?: number | null | undefined;
   /**
-   * Where tasks run: `async` (this event loop), `prefork` (child processes), `threads`, `solo`.
+   * Where tasks run: `async` (this event loop) or `solo` (one at a time). `prefork` and `threads` are not there yet.
    * `worker_pool`. Default: "async".
    */
   readonly workerPool?: "prefork" | "threads" | "async" | "solo" | (string & {}) | undefined;

@@ -70,14 +70,6 @@ export function integer(range: Range = {}): ValueType<number> {
   };
 }
 
-export function number(range: Range = {}): ValueType<number> {
-  return {
-    accepts: `a number${rangeText(range)}`,
-    read: (value) => (typeof value === "number" && within(value, range) ? value : undefined),
-    fromText: numberFromText,
-  };
-}
-
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400 };
 
 /** "90", "1.5", "inf", "500ms", "1h30m" in seconds. */

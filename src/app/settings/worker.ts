@@ -1,6 +1,6 @@
 import { daemon } from "./daemon.ts";
 import type { Section } from "./row.ts";
-import { anyText, boolean, integer, number, oneOf, seconds, word } from "./values.ts";
+import { anyText, boolean, integer, oneOf, seconds, word } from "./values.ts";
 
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
 
@@ -10,7 +10,7 @@ export const worker: Section<`worker${string}`> = {
     kind: "M",
     type: word,
     default: "async",
-    text: "Where tasks run: `async` (this event loop), `prefork` (child processes), `threads`, `solo`.",
+    text: "Where tasks run: `async` (this event loop) or `solo` (one at a time). `prefork` and `threads` are not there yet.",
     note: "Celery's default is prefork. Tasks that wait for I/O, the usual ones of Node, need no process each.",
     effective: true,
   },
@@ -26,7 +26,7 @@ export const worker: Section<`worker${string}`> = {
   workerPrefetchMultiplier: {
     old: "CELERYD_PREFETCH_MULTIPLIER",
     kind: "M",
-    type: number({ min: 0 }),
+    type: integer({ min: 0 }),
     default: 4,
     text: "Messages that are held in advance for each running task. 0: no limit.",
     effective: true,

@@ -5,20 +5,19 @@ import { Config } from "../../../src/app/config.ts";
 import { brokerUrls } from "../../../src/app/config-parts.ts";
 import { namespaced } from "../../../src/app/settings/names.ts";
 import { SETTINGS, type Setting, type SettingName } from "../../../src/app/settings.ts";
-import type { Settings } from "../../../src/app/settings-types.ts";
 import { ImproperlyConfigured } from "../../../src/errors.ts";
 import { seed } from "../../support/seed.ts";
 
 /** A configuration that the process's own environment has no say in. */
 const config = (settings: object = {}, env: Record<string, string> = {}): Config =>
-  new Config(settings as Settings, { env });
+  new Config(settings, { env });
 
 function errorOf(run: () => unknown): ImproperlyConfigured {
   try {
     run();
   } catch (error) {
-    expect(error).toBeInstanceOf(ImproperlyConfigured);
-    return error as ImproperlyConfigured;
+    if (error instanceof ImproperlyConfigured) return error;
+    throw error;
   }
   throw new Error("nothing was thrown");
 }
@@ -79,7 +78,7 @@ describe("app.conf", () => {
       'setting workerConcurrency cannot be "four": it accepts a whole number (1 or more), or null',
     );
     expect(errorOf(() => config({ worker_prefetch_multiplier: -1 })).message).toBe(
-      "setting worker_prefetch_multiplier (workerPrefetchMultiplier) cannot be -1: it accepts a number (0 or more)",
+      "setting worker_prefetch_multiplier (workerPrefetchMultiplier) cannot be -1: it accepts a whole number (0 or more)",
     );
     expect(errorOf(() => config({ taskAcksLate: null })).message).toBe(
       "setting taskAcksLate cannot be null: it accepts true or false",
@@ -91,16 +90,17 @@ describe("app.conf", () => {
     expect(secrets).toEqual(
       expect.arrayContaining(["brokerUrl", "brokerPassword", "resultBackend", "redisPassword"]),
     );
-    for (const name of secrets) {
-      for (const value of [{ secret: "hunter2", at: new Date() }, 42, ["hunter2", 42], Symbol("hunter2")]) {
+    const told = secrets.flatMap((name) =>
+      [{ secret: "hunter2", at: new Date() }, 42, ["hunter2", 42], Symbol("hunter2")].map((value) => {
         try {
           config({ [name]: value });
+          return "accepted";
         } catch (error) {
-          expect((error as Error).message).not.toContain("hunter2");
-          expect((error as Error).message).not.toContain("42");
+          return (error as Error).message;
         }
-      }
-    }
+      }),
+    );
+    expect(told.filter((message) => /hunter2|42/.test(message))).toEqual([]);
     const shown = inspect(config({ brokerUrl: "redis://:hunter2@x/0", taskSerializer: "yaml" }).conf);
     expect(shown).not.toContain("hunter2");
     expect(shown).toContain("taskSerializer: 'yaml'");
@@ -451,7 +451,7 @@ describe("precedence", () => {
     workerConcurrency: [1, 2, 3, 4],
     taskDefaultQueue: ["a", "b", "c", "d"],
     acceptContent: [["json"], ["yaml"], ["msgpack"], ["json", "yaml"]],
-    workerPrefetchMultiplier: [1, 2, 0.5, 0],
+    workerPrefetchMultiplier: [1, 2, 3, 0],
     brokerUrl: ["redis://1", "redis://2", "redis://3", "redis://4"],
     resultBackend: ["redis://1", "redis://2", "redis://3", "redis://4"],
   };
@@ -491,7 +491,7 @@ describe("precedence", () => {
         for (const setting of SETTINGS.filter(({ name }) => name in VALUES)) {
           const { name } = setting;
           const expected = [model.env, model.code, model.object].find((layer) => layer.has(name))?.get(name);
-          expect(resolved[name], name).toEqual(expected === undefined ? setting.default : expected);
+          expect([name, resolved[name]]).toEqual([name, expected === undefined ? setting.default : expected]);
           expect(settings.conf[name]).toEqual(resolved[name]);
         }
       }),
@@ -510,7 +510,7 @@ describe("precedence", () => {
       expect(read({ [setting.name]: setting.default })).toEqual(setting.default);
       expect(read({ [setting.python]: setting.default })).toEqual(setting.default);
       expect(read({ [setting.env]: setting.default }, "CELERY")).toEqual(setting.default);
-      if (setting.old) expect(read({ [setting.old]: setting.default })).toEqual(setting.default);
+      expect(read({ [setting.old ?? setting.name]: setting.default })).toEqual(setting.default);
     }
   });
 });

@@ -7,8 +7,7 @@ import { camelKeys } from "../../../src/app/settings/names.ts";
 import type { Settings } from "../../../src/app/settings-types.ts";
 import { ImproperlyConfigured, QueueNotFound } from "../../../src/errors.ts";
 
-const queuesOf = (settings: object = {}): Queues =>
-  new Queues(new Config(settings as Settings, { env: {} }).resolve());
+const queuesOf = (settings: object = {}): Queues => new Queues(new Config(settings, { env: {} }).resolve());
 const names = (queues: readonly { readonly name: string }[]): readonly string[] =>
   queues.map(({ name }) => name);
 
@@ -261,37 +260,33 @@ describe("beside Celery", () => {
     }
   }
 
+  /** How ours compares with Celery's answer. */
+  function compared(one: Case): "same" | "lost" | "lenient" | "different" {
+    const outcome = one[5];
+    const destination = ours(one);
+    // Celery also looks up the queue of a route that the options override, and the default queue beside an exchange.
+    if (typeof outcome === "string") return typeof destination === "string" ? "same" : "lenient";
+    if (typeof destination === "string") return "different";
+    const [exchange, routingKey, declared] = outcome;
+    // An exchange without a routing key: Celery publishes with none, and the message is lost. Ours has one.
+    if (routingKey === null) return destination.routingKey === "" ? "different" : "lost";
+    if (destination.exchange !== exchange || destination.routingKey !== routingKey) return "different";
+    const { declaration } = destination;
+    if (declaration === null) return "same";
+    const { name, exchange: bound, type, routingKey: key } = declaration;
+    return JSON.stringify([name, bound, type, key]) === JSON.stringify(declared) ? "same" : "different";
+  }
+
   test("the same settings and options lead to the same exchange, routing key and queue", () => {
-    const count = { same: 0, lost: 0, lenient: 0 };
+    const count = { same: 0, lost: 0, lenient: 0, different: 0 };
+    const different: Case[] = [];
     for (const one of vectors.cases) {
-      const outcome = one[5];
-      const destination = ours(one);
-      if (typeof outcome === "string") {
-        // Celery also looks up the queue of a route that the options override, and the default queue beside an exchange.
-        if (typeof destination === "string") count.same += 1;
-        else count.lenient += 1;
-        continue;
-      }
-      const [exchange, routingKey, declared] = outcome;
-      if (typeof destination === "string") throw new Error(`${JSON.stringify(one)}: ${destination}`);
-      if (routingKey === null) {
-        // An exchange without a routing key: Celery publishes with none, and the message is lost. Ours has one.
-        expect(destination.routingKey, JSON.stringify(one)).not.toBe("");
-        count.lost += 1;
-        continue;
-      }
-      expect([destination.exchange, destination.routingKey], JSON.stringify(one)).toEqual([
-        exchange,
-        routingKey,
-      ]);
-      const { declaration } = destination;
-      if (declaration !== null) {
-        const { name, exchange: bound, type, routingKey: key } = declaration;
-        expect([name, bound, type, key], JSON.stringify(one)).toEqual(declared);
-      }
-      count.same += 1;
+      const how = compared(one);
+      count[how] += 1;
+      if (how === "different") different.push(one);
     }
+    expect(different).toEqual([]);
     // A change of these numbers is a change of behaviour.
-    expect(count).toEqual({ same: 2531, lost: 105, lenient: 48 });
+    expect(count).toEqual({ same: 2531, lost: 105, lenient: 48, different: 0 });
   });
 });

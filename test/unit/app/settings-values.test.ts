@@ -9,7 +9,6 @@ import {
   integer,
   isRecord,
   nameOrNumber,
-  number,
   oneOf,
   rate,
   record,
@@ -27,12 +26,11 @@ const textOf = (type: ValueType<unknown>, value: string): unknown => type.read(t
 describe("kinds of values", () => {
   test("numbers keep to their range, and Infinity must be allowed", () => {
     expect(integer({ min: 1 }).read(1)).toBe(1);
-    for (const bad of [0, -1, 1.5, Number.NaN, Infinity, "1", 1n, null, true, 2 ** 53]) {
-      expect(integer({ min: 1 }).read(bad), String(bad)).toBeUndefined();
-    }
+    const bad = [0, -1, 1.5, Number.NaN, Infinity, "1", 1n, null, true, 2 ** 53];
+    expect(bad.filter((value) => integer({ min: 1 }).read(value) !== undefined)).toEqual([]);
     expect(integer({ infinity: true }).read(Infinity)).toBe(Infinity);
-    expect(number({ min: 0, max: 1 }).read(0.5)).toBe(0.5);
-    expect(number({ min: 0, max: 1 }).read(1.1)).toBeUndefined();
+    expect(seconds({ min: 0, max: 1 }).read(0.5)).toBe(0.5);
+    expect(seconds({ min: 0, max: 1 }).read(1.1)).toBeUndefined();
     expect(seconds().read(-1)).toBeUndefined();
   });
 
@@ -89,7 +87,7 @@ describe("kinds of values", () => {
   test("numbers survive being written as text", () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {
-        expect(textOf(number(), String(value))).toBe(value + 0);
+        expect(textOf(seconds({}), String(value))).toBe(value + 0);
       }),
       { seed },
     );
