@@ -264,6 +264,8 @@ export class AppCore implements CallHost, SharedHost {
 
   async #startBackend(signal: AbortSignal): Promise<ResultBackend> {
     await this.prepare();
+    const { resultSerializer } = this.conf;
+    if (resultSerializer !== null && resultSerializer !== "json") await loadCodec(resultSerializer);
     const backend = await this.openBackend();
     try {
       await backend.start(signal);
