@@ -37,7 +37,7 @@ export const result: Section<`result${string}`> = {
     unit: "milliseconds",
     default: 10,
     text: "First pause between two attempts at the result backend; doubles.",
-    effective: false,
+    effective: true,
   },
   resultBackendMaxRetries: {
     old: "CELERY_RESULT_BACKEND_MAX_RETRIES",
@@ -46,7 +46,7 @@ export const result: Section<`result${string}`> = {
     unit: "attempts",
     default: Infinity,
     text: "Further attempts at the result backend at most.",
-    effective: false,
+    effective: true,
   },
   resultBackendMaxSleepBetweenRetriesMs: {
     old: "CELERY_RESULT_BACKEND_MAX_SLEEP_BETWEEN_RETRIES_MS",
@@ -55,7 +55,7 @@ export const result: Section<`result${string}`> = {
     unit: "milliseconds",
     default: 10_000,
     text: "Longest pause between two attempts at the result backend.",
-    effective: false,
+    effective: true,
   },
   resultBackendTransportOptions: {
     old: "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS",
@@ -72,7 +72,7 @@ export const result: Section<`result${string}`> = {
     type: integer({ min: -1 }),
     default: -1,
     text: "Results that a client remembers after reading them. -1: none.",
-    effective: false,
+    effective: true,
   },
   resultChordJoinTimeout: {
     old: "CELERY_RESULT_CHORD_JOIN_TIMEOUT",
@@ -240,7 +240,7 @@ export const redis: Section<`redis${string}`> = {
     type: word,
     default: null,
     text: "Name that the connections give to the server (`CLIENT SETNAME`).",
-    effective: false,
+    effective: true,
   },
   redisBackendCredentialProvider: {
     old: null,

@@ -37,7 +37,7 @@ export const worker: Section<`worker${string}`> = {
     type: boolean,
     default: false,
     text: "Take a message only when a task can start at once.",
-    effective: true,
+    effective: false,
   },
   workerEnablePrefetchCountReduction: {
     old: "CELERYD_ENABLE_PREFETCH_COUNT_REDUCTION",
@@ -78,7 +78,7 @@ export const worker: Section<`worker${string}`> = {
     type: boolean,
     default: false,
     text: "With taskAcksLate: a redelivered message whose task has succeeded is not run again.",
-    effective: false,
+    effective: true,
   },
   workerEnableRemoteControl: {
     old: "CELERY_ENABLE_REMOTE_CONTROL",
