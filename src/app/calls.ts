@@ -46,7 +46,7 @@ export class Calls implements TaskHost, SignatureHost {
     this.#host = host;
   }
 
-  get app(): Celery {
+  appOf(): Celery {
     return this.#host.app;
   }
 

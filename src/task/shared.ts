@@ -32,19 +32,30 @@ interface Shared extends DefinedTask {
 }
 
 const shared = new Map<string, Shared>();
-/** Open apps, oldest first. */
-const hosts = new Map<Celery, SharedHost>();
+/** Open apps. An app that nobody holds any more may go. */
+const hosts = new WeakMap<Celery, SharedHost>();
+/** The same, oldest first. Written by `addHost` and `removeHost`. */
+let order: readonly WeakRef<SharedHost>[] = [];
 let chosen: SharedHost | null = null;
 
 /** A new app. Until another comes, or one is chosen, it is the default. */
 export function addHost(host: SharedHost): void {
   hosts.set(host.app, host);
+  order = [...order.filter((one) => one.deref() !== undefined), new WeakRef(host)];
 }
 
 /** The app was closed. */
 export function removeHost(host: SharedHost): void {
   hosts.delete(host.app);
+  order = order.filter((one) => one.deref() !== host);
   if (chosen === host) chosen = null;
+}
+
+function* openHosts(): Iterable<SharedHost> {
+  for (const one of order) {
+    const host = one.deref();
+    if (host !== undefined) yield host;
+  }
 }
 
 /** `app.setDefault()`. */
@@ -74,11 +85,12 @@ export function claimShared(host: SharedHost, count: number): void {
 function hostFor(name: string): SharedHost {
   const running = currentExecution()?.context.app;
   const task = shared.get(name);
+  const owner = task?.owner?.deref();
   const host =
     (running === undefined ? undefined : hosts.get(running)) ??
+    (owner === undefined ? undefined : hosts.get(owner.app)) ??
     chosen ??
-    task?.owner?.deref() ??
-    [...hosts.values()].at(-1);
+    [...openHosts()].at(-1);
   if (host === undefined) {
     throw new ImproperlyConfigured(
       `the shared task ${JSON.stringify(name)} was used before there is an app: create one first, with new Celery("…")`,
@@ -91,9 +103,7 @@ function hostFor(name: string): SharedHost {
 
 /** Passes each call on to the app of the moment. A missing app is a rejection where a promise is given. */
 const anyHost: TaskHost & SignatureHost = {
-  get app(): Celery {
-    return hostFor("").app;
-  },
+  appOf: (task: string): Celery => hostFor(task).app,
   async send(
     task: string,
     given: readonly unknown[],
@@ -157,7 +167,7 @@ function share(name: unknown, optionsOrFn: unknown, fn?: unknown): Task<never, u
   if (shared.has(parts.name)) throw new AlreadyRegistered(parts.name);
   const handle = new TaskHandle(parts.name, anyHost) as unknown as Task<never, unknown>;
   shared.set(parts.name, { ...parts, errbackStyle: "id", handle, owner: null });
-  for (const host of hosts.values()) host.bindShared();
+  for (const host of openHosts()) host.bindShared();
   return handle;
 }
 

@@ -6,7 +6,8 @@ import type { SendOptions } from "./send-types.ts";
 
 /** What a task needs of its app. Arguments are as the user wrote them: `kw(…)` and undefined are still in. */
 export interface TaskHost {
-  readonly app: Celery;
+  /** The app that a call of this task goes to. */
+  appOf(task: string): Celery;
   send(
     task: string,
     given: readonly unknown[],
@@ -34,7 +35,7 @@ export class RemoteHandle {
   }
 
   get app(): Celery {
-    return this.#host.app;
+    return this.#host.appOf(this.name);
   }
 
   delay(...args: readonly unknown[]): Promise<AsyncResult<unknown>> {
