@@ -103,6 +103,7 @@ settings Python's snake_case keys are understood too.
 | \`taskProtocol\` | 1 or 2 | 2; messages of protocol 1 are read, and setting 1 is an error |
 | \`taskRoutes\` | a regular expression must match from the start of the name | it is searched for in the name: anchor it with \`^\` |
 | \`taskQueues\` | \`exchange_type\` without \`exchange\` is lost | the queue gets an exchange of its own, named as the queue |
+| \`CELERY_CONFIG_MODULE\`, \`CELERY_LOADER\` | name Python modules | not read: call \`configFromObject\` |
 | any setting | unknown names are ignored, types are not checked | both are errors |
 `;
 

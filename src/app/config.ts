@@ -82,7 +82,7 @@ export class Config {
       this.#objects.push({ source: null, spec: source, namespace });
       return;
     }
-    if (typeof source !== "object" || source === null) {
+    if ((typeof source !== "object" && typeof source !== "function") || source === null) {
       throw new ImproperlyConfigured('configFromObject takes an object, or a string "module:export"');
     }
     this.#addObject({ source: readObject(source, namespace), spec: "", namespace });

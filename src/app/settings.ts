@@ -47,6 +47,8 @@ export interface Setting extends Omit<SettingRow, "since"> {
 export const SETTINGS: readonly Setting[] = Object.entries(TABLE).map(([name, row]) => ({
   since: "0.1.0",
   ...(row as SettingRow),
+  // Shared by all apps.
+  default: Object.freeze((row as SettingRow).default),
   name: name as SettingName,
   python: snakeCase(name),
   env: namespaced(name, "CELERY"),

@@ -35,7 +35,7 @@ export const tls: ValueType<boolean | TlsOptions> = {
         if (given === false) options["checkServerIdentity"] = () => undefined;
       } else options[key] = given;
     }
-    return options;
+    return Object.freeze(options);
   },
   fromText: (value) => {
     const flag = /^(true|1|yes|on)$/i.test(value) || (/^(false|0|no|off)$/i.test(value) ? false : undefined);

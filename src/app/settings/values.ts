@@ -170,10 +170,10 @@ export const urls: ValueType<string | readonly string[]> = {
   fromText: SAME,
 };
 
-/** An object with any properties. Its prototype is cut: what it holds is data. */
+/** An object with any properties, as a frozen copy: a change to the given one changes no setting. */
 export const record: ValueType<Readonly<Record<string, unknown>>> = {
   accepts: "an object",
-  read: (value) => (isRecord(value) ? value : undefined),
+  read: (value) => (isRecord(value) ? Object.freeze({ ...value }) : undefined),
   fromText: jsonFromText,
 };
 
@@ -182,7 +182,7 @@ export const stringRecord: ValueType<Readonly<Record<string, string>>> = {
   accepts: "an object of strings",
   read: (value) =>
     isRecord(value) && Object.values(value).every((one) => typeof one === "string")
-      ? (value as Readonly<Record<string, string>>)
+      ? Object.freeze({ ...(value as Readonly<Record<string, string>>) })
       : undefined,
   fromText: jsonFromText,
 };

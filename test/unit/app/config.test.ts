@@ -129,6 +129,18 @@ describe("app.conf", () => {
     expect(conf.resultExpires).toBe(4);
   });
 
+  test("values are copies, and defaults cannot be changed for other apps", () => {
+    const options: Record<string, unknown> = { visibility_timeout: 60 };
+    const { conf } = config({ brokerTransportOptions: options });
+    options["visibility_timeout"] = 1;
+    expect(conf.brokerTransportOptions).toEqual({ visibility_timeout: 60 });
+    expect(() => {
+      (config().conf.brokerTransportOptions as Record<string, unknown>)["x"] = 1;
+    }).toThrow(TypeError);
+    expect(() => (config().conf.acceptContent as string[]).push("yaml")).toThrow(TypeError);
+    expect(config().conf.brokerTransportOptions).toEqual({});
+  });
+
   test("can be spread, and is no promise", async () => {
     const { conf } = config({ taskSerializer: "yaml" });
     expect({ ...conf }.taskSerializer).toBe("yaml");
@@ -381,6 +393,14 @@ describe("configFromObject", () => {
     const old = config();
     old.fromObject({ CELERY_TIMEZONE: "Asia/Tokyo", TIME_ZONE: "Europe/Berlin" });
     expect(old.conf.timezone).toBe("Asia/Tokyo");
+  });
+
+  test("a class with static fields is an object like any other", () => {
+    const settings = config();
+    settings.fromObject(Object.assign(function Settings() {}, { task_serializer: "yaml" }));
+    expect(settings.conf.taskSerializer).toBe("yaml");
+    expect(() => settings.fromObject(null as never)).toThrow(/takes an object, or a string/);
+    expect(() => settings.conf.update([] as never)).toThrow(/given as an object/);
   });
 
   test("a module's exports are read without its default export and private names", () => {
