@@ -98,11 +98,13 @@ settings Python's snake_case keys are understood too.
 ## Differences from Celery 5.6
 | setting | Celery | here |
 |---|---|---|
-| \`workerPool\` | \`prefork\` | \`async\`: tasks share the event loop; \`prefork\`, \`threads\` and \`solo\` can be chosen |
+| \`workerPool\` | \`prefork\` | \`async\`: tasks share the event loop; \`prefork\` and \`threads\` are not there yet |
 | \`brokerUrl\` | an AMQP server on this host | no default: an error at the first use says what to set |
 | \`taskProtocol\` | 1 or 2 | 2; messages of protocol 1 are read, and setting 1 is an error |
 | \`taskRoutes\` | a regular expression must match from the start of the name | it is searched for in the name: anchor it with \`^\` |
 | \`taskQueues\` | \`exchange_type\` without \`exchange\` is lost | the queue gets an exchange of its own, named as the queue |
+| an exchange that is not direct, without a routing key | published with none, which loses the message | the queue's routing key, else the default one |
+| a namespace | names without it (\`task_serializer\`) count too | only its prefix and old names |
 | \`CELERY_CONFIG_MODULE\`, \`CELERY_LOADER\` | name Python modules | not read: call \`configFromObject\` |
 | any setting | unknown names are ignored, types are not checked | both are errors |
 `;
