@@ -9,12 +9,13 @@
  * names as JSON (`per` of them).
  *
  * Does, in this order:
- * 1. reads that raise where a key has a wrong type, before anything is written;
- * 2. a call that the fence has seen: answers what still exists under its tags and takes nothing;
- * 3. parked messages whose time has come (64 at most) go to the front of their lists, the latest first;
- * 4. reads and checks messages, one per list and pass, until n, the budget or 100 bad ones;
- * 5. writes: LTRIM first (a script's first write is what `maxmemory` may refuse, and LTRIM is never refused), then the
- *    fence, `unacked`, both indexes, the dead list. Nothing can raise between the first write and the last.
+ * 0. a ZREM of nothing: a script's first write is what `maxmemory` may refuse, and ZREM is never refused; on a server that
+ *    became a replica, or refuses writes, the script ends here even when there is nothing to take;
+ * 1. a call that the fence has seen: answers what still exists under its tags and takes nothing;
+ * 2. parked messages whose time has come (64 at most) go to the front of their lists, the latest first;
+ * 3. reads and checks messages, one per list and pass, until n, the budget or 100 bad ones;
+ * 4. records what was read: the dead list, `unacked`, both indexes, the fence;
+ * 5. removes it from the lists. A step that raises because a key has a wrong type leaves the messages where they were.
  *
  * Returns: server time (s, text), time of the next parked message or "", its tag, status ("0": the lists were emptied,
  * "1": there may be more, "r": replay), then
@@ -38,10 +39,7 @@ local redis_call = redis.call
 local t = redis_call('TIME')
 local now = t[1] .. '.' .. string.format('%06d', t[2])
 local out = {now, '', '', '0'}
-
-redis_call('HLEN', U)
-redis_call('ZCARD', I)
-redis_call('ZCARD', L)
+redis_call('ZREM', L, '')
 
 if call <= tonumber(redis_call('GET', F) or '0') then
   out[4] = 'r'
@@ -186,17 +184,16 @@ while base <= #KEYS and not full do
 end
 if full then out[4] = '1' end
 
-if #bad > 0 then redis_call('LLEN', D) end
 if #trims > 0 then
-  for _, list in ipairs(trims) do redis_call('LTRIM', KEYS[list[1]], 0, -(list[3] + 1)) end
+  if #bad > 0 then redis_call('LPUSH', D, unpack(bad)) end
+  if taken > 0 then
+    redis_call('HSET', unpack(hset))
+    redis_call('ZADD', unpack(index))
+    redis_call('ZADD', unpack(lease))
+  end
   redis_call('SET', F, ARGV[2], 'PX', ARGV[8])
+  for _, list in ipairs(trims) do redis_call('LTRIM', KEYS[list[1]], 0, -(list[3] + 1)) end
 end
-if taken > 0 then
-  redis_call('HSET', unpack(hset))
-  redis_call('ZADD', unpack(index))
-  redis_call('ZADD', unpack(lease))
-end
-if #bad > 0 then redis_call('LPUSH', D, unpack(bad)) end
 return out
 `,
 );
