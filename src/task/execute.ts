@@ -9,6 +9,7 @@
 import { Ignore, Reject, Retry, SoftTimeLimitExceeded } from "../errors.ts";
 import { exceptionInfo } from "../protocol/exceptions.ts";
 import type { Execute, Job, JobPort, LazyAbort, Outcome } from "../protocol/job.ts";
+import type { ExceptionInfo } from "../protocol/wire.ts";
 import { type Ended, type ExecuteEnv, requestData, TaskExecution } from "./context.ts";
 import { runExecution } from "./current.ts";
 import type { TaskDefinition } from "./definition.ts";
@@ -217,13 +218,23 @@ function success(execution: TaskExecution, value: unknown): Outcome {
 
 /** A failure that no retry is for: arguments that do not bind, a schema that does not match. Also {@link classify}'s. */
 function failure(execution: TaskExecution, error: unknown): Outcome {
+  execution.thrown = error;
   return {
     kind: "failure",
-    error: exceptionInfo(error, execution.module),
+    error: ownTraceback(exceptionInfo(error, execution.module)),
     expected: execution.definition.options.throws.some((one) => error instanceof one),
     runtimeMs: execution.runtimeMs,
     children: execution.sent,
   };
+}
+
+/** Frames of this package, between the start of a traceback and the user's function. */
+const OWN_FRAMES =
+  /(Traceback \(most recent call last\):\n)(?: {2}[^\n]*\n)*? {2}File "[^"\n]*execute\.[jt]s", line \d+, in callFunction\n/g;
+
+/** The traceback begins with the user's function: how it came to be called helps nobody. */
+function ownTraceback(info: ExceptionInfo): ExceptionInfo {
+  return info.traceback === null ? info : { ...info, traceback: info.traceback.replace(OWN_FRAMES, "$1") };
 }
 
 /** What a thrown value means. */
@@ -251,7 +262,8 @@ function ownAbort(execution: TaskExecution, thrown: unknown): unknown {
 
 function retry(execution: TaskExecution, error: Retry): Outcome {
   const wanted = error.request as RetryRequest;
-  const cause = wanted.cause === undefined ? null : exceptionInfo(wanted.cause, execution.module);
+  const cause =
+    wanted.cause === undefined ? null : ownTraceback(exceptionInfo(wanted.cause, execution.module));
   return {
     kind: "retry",
     delayMs: wanted.delayMs,

@@ -1,0 +1,293 @@
+/**
+ * Takes messages from the transport and runs them, as many at once as the pool has slots.
+ * Python: `celery/worker/consumer/consumer.py`, `celery/worker/loops.py`.
+ *
+ * | state    | start       | pause         | drained or out of time | close        |
+ * |----------|-------------|---------------|------------------------|--------------|
+ * | idle     | -> running  |               |                        | -> closed    |
+ * | running  |             | -> pausing    |                        |              |
+ * | pausing  |             |               | -> closing             |              |
+ * | closing  |             |               |                        | -> closed    |
+ *
+ * running: what arrives is started at once, or reserved until a slot is free. pausing: nothing new is started; what runs
+ * goes on. closing: what never started, and late-acked tasks that were given up, go back to the broker.
+ */
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { WorkerShutdown } from "../errors.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { ConsumeOptions, Consumer, Delivery, Transport } from "../transports/transport.ts";
+import type { Receiver } from "./receiver.ts";
+import type { Request } from "./request.ts";
+import { RequestQueue } from "./request-queue.ts";
+import type { Settler } from "./settler.ts";
+import type { Tracer } from "./tracer.ts";
+
+export interface TaskConsumerOptions {
+  readonly transport: Transport;
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settler: Settler;
+  readonly prefetch: number;
+  readonly queues: readonly string[];
+  /** `worker_deduplicate_successful_tasks`: whether a task's SUCCESS is stored already. null: off. */
+  readonly isDone: ((id: string) => Promise<boolean>) | null;
+  /** Ends what is tried again and again: stores, sends. Called when the worker stops in a hurry. */
+  giveUp(): void;
+}
+
+/** Synchronous tasks may take this long before the event loop gets its turn. ms. */
+const TURN_MS = 10;
+/** Node's timers take 2^31 - 1 ms at most. */
+const LONGEST_TIMER_MS = 2 ** 30;
+/** What a task is given to react to its aborted signal when the worker stops in a hurry. ms. */
+const REACTION_MS = 500;
+
+export class TaskConsumer {
+  readonly #options: TaskConsumerOptions;
+  readonly #reserved = new RequestQueue();
+  /** Started and not ended; without those that ended at once. Written by `#start` and `onEnd`. */
+  readonly #active = new Set<Request>();
+  /** Held until their ETA, where the broker cannot. Written by `hold`. */
+  readonly #held = new Map<Request, Timer>();
+  #state: "idle" | "running" | "pausing" | "closing" | "closed" = "idle";
+  #consumer: Consumer | null = null;
+  #receiver: Receiver | null = null;
+  #tracer: Tracer | null = null;
+  /** Requests that wait for something before they may be submitted: each has a slot. */
+  #preparing = 0;
+  #scheduled = false;
+  #onIdle: (() => void) | null = null;
+
+  constructor(options: TaskConsumerOptions) {
+    this.#options = options;
+  }
+
+  /** Requests that are running, for `inspect active`. */
+  get active(): ReadonlySet<Request> {
+    return this.#active;
+  }
+
+  /** Messages that are reserved and not started. */
+  get reserved(): number {
+    return this.#reserved.size;
+  }
+
+  /** The connections are up: begins to take messages. */
+  start(parts: { readonly receiver: Receiver; readonly tracer: Tracer }): void {
+    this.#receiver = parts.receiver;
+    this.#tracer = parts.tracer;
+    this.#state = "running";
+    const consume: ConsumeOptions = {
+      queues: this.#options.queues,
+      prefetch: this.#options.prefetch,
+      onBatch: (deliveries) => this.#onBatch(deliveries),
+      onDead: (dead) => parts.receiver.onDead(dead),
+      onLost: (deliveries) => this.#onLost(deliveries),
+      onState: (state) => this.#options.logger.debug({ state }, "the consumer's state changed"),
+    };
+    const consumer = this.#options.transport.consume(consume);
+    this.#consumer = consumer;
+    this.#options.settler.attach(consumer);
+  }
+
+  // ---- taking and starting
+
+  #onBatch(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) this.again(delivery);
+    this.#pump();
+  }
+
+  /** Takes one delivery up; it runs when its turn comes. */
+  again(delivery: Delivery): void {
+    const request = this.#receiver?.receive(delivery) ?? null;
+    if (request !== null) this.#reserved.push(request);
+  }
+
+  /** As {@link again}, from outside a batch. */
+  takeUp(delivery: Delivery): void {
+    this.again(delivery);
+    this.#pump();
+  }
+
+  /** Starts what is reserved while there are slots. Synchronous tasks end here, one after the other. */
+  #pump(): void {
+    const { pool, clock } = this.#options;
+    const untilMs = clock.monotonic() + TURN_MS;
+    while (this.#state === "running" && pool.busy + this.#preparing < pool.size) {
+      const request = this.#reserved.shift();
+      if (request === null) return;
+      if (request.state === "reserved") this.#start(request);
+      if (this.#reserved.size > 0 && clock.monotonic() > untilMs) return this.#pumpLater();
+    }
+  }
+
+  readonly #onTurn = (): void => {
+    this.#scheduled = false;
+    this.#pump();
+  };
+
+  #pumpLater(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#onTurn);
+  }
+
+  #start(request: Request): void {
+    const { delivery } = request;
+    const isRepeat = delivery.redelivered && request.strategy.acksLate && this.#options.isDone !== null;
+    if (delivery.deliveryCount === 0 && !isRepeat) return this.#trace(request);
+    this.#preparing += 1;
+    this.#active.add(request);
+    void this.#prepare(request).then((run) => {
+      this.#preparing -= 1;
+      if (run) this.#trace(request);
+      else this.onEnd(request);
+      this.#pump();
+    });
+  }
+
+  /** False: it is not to run. The start of a suspect is recorded first, so that only what really ran is counted. */
+  async #prepare(request: Request): Promise<boolean> {
+    const { isDone, logger, settler } = this.#options;
+    const { delivery, id, task } = request;
+    try {
+      if (isDone !== null && delivery.redelivered && request.strategy.acksLate && (await isDone(id))) {
+        logger.info({ id, task }, "a task that was delivered again has succeeded before: it does not run");
+        settler.ack(request);
+        return false;
+      }
+      if (delivery.deliveryCount > 0) await this.#consumer?.markStarted(delivery);
+    } catch (err) {
+      logger.warn(
+        { id, task, err },
+        "what is known of a task that was delivered again could not be read: it runs",
+      );
+    }
+    return this.#state === "running" && request.state === "reserved";
+  }
+
+  #trace(request: Request): void {
+    try {
+      this.#tracer?.trace(request);
+    } catch (err) {
+      const { id, task } = request;
+      this.#options.logger.error(
+        { id, task, err },
+        "a task could not be started: it will be delivered again",
+      );
+      request.state = "ended";
+    }
+    if (request.state === "started") this.#active.add(request);
+    else this.onEnd(request);
+  }
+
+  /** A slot is free. */
+  onSlot(): void {
+    this.#pump();
+  }
+
+  /** All of a request is over. */
+  onEnd(request: Request): void {
+    if (!this.#active.delete(request)) return;
+    if (this.#active.size === 0 && this.#onIdle !== null) this.#onIdle();
+  }
+
+  // ---- ETA in memory
+
+  /** Keeps a request until its ETA. It does not count against the prefetch limit, as in Celery. */
+  hold(request: Request, etaMs: number): void {
+    this.#held.set(request, this.#holdTimer(request, etaMs));
+    this.#consumer?.setPrefetch(this.#options.prefetch + this.#held.size);
+  }
+
+  #holdTimer(request: Request, etaMs: number): Timer {
+    const { clock } = this.#options;
+    const waitMs = Math.min(Math.max(0, etaMs - clock.now()), LONGEST_TIMER_MS);
+    return clock.setTimer(waitMs, () => {
+      if (clock.now() < etaMs) {
+        this.#held.set(request, this.#holdTimer(request, etaMs));
+        return;
+      }
+      this.#held.delete(request);
+      this.#consumer?.setPrefetch(this.#options.prefetch + this.#held.size);
+      this.#reserved.push(request);
+      this.#pump();
+    });
+  }
+
+  // ---- loss
+
+  /** Their leases are gone: what has not started belongs to somebody else now. */
+  #onLost(deliveries: readonly Delivery[]): void {
+    const lost = new Set(deliveries);
+    const dropped = this.#reserved.drop((request) => lost.has(request.delivery));
+    for (const [request, timer] of this.#held) {
+      if (!lost.has(request.delivery)) continue;
+      timer.cancel();
+      this.#held.delete(request);
+      dropped.push(request);
+    }
+    for (const request of dropped) request.state = "dropped";
+    const running = [...this.#active].filter((request) => lost.has(request.delivery));
+    for (const request of running) if (request.state === "reserved") request.state = "dropped";
+    this.#options.logger.warn(
+      { dropped: dropped.map((one) => one.id), running: running.map((one) => one.id) },
+      "the leases of messages have ended: reserved ones are dropped, running ones go on and may run twice",
+    );
+  }
+
+  // ---- stopping
+
+  /** Starts nothing new; resolves when no fetch is under way. */
+  async pause(): Promise<void> {
+    if (this.#state === "idle") this.#state = "closing";
+    if (this.#state !== "running") return;
+    this.#state = "pausing";
+    await this.#consumer?.pause();
+  }
+
+  /** Waits for what runs, until `signal` aborts. */
+  async drain(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && (this.#active.size > 0 || !this.#options.settler.idle)) {
+      await this.#untilIdle(signal);
+    }
+  }
+
+  #untilIdle(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        this.#onIdle = null;
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      signal.addEventListener("abort", end, { once: true });
+      if (this.#active.size > 0) this.#onIdle = end;
+      else void this.#options.settler.whenIdle().then(end);
+    });
+  }
+
+  /** The worker stops in a hurry: signals are aborted, and what does not react is given up. */
+  async abandon(): Promise<void> {
+    if (this.#active.size > 0 || !this.#options.settler.idle) {
+      this.#tracer?.hurry();
+      const reason = new WorkerShutdown();
+      for (const request of this.#active) request.running?.terminate("SIGTERM", reason);
+      await this.drain(AbortSignal.timeout(REACTION_MS));
+    }
+    this.#options.giveUp();
+    const tracer = this.#tracer;
+    if (tracer !== null) await Promise.all([...this.#active].map((request) => tracer.abandon(request)));
+    this.#active.clear();
+  }
+
+  /** Puts back what was never started or was given up. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    for (const timer of this.#held.values()) timer.cancel();
+    this.#held.clear();
+    await this.#consumer?.close();
+  }
+}

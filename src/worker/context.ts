@@ -1,0 +1,41 @@
+/** What the steps of a worker share. Each field is written by its step, and read by those that require it. */
+import type { AppInternals } from "../app/internals.ts";
+import type { ResultBackend } from "../backends/backend.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { Transport } from "../transports/transport.ts";
+import type { TaskConsumer } from "./consumer.ts";
+import type { WorkerSettings } from "./options.ts";
+import type { Receiver } from "./receiver.ts";
+import type { Settler } from "./settler.ts";
+import type { Strategies } from "./strategy.ts";
+import type { Tracer } from "./tracer.ts";
+
+/** The machinery of step `tasks`. */
+export interface TaskParts {
+  readonly strategies: Strategies;
+  readonly settler: Settler;
+  readonly tracer: Tracer;
+  readonly receiver: Receiver;
+  readonly consumer: TaskConsumer;
+}
+
+export interface WorkerContext {
+  readonly app: AppInternals;
+  readonly settings: WorkerSettings;
+  readonly logger: Logger;
+  /** Aborted when running tasks are not to be waited for any longer. */
+  readonly cold: AbortController;
+  /** Aborted when stores and sends are not to be tried again. */
+  readonly hurry: AbortController;
+  transport: Transport | null;
+  backend: ResultBackend | null;
+  pool: Pool | null;
+  tasks: TaskParts | null;
+}
+
+/** What a required step has made. */
+export function made<T>(value: T | null, step: string): T {
+  if (value === null) throw new TypeError(`step ${step} has not started`);
+  return value;
+}

@@ -1,0 +1,8 @@
+/** `petiole/worker`: a worker in this process. */
+
+export { banner } from "./banner.ts";
+export { createWorkerLogger, type LogLevel, type WorkerLogger, type WorkerLoggerOptions } from "./logging.ts";
+export type { WorkerOptions, WorkerSettings } from "./options.ts";
+export { handleSignals, type SignalOptions } from "./signals.ts";
+export { workerSteps } from "./steps/index.ts";
+export { type StopOptions, Worker } from "./worker.ts";

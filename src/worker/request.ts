@@ -1,0 +1,165 @@
+/**
+ * One task message in this worker. Python: `celery/worker/request.py`.
+ *
+ * | state     | received | started      | its run ends        | lease lost | worker stops            |
+ * |-----------|----------|--------------|---------------------|------------|-------------------------|
+ * | reserved  |          | -> started   |                     | -> dropped | put back by the consumer|
+ * | started   |          |              | -> ended            | goes on, its settlement answers "gone" | cold: -> abandoned |
+ * | ended     |          |              |                     |            |                         |
+ * | dropped   |          | not started  |                     |            |                         |
+ * | abandoned |          |              | outcome is dropped  |            |                         |
+ *
+ * A request is also the pool's job and its port: one object for each task. What a task rarely looks at is made when it does.
+ */
+
+import type { RunningJob } from "../pool/pool.ts";
+import type { Job, JobPort } from "../protocol/job.ts";
+import type { DecodedTask } from "../protocol/wire.ts";
+import type { TaskRequest } from "../task/context-types.ts";
+import type { Delivery } from "../transports/transport.ts";
+import { ignoresResult, type Strategy, toMs } from "./strategy.ts";
+
+export type RequestState = "reserved" | "started" | "ended" | "dropped" | "abandoned";
+
+/** What a request asks of its worker while its function runs. */
+export interface RequestHost {
+  /** Node name. */
+  readonly hostname: string;
+  /** The function is about to run. */
+  onStart(request: Request, pid: number): void;
+  updateState(request: Request, state: string, meta: unknown): Promise<void>;
+}
+
+export class Request implements Job, JobPort {
+  readonly id: string;
+  readonly task: string;
+  readonly args: readonly unknown[];
+  readonly kwargs: Readonly<Record<string, unknown>>;
+  readonly softTimeLimitMs: number | null;
+  readonly timeLimitMs: number | null;
+  readonly decoded: DecodedTask;
+  readonly delivery: Delivery;
+  readonly strategy: Strategy;
+  /** Nothing is stored of a success. */
+  readonly ignoreResult: boolean;
+  /** See the table above. Written by the tracer and the consumer. */
+  state: RequestState = "reserved";
+  /** A settlement was sent. Written by the settler. */
+  settled = false;
+  /** Null until the pool has it, and when it ended at once. Written by the tracer. */
+  running: RunningJob | null = null;
+  /** STARTED, on its way to the backend: the result must not overtake it. Written by the tracer. */
+  storing: Promise<void> | null = null;
+  readonly #host: RequestHost;
+  #request: Readonly<Record<string, unknown>> | null = null;
+
+  constructor(
+    host: RequestHost,
+    strategy: Strategy,
+    message: { readonly delivery: Delivery; readonly decoded: DecodedTask },
+  ) {
+    const { decoded } = message;
+    this.id = decoded.id;
+    this.task = decoded.task;
+    this.args = decoded.args;
+    this.kwargs = decoded.kwargs;
+    this.softTimeLimitMs =
+      decoded.softTimeLimit === null ? strategy.softTimeLimitMs : toMs(decoded.softTimeLimit);
+    this.timeLimitMs = decoded.timeLimit === null ? strategy.timeLimitMs : toMs(decoded.timeLimit);
+    this.decoded = decoded;
+    this.delivery = message.delivery;
+    this.strategy = strategy;
+    this.ignoreResult = ignoresResult(strategy, decoded);
+    this.#host = host;
+  }
+
+  /** {@link TaskRequest}'s data. */
+  get request(): Readonly<Record<string, unknown>> {
+    this.#request ??= requestData(this, this.#host.hostname);
+    return this.#request;
+  }
+
+  /** As {@link request}, typed. */
+  get taskRequest(): TaskRequest {
+    return this.request as unknown as TaskRequest;
+  }
+
+  onStart(pid: number): void {
+    this.#host.onStart(this, pid);
+  }
+
+  updateState(state: string, meta: unknown): Promise<void> {
+    return this.#host.updateState(this, state, meta);
+  }
+}
+
+/** Headers that are Celery's or ours; the rest is the sender's. */
+const OWN_HEADERS: ReadonlySet<string> = new Set([
+  "lang",
+  "task",
+  "id",
+  "shadow",
+  "eta",
+  "expires",
+  "group",
+  "group_index",
+  "retries",
+  "timelimit",
+  "root_id",
+  "parent_id",
+  "argsrepr",
+  "kwargsrepr",
+  "origin",
+  "ignore_result",
+  "replaced_task_nesting",
+  "stamped_headers",
+  "stamps",
+  "compression",
+  "redelivered",
+  "x-delivery-count",
+]);
+
+/** The sender's own headers. */
+export function customHeaders(task: DecodedTask): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(task.headers).filter(([name]) => !OWN_HEADERS.has(name)));
+}
+
+function requestData(one: Request, hostname: string): Readonly<Record<string, unknown>> {
+  const { decoded, delivery } = one;
+  const data: TaskRequest = {
+    id: decoded.id,
+    task: decoded.task,
+    args: decoded.args,
+    kwargs: decoded.kwargs,
+    retries: decoded.retries,
+    rootId: decoded.rootId,
+    parentId: decoded.parentId,
+    groupId: decoded.group,
+    groupIndex: decoded.groupIndex,
+    eta: decoded.etaMs === null ? null : new Date(decoded.etaMs),
+    expires: decoded.expiresMs === null ? null : new Date(decoded.expiresMs),
+    timeLimit: one.timeLimitMs === null ? null : one.timeLimitMs / 1000,
+    softTimeLimit: one.softTimeLimitMs === null ? null : one.softTimeLimitMs / 1000,
+    ignoreResult: one.ignoreResult,
+    properties: decoded.properties,
+    correlationId: decoded.correlationId,
+    replyTo: decoded.replyTo,
+    origin: decoded.origin,
+    lang: decoded.lang,
+    shadow: decoded.shadow,
+    deliveryInfo: {
+      exchange: decoded.deliveryInfo.exchange,
+      routingKey: decoded.deliveryInfo.routingKey,
+      priority: decoded.priority,
+      redelivered: decoded.deliveryInfo.redelivered || delivery.redelivered,
+    },
+    headers: customHeaders(decoded),
+    stamps: decoded.stamps,
+    stampedHeaders: decoded.stampedHeaders,
+    replacedTaskNesting: decoded.replacedTaskNesting,
+    hostname,
+    calledDirectly: false,
+    isEager: false,
+  };
+  return data as unknown as Readonly<Record<string, unknown>>;
+}

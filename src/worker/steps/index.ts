@@ -1,0 +1,21 @@
+/** The steps of a worker, in the order they are declared; `requires` decides the order they start in. */
+import { orderSteps, type Step } from "../../base/blueprint.ts";
+import type { WorkerContext } from "../context.ts";
+import { backendStep } from "./backend.ts";
+import { consumerStep } from "./consumer.ts";
+import { poolStep } from "./pool.ts";
+import { tasksStep } from "./tasks.ts";
+import { transportStep } from "./transport.ts";
+
+export const WORKER_STEPS: readonly Step<WorkerContext>[] = [
+  transportStep,
+  backendStep,
+  poolStep,
+  tasksStep,
+  consumerStep,
+];
+
+/** For `--print-steps`: names in the order of their start, with what each requires. */
+export function workerSteps(): readonly { readonly name: string; readonly requires: readonly string[] }[] {
+  return orderSteps(WORKER_STEPS).map(({ name, requires }) => ({ name, requires }));
+}

@@ -1,0 +1,74 @@
+/** Prepares what every message goes through: strategies, receiver, tracer, settler. */
+import type { Step } from "../../base/blueprint.ts";
+import { TaskConsumer } from "../consumer.ts";
+import { made, type TaskParts, type WorkerContext } from "../context.ts";
+import { Failures } from "../failures.ts";
+import { MetaMaker } from "../outcome.ts";
+import { Receiver } from "../receiver.ts";
+import { Settler } from "../settler.ts";
+import { StateStore } from "../states.ts";
+import { Strategies } from "../strategy.ts";
+import { TaskLog } from "../task-log.ts";
+import { Tracer } from "../tracer.ts";
+
+export const tasksStep: Step<WorkerContext> = {
+  name: "tasks",
+  requires: ["transport", "backend", "pool"],
+  async start(context) {
+    context.tasks = taskParts(context);
+  },
+  async stop() {},
+};
+
+function taskParts(context: WorkerContext): TaskParts {
+  const { app, logger, settings } = context;
+  const { clock } = app;
+  const { hostname } = settings;
+  const transport = made(context.transport, "transport");
+  const backend = made(context.backend, "backend");
+  const pool = made(context.pool, "pool");
+  const log = new TaskLog(logger);
+  const settler = new Settler({ transport, backend, clock, logger, hurry: context.hurry.signal });
+  const metas = new MetaMaker({ hostname, extended: settings.resultExtended, clock });
+  const strategies = new Strategies(app, settings);
+  const isDone = async (id: string): Promise<boolean> => (await backend.get([id]))[0]?.status === "SUCCESS";
+  const consumer = new TaskConsumer({
+    transport,
+    pool,
+    clock,
+    logger,
+    settler,
+    prefetch: settings.prefetch,
+    queues: settings.queues.map((queue) => queue.name),
+    isDone: settings.deduplicate && backend.enabled ? isDone : null,
+    giveUp: () => context.hurry.abort(),
+  });
+  const tracer = new Tracer({
+    app,
+    hostname,
+    pool,
+    settler,
+    metas,
+    states: new StateStore({ settler, metas, logger }),
+    failures: new Failures({ app, settler, metas, logger, log }),
+    clock,
+    logger,
+    log,
+    onSlot: () => consumer.onSlot(),
+    onEnd: (request) => consumer.onEnd(request),
+  });
+  const receiver = new Receiver({
+    app,
+    accept: settings.accept,
+    strategies,
+    tracer,
+    settler,
+    metas,
+    logger,
+    log,
+    parks: transport.capabilities.parks,
+    hold: (request, etaMs) => consumer.hold(request, etaMs),
+    again: (delivery) => consumer.takeUp(delivery),
+  });
+  return { strategies, settler, tracer, receiver, consumer };
+}

@@ -1,0 +1,74 @@
+/**
+ * What is the same for every message of one task type, worked out once. Python: `celery/worker/strategy.py`.
+ */
+import type { AppInternals } from "../app/internals.ts";
+import type { DecodedTask } from "../protocol/wire.ts";
+import type { TaskDefinition } from "../task/definition.ts";
+import type { WorkerSettings } from "./options.ts";
+
+export interface Strategy {
+  readonly definition: TaskDefinition;
+  readonly name: string;
+  readonly acksLate: boolean;
+  readonly trackStarted: boolean;
+  readonly ignoreResult: boolean;
+  readonly storeErrorsEvenIfIgnored: boolean;
+  /** Of tasks whose message has none. ms. */
+  readonly softTimeLimitMs: number | null;
+  readonly timeLimitMs: number | null;
+  /** Executions that ended here. Written by the tracer. */
+  processed: number;
+}
+
+/** Strategies by task name. A task that is registered while the worker runs gets its strategy at its first message. */
+export class Strategies {
+  readonly #app: AppInternals;
+  readonly #settings: WorkerSettings;
+  readonly #byName = new Map<string, Strategy>();
+
+  constructor(app: AppInternals, settings: WorkerSettings) {
+    this.#app = app;
+    this.#settings = settings;
+  }
+
+  /** null: no task of this name is registered. */
+  of(name: string): Strategy | null {
+    return this.#byName.get(name) ?? this.#prepare(name);
+  }
+
+  /** Executions that ended, by task. */
+  totals(): Readonly<Record<string, number>> {
+    const entries = [...this.#byName.values()].filter((one) => one.processed > 0);
+    return Object.fromEntries(entries.map((one) => [one.name, one.processed]));
+  }
+
+  #prepare(name: string): Strategy | null {
+    const definition = this.#app.registry.get(name);
+    if (definition === undefined) return null;
+    const { options } = definition;
+    const settings = this.#settings;
+    const strategy: Strategy = {
+      definition,
+      name,
+      acksLate: options.acksLate,
+      trackStarted: options.trackStarted,
+      ignoreResult: options.ignoreResult,
+      storeErrorsEvenIfIgnored: options.storeErrorsEvenIfIgnored || settings.storeErrorsEvenIfIgnored,
+      softTimeLimitMs: toMs(options.softTimeLimit ?? settings.softTimeLimit),
+      timeLimitMs: toMs(options.timeLimit ?? settings.timeLimit),
+      processed: 0,
+    };
+    this.#byName.set(name, strategy);
+    return strategy;
+  }
+}
+
+/** ms of seconds; 0 is no limit, as in Celery. */
+export function toMs(seconds: number | null): number | null {
+  return seconds === null || seconds === 0 ? null : seconds * 1000;
+}
+
+/** Whether nothing is stored of a success: the message decides, else the task. */
+export function ignoresResult(strategy: Strategy, task: DecodedTask): boolean {
+  return task.ignoreResult ?? strategy.ignoreResult;
+}

@@ -1,0 +1,389 @@
+/**
+ * The life of one task in this worker, as a table of contents. Python: `celery/app/trace.py`, `celery/worker/request.py`.
+ *
+ *   receive (receiver) -> checkExpired -> start -> run -> classify
+ *     -> succeed | fail | retry | reject | ignore | revoke | lose
+ *     -> follow-ups -> store and ack (settler) -> report
+ *
+ * Callbacks and the next step of a chain are published before the result is stored, as in Celery: a stored result always
+ * knows its children, and what died in between is delivered and run again under the same ids.
+ * A synchronous task without follow-ups goes through all of it in one call.
+ */
+import type { AppInternals } from "../app/internals.ts";
+import { assertNever } from "../base/assert-never.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { PetioleError } from "../errors.ts";
+import type { Pool } from "../pool/pool.ts";
+import { exceptionInfo } from "../protocol/exceptions.ts";
+import type { Outcome } from "../protocol/job.ts";
+import type { ExceptionInfo } from "../protocol/wire.ts";
+import { type Ending, type Failures, NOT_EXPECTED } from "./failures.ts";
+import { afterSuccess, nextAttempt, unsupportedCanvas } from "./follow-ups.ts";
+import {
+  failureState,
+  lostInfo,
+  type MetaMaker,
+  retryState,
+  revokedState,
+  type StoredState,
+  workerLost,
+} from "./outcome.ts";
+import type { Request, RequestHost } from "./request.ts";
+import type { Settler } from "./settler.ts";
+import type { StateStore } from "./states.ts";
+import type { TaskLog } from "./task-log.ts";
+
+export interface TracerOptions {
+  readonly app: AppInternals;
+  readonly hostname: string;
+  readonly pool: Pool;
+  readonly settler: Settler;
+  readonly metas: MetaMaker;
+  readonly states: StateStore;
+  readonly failures: Failures;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly log: TaskLog;
+  /** A run that took time is over: a slot of the pool is free. */
+  onSlot(): void;
+  /** All of a request is over. */
+  onEnd(request: Request): void;
+}
+
+type Of<K extends Outcome["kind"]> = Extract<Outcome, { readonly kind: K }>;
+
+export class Tracer implements RequestHost {
+  readonly hostname: string;
+  readonly #app: AppInternals;
+  readonly #pool: Pool;
+  readonly #settler: Settler;
+  readonly #metas: MetaMaker;
+  readonly #states: StateStore;
+  readonly #failures: Failures;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #log: TaskLog;
+  readonly #onSlot: () => void;
+  readonly #onEnd: (request: Request) => void;
+  /** The request that is being submitted: its early ack waits for the end of the turn. Written by `trace`. */
+  #submitting: Request | null = null;
+  /** The worker stops in a hurry. Written by `hurry`. */
+  #hurried = false;
+
+  constructor(options: TracerOptions) {
+    this.hostname = options.hostname;
+    this.#app = options.app;
+    this.#pool = options.pool;
+    this.#settler = options.settler;
+    this.#metas = options.metas;
+    this.#states = options.states;
+    this.#failures = options.failures;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#log = options.log;
+    this.#onSlot = () => options.onSlot();
+    this.#onEnd = (request) => options.onEnd(request);
+  }
+
+  // ---- start and run
+
+  /** Runs a request for which the pool has a slot, unless it has expired. */
+  trace(request: Request): void {
+    if (this.isExpired(request, this.#clock.now())) return this.#revoke(request, "expired");
+    request.state = "started";
+    this.#submitting = request;
+    const running = this.#pool.submit(request, request);
+    this.#submitting = null;
+    const { outcome } = running;
+    if (!(outcome instanceof Promise)) return this.#classify(request, outcome);
+    request.running = running;
+    if (!request.strategy.acksLate) this.#settler.ackAfterTurn(request);
+    outcome.then((ended) => this.#ended(request, ended), this.#onBroken);
+  }
+
+  isExpired(request: Request, nowMs: number): boolean {
+    const { expiresMs } = request.decoded;
+    return expiresMs !== null && nowMs > expiresMs;
+  }
+
+  onStart(request: Request, pid: number): void {
+    // Within `submit` the early ack waits for the end of the turn; from another process it comes later, and at once.
+    if (this.#submitting !== request && !request.strategy.acksLate) this.#settler.ack(request);
+    if (request.strategy.trackStarted) this.#states.started(request, pid, this.hostname);
+  }
+
+  updateState(request: Request, state: string, meta: unknown): Promise<void> {
+    return this.#states.update(request, state, meta);
+  }
+
+  // ---- classify
+
+  #ended(request: Request, outcome: Outcome): void {
+    if (request.state === "abandoned") {
+      this.#logger.warn(
+        { id: request.id, task: request.task, outcome: outcome.kind },
+        "a task ended after its worker had given it up: its outcome is dropped",
+      );
+      return;
+    }
+    this.#classify(request, outcome);
+    this.#onSlot();
+  }
+
+  #classify(request: Request, outcome: Outcome): void {
+    request.strategy.processed += 1;
+    const { storing } = request;
+    if (storing === null) return this.#guarded(request, outcome);
+    request.storing = null;
+    void storing.then(() => this.#guarded(request, outcome));
+  }
+
+  /** Whatever goes wrong at the end of one task must not reach the next. */
+  #guarded(request: Request, outcome: Outcome): void {
+    try {
+      this.#conclude(request, outcome);
+    } catch (err) {
+      this.#endFailed(request, err);
+      this.#end(request);
+    }
+  }
+
+  #conclude(request: Request, outcome: Outcome): void {
+    switch (outcome.kind) {
+      case "success":
+        return this.#succeed(request, outcome);
+      case "failure":
+        return this.#failOrGiveBack(request, outcome);
+      case "retry":
+        return this.#later(request, () => this.#retry(request, outcome));
+      case "rejected":
+        return this.#reject(request, outcome);
+      case "ignored":
+        return this.#ignore(request);
+      case "terminated":
+        return this.#revoke(request, "terminated");
+      case "timed-out":
+        return this.#fail(request, lostInfo(outcome), NOT_EXPECTED);
+      case "lost":
+        return this.#lose(request, outcome);
+      case "replaced":
+        return this.#fail(request, unsupported(request.task, "a replacement of the task"), NOT_EXPECTED);
+      default:
+        return assertNever(outcome);
+    }
+  }
+
+  // ---- the ways to end
+
+  #succeed(request: Request, outcome: Of<"success">): void {
+    const { callbacks, chain } = request.decoded.embed;
+    if (callbacks === null && chain === null) return this.#storeSuccess(request, outcome, outcome.children);
+    this.#later(request, () => this.#succeedAndGoOn(request, outcome));
+  }
+
+  async #succeedAndGoOn(request: Request, outcome: Of<"success">): Promise<void> {
+    const { sends, children } = afterSuccess(this.#app.sender, request.decoded, outcome.value);
+    try {
+      // Before anything is sent: a result that cannot be stored is a failure, of which the chain hears.
+      if (this.#storesSuccess(request)) this.#encodeSuccess(request, outcome, []);
+      for (const send of sends) await this.#settler.send(send, request);
+    } catch (error) {
+      if (this.#hurried) throw error;
+      return this.#failures.fail(request, infoOf(request, error), { ...outcome, expected: false });
+    }
+    this.#storeSuccess(request, outcome, [...outcome.children, ...children]);
+  }
+
+  #storesSuccess(request: Request): boolean {
+    return !request.ignoreResult && this.#settler.storesResults;
+  }
+
+  #encodeSuccess(
+    request: Request,
+    outcome: Of<"success">,
+    children: readonly unknown[],
+  ): ReturnType<Settler["encode"]> {
+    return this.#settler.encode(this.#metas.success(request.decoded, outcome.value, children));
+  }
+
+  #storeSuccess(request: Request, outcome: Of<"success">, children: readonly unknown[]): void {
+    let write: ReturnType<Settler["encode"]> | null = null;
+    if (this.#storesSuccess(request)) {
+      try {
+        write = this.#encodeSuccess(request, outcome, children);
+      } catch (error) {
+        return this.#fail(request, infoOf(request, error), { expected: false, children });
+      }
+    }
+    this.#settler.finish(request, write);
+    if (this.#log.info) this.#log.succeeded(request, outcome);
+    this.#end(request);
+  }
+
+  #failOrGiveBack(request: Request, outcome: Of<"failure">): void {
+    const unsettled = request.strategy.acksLate && !request.settled;
+    if (!(this.#hurried && unsettled && isShutdown(outcome.error))) {
+      return this.#fail(request, outcome.error, outcome);
+    }
+    // It stays unsettled: the consumer puts it back when it closes.
+    this.#log.returned(request);
+    this.#end(request);
+  }
+
+  #fail(request: Request, error: ExceptionInfo, ending: Ending): void {
+    if (this.#failures.hasListeners(request)) {
+      return this.#later(request, () => this.#failures.fail(request, error, ending));
+    }
+    this.#failures.failAlone(request, error, ending);
+    this.#end(request);
+  }
+
+  /** The next attempt is published first: what dies in between is delivered again, never lost. */
+  async #retry(request: Request, outcome: Of<"retry">): Promise<void> {
+    try {
+      await this.#settler.send(nextAttempt(this.#app.sender, request, outcome), request);
+    } catch (error) {
+      if (this.#hurried) throw error;
+      return this.#failures.fail(request, infoOf(request, error), { ...outcome, expected: false });
+    }
+    this.#finish(request, retryState(outcome));
+    if (this.#log.info) this.#log.retried(request, outcome.reason);
+  }
+
+  /** Only a message that is acked late can still be put back. */
+  #reject(request: Request, outcome: Of<"rejected">): void {
+    if (outcome.requeue && request.strategy.acksLate) this.#settler.settle(request, { kind: "requeue" });
+    else this.#finish(request, { status: "REJECTED", result: outcome.reason });
+    if (this.#log.info) this.#log.rejected(request, outcome.reason);
+    const { taskRejected } = this.#app.emitters;
+    if (taskRejected.active) {
+      const error = new PetioleError("PET_REJECT", outcome.reason ?? "rejected by the task");
+      const event = { message: request.delivery.message, error };
+      void taskRejected.emit(event, { sender: request.task, onError: this.#onSignal });
+    }
+    this.#end(request);
+  }
+
+  #ignore(request: Request): void {
+    this.#settler.ack(request);
+    if (this.#log.info) this.#log.ignored(request);
+    this.#end(request);
+  }
+
+  #revoke(request: Request, reason: "expired" | "terminated"): void {
+    this.#finish(request, revokedState(reason));
+    if (this.#log.info) this.#log.revoked(request);
+    const { taskRevoked } = this.#app.emitters;
+    if (taskRevoked.active) {
+      const expired = reason === "expired";
+      const event = {
+        request: request.taskRequest,
+        terminated: !expired,
+        signum: expired ? null : 15,
+        expired,
+      };
+      void taskRevoked.emit(event, { sender: request.task, onError: this.#onSignal });
+    }
+    this.#end(request);
+  }
+
+  /** Its process died. With `reject_on_worker_lost` another one tries; the transport counts how often. */
+  #lose(request: Request, outcome: Of<"lost">): void {
+    const { acksLate, definition } = request.strategy;
+    if (!acksLate || !definition.options.rejectOnWorkerLost) {
+      return this.#fail(request, lostInfo(outcome), NOT_EXPECTED);
+    }
+    this.#settler.settle(request, { kind: "requeue" });
+    this.#end(request);
+  }
+
+  /** Stores a state, unless results are ignored, and ends the hold. */
+  #finish(request: Request, state: StoredState): void {
+    const stored = !request.ignoreResult && this.#settler.storesResults;
+    const write = stored ? this.#settler.encode(this.#metas.state(request.decoded, state)) : null;
+    this.#settler.finish(request, write);
+  }
+
+  /** An end that has to wait for others. An early ack does not: it says that the run has begun. */
+  #later(request: Request, end: () => Promise<void>): void {
+    if (!request.strategy.acksLate) this.#settler.ack(request);
+    void end()
+      .catch((err: unknown) => this.#endFailed(request, err))
+      .finally(() => this.#end(request));
+  }
+
+  #end(request: Request): void {
+    if (request.state === "ended") return;
+    request.state = "ended";
+    request.running = null;
+    this.#onEnd(request);
+  }
+
+  #endFailed(request: Request, err: unknown): void {
+    this.#logger.error(
+      { id: request.id, task: request.task, err },
+      "the end of a task failed: unless it was acked early, it will be delivered again",
+    );
+  }
+
+  // ---- ends without a run
+
+  /** True: its message carries a canvas that cannot be sent, and it has failed. */
+  refuse(request: Request): boolean {
+    const feature = unsupportedCanvas(request.decoded);
+    if (feature === null) return false;
+    this.#fail(request, unsupported(request.task, feature), NOT_EXPECTED);
+    return true;
+  }
+
+  expire(request: Request): void {
+    this.#revoke(request, "expired");
+  }
+
+  // ---- the worker stops
+
+  /** From now on a late-acked task that ends because its signal was aborted is put back, not failed. */
+  hurry(): void {
+    this.#hurried = true;
+  }
+
+  /** The run is not waited for any longer. What was acked early is lost, and its result says so. */
+  async abandon(request: Request): Promise<void> {
+    request.state = "abandoned";
+    if (!request.settled) return this.#log.returned(request);
+    this.#log.lost(request);
+    const stored = !request.ignoreResult || request.strategy.storeErrorsEvenIfIgnored;
+    if (!stored || !this.#settler.storesResults) return;
+    const error = workerLost("the worker was shut down while the task ran, after an early ack");
+    const meta = this.#metas.state(request.decoded, failureState(error));
+    await this.#settler.storeNow(this.#settler.encode(meta), request);
+  }
+
+  readonly #onBroken = (err: unknown): void => {
+    this.#logger.error({ err }, "the pool broke its promise that an outcome never rejects");
+  };
+
+  readonly #onSignal = (err: unknown): void => {
+    this.#logger.error({ err }, "a signal handler failed");
+  };
+}
+
+function unsupported(task: string, feature: string): ExceptionInfo {
+  return {
+    type: "NotImplementedError",
+    module: "builtins",
+    args: [`${task} was not run: its message carries ${feature}, which this version of petiole cannot send`],
+    traceback: null,
+  };
+}
+
+function isShutdown(error: ExceptionInfo): boolean {
+  return error.type === "WorkerShutdown" && error.module === "celery.exceptions";
+}
+
+/** An error of the worker's own work for a task, as the task's failure. */
+function infoOf(request: Request, error: unknown): ExceptionInfo {
+  const dot = request.task.lastIndexOf(".");
+  return exceptionInfo(error, dot <= 0 ? request.task : request.task.slice(0, dot));
+}
