@@ -2,7 +2,6 @@
  * Takes messages: which lists, how many, and what the reply means. Up to three calls are in flight; each has a number of its
  * own, so that a call that is sent again takes nothing twice (`scripts/fetch.lua.ts`).
  */
-import type { Logger } from "../../base/logger.ts";
 import { decodeEnvelope } from "../../protocol/envelope.ts";
 import type { Limits, WireMessage } from "../../protocol/wire.ts";
 import type { RedisArg, RedisConnection } from "../../redis/connection.ts";
@@ -39,7 +38,6 @@ export interface FetcherOptions {
   readonly holds: Holds;
   readonly calls: CallQueue;
   readonly limits: Limits;
-  readonly logger: Logger;
   readonly defaultQueue: string;
   /** A call that is sent again may take something: the consumer is not paused. */
   readonly mayTake: () => boolean;

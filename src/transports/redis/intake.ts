@@ -1,0 +1,283 @@
+/**
+ * Decides when to fetch and how much, and hands over what came. One small call when nothing is on its way, further ones only
+ * when they are worth it; idle when the lists were found empty, until wake-up, a timer or a parked message says otherwise.
+ */
+import type { Timer } from "../../base/clock.ts";
+import { decodeEnvelope } from "../../protocol/envelope.ts";
+import type { WireMessage } from "../../protocol/wire.ts";
+import type { RedisError } from "../../redis/errors.ts";
+import type { ConsumeOptions } from "../transport.ts";
+import type { CallQueue } from "./calls.ts";
+import type { ConsumerContext } from "./consumer.ts";
+import { type Fetched, Fetcher } from "./fetcher.ts";
+import type { Holds, RedisDelivery } from "./holds.ts";
+import { ParkingLot } from "./park.ts";
+import { Wake } from "./wake.ts";
+
+export interface IntakeOptions {
+  readonly context: ConsumerContext;
+  readonly consume: ConsumeOptions;
+  readonly node: string;
+  readonly holds: Holds;
+  readonly calls: CallQueue;
+  /** Calls a handler of the worker. */
+  readonly tell: (call: () => void) => void;
+  /** A turn of the consumer is wanted. */
+  readonly schedule: () => void;
+  readonly onFirst: () => void;
+  readonly onRefused: (error: RedisError) => void;
+  /** Only we could see that it is no message. */
+  readonly onBroken: (delivery: RedisDelivery, reason: string) => void;
+}
+
+/** Calls in flight at most. */
+const FETCHES_AT_MOST = 3;
+/** A full FETCH this often, whatever wake-up says: it also releases parked messages. */
+const FULL_FETCH_MS = 5000;
+
+export class Intake {
+  readonly lot: ParkingLot;
+  readonly wake: Wake;
+  readonly #options: IntakeOptions;
+  readonly #fetcher: Fetcher;
+  #prefetch: number;
+  #live = false;
+  #paused = false;
+  /** Redis refuses for good; nothing is fetched until `resume`. */
+  #failed = false;
+  /** Every list was found empty by the last reply, and nobody has said otherwise since. */
+  #drained = false;
+  /** Lists that wake-up named; null: any. */
+  #named: readonly string[] | null = null;
+  #full: Timer | null = null;
+  /** Loser's delay: grows while others are faster. */
+  #spreadMs = 0;
+  #spread: Timer | null = null;
+  /** Of `pause`. */
+  #quiet: (() => void)[] = [];
+  /** Brought by calls that were answered after `pause` had resolved; handed over by `resume`. */
+  #late: RedisDelivery[] = [];
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#prefetch = options.consume.prefetch;
+    const { context, node, holds, calls } = options;
+    const { settings, keys, clock, logger, random, session, connect } = context;
+    this.lot = new ParkingLot({
+      settings,
+      clock,
+      holds,
+      node,
+      random,
+      onDue: (deliveries) => this.#hand(deliveries),
+      onRelease: () => this.#fetchAll(),
+    });
+    this.#fetcher = new Fetcher({
+      settings,
+      keys,
+      node,
+      holds,
+      calls,
+      limits: context.limits,
+      defaultQueue: context.defaultQueue,
+      mayTake: () => !this.#paused,
+      onFetched: (fetched) => this.#fetched(fetched),
+      onRefused: (error) => this.#refused(error),
+    });
+    this.#fetcher.setQueues(options.consume.queues);
+    this.wake = new Wake({
+      settings,
+      clock,
+      logger,
+      session: connect,
+      data: session,
+      probeKey: keys.probe(node),
+      random,
+      onWake: (lists) => this.#woken(lists),
+    });
+  }
+
+  /** The connection stands. */
+  connected(): void {
+    this.#live = true;
+    this.#armFull();
+    this.#look();
+  }
+
+  disconnected(): void {
+    this.#live = false;
+    this.wake.disarm();
+  }
+
+  setPrefetch(limit: number): void {
+    this.#prefetch = limit;
+    this.#options.schedule();
+  }
+
+  setQueues(queues: readonly string[]): void {
+    this.#fetcher.setQueues(queues);
+    this.#named = null;
+    this.#look();
+  }
+
+  /** Resolves when no call is in flight. */
+  pause(): Promise<void> {
+    const { clock, settings } = this.#options.context;
+    this.#paused = true;
+    this.lot.setPaused(true);
+    this.wake.disarm();
+    if (this.#fetcher.inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      // Without a connection there may never be an answer; what the calls took is then put back when its lease ends.
+      const timer = clock.setTimer(settings.commandDeadlineMs, resolve);
+      this.#quiet.push(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#failed = false;
+    this.lot.setPaused(false);
+    const late = this.#late.filter((one) => one.state === "held");
+    this.#late = [];
+    if (late.length > 0) this.#hand(late);
+    this.#look();
+  }
+
+  stop(): void {
+    this.#live = false;
+    this.#full?.cancel();
+    this.#spread?.cancel();
+    this.lot.stop();
+    this.wake.stop();
+  }
+
+  /** Redis refuses for good. */
+  fail(): void {
+    this.#failed = true;
+    if (this.#fetcher.inFlight === 0) this.#tellQuiet();
+  }
+
+  /** Asks for as much as fits. */
+  pump(): void {
+    if (!this.#mayFetch()) return;
+    const batch = this.#options.context.settings.fetchBatch;
+    while (!this.#drained) {
+      const free = this.#prefetch - this.#options.holds.held.size - this.#fetcher.requested;
+      const { inFlight } = this.#fetcher;
+      if (free <= 0 || inFlight >= FETCHES_AT_MOST) return;
+      const n = Math.min(free, batch);
+      if (inFlight > 0 && n < Math.min(batch, Math.max(1, this.#prefetch >> 2))) return;
+      const named = this.#named;
+      this.#named = null;
+      this.#fetcher.fetch(n, named);
+      // Of named lists one call tells enough.
+      if (named !== null) return;
+    }
+  }
+
+  #mayFetch(): boolean {
+    return (
+      this.#live &&
+      !this.#paused &&
+      !this.#failed &&
+      !this.#options.calls.refused &&
+      this.#fetcher.queues.length > 0
+    );
+  }
+
+  #look(): void {
+    this.#drained = false;
+    this.#options.schedule();
+  }
+
+  #refused(error: RedisError): void {
+    this.fail();
+    this.#options.onRefused(error);
+  }
+
+  #fetched(fetched: Fetched): void {
+    const { tell, consume, context, onBroken } = this.#options;
+    this.lot.setServerTime(fetched.serverTimeMs);
+    this.lot.learn(fetched.parked);
+    const got = fetched.deliveries.length + fetched.dead.length + fetched.broken.length;
+    this.#spreadMs = got > 0 ? 0 : Math.min(context.settings.wakeSpreadMs, Math.max(1, 2 * this.#spreadMs));
+    this.#drained = fetched.drained;
+    for (const { delivery, reason, raw } of fetched.broken) {
+      onBroken(delivery, reason);
+      tell(() => consume.onDead({ queue: delivery.queue, reason, raw, message: null }));
+    }
+    for (const dead of fetched.dead) {
+      tell(() => consume.onDead({ ...dead, message: this.#decode(dead.raw) }));
+    }
+    if (fetched.deliveries.length > 0) {
+      if (this.#paused && this.#quiet.length === 0) this.#late.push(...fetched.deliveries);
+      else this.#hand(fetched.deliveries);
+    }
+    if (this.#fetcher.inFlight === 0) {
+      if (this.#paused) this.#tellQuiet();
+      else if (this.#drained && this.#mayFetch()) this.wake.arm(this.#fetcher.lists);
+    }
+    if (!this.#drained) this.#options.schedule();
+  }
+
+  #hand(deliveries: readonly RedisDelivery[]): void {
+    this.#options.onFirst();
+    this.#options.tell(() => this.#options.consume.onBatch(deliveries));
+  }
+
+  /** What can be read of a bad message, so that a failure can be stored under its id. */
+  #decode(raw: string): WireMessage | null {
+    try {
+      return decodeEnvelope(raw, this.#options.context.limits);
+    } catch {
+      return null;
+    }
+  }
+
+  #tellQuiet(): void {
+    const quiet = this.#quiet;
+    this.#quiet = [];
+    for (const resolve of quiet) resolve();
+  }
+
+  #woken(lists: readonly string[] | null): void {
+    if (!this.#live || this.#paused || this.#spread !== null) return;
+    const goOn = (): void => {
+      this.#named = lists;
+      this.#look();
+    };
+    if (this.#spreadMs === 0) {
+      goOn();
+      return;
+    }
+    // Others were faster the last times: let them.
+    const { clock, random } = this.#options.context;
+    this.#spread = clock.setTimer(this.#spreadMs * random(), () => {
+      this.#spread = null;
+      goOn();
+    });
+  }
+
+  #armFull(): void {
+    this.#full?.cancel();
+    this.#full = this.#options.context.clock.setTimer(
+      FULL_FETCH_MS,
+      () => {
+        this.#armFull();
+        this.#fetchAll();
+      },
+      { unref: true },
+    );
+  }
+
+  /** Looks at every list, and releases what is due even when nothing fits. */
+  #fetchAll(): void {
+    if (!this.#mayFetch() || this.#fetcher.inFlight > 0) return;
+    const free = this.#prefetch - this.#options.holds.held.size;
+    this.#fetcher.fetch(Math.max(0, Math.min(free, this.#options.context.settings.fetchBatch)));
+  }
+}
