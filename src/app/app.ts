@@ -38,6 +38,10 @@ export class Celery {
   readonly task: TaskFactory;
   readonly #core: AppCore;
 
+  static {
+    Object.defineProperty(this.prototype, appBrand, { value: true });
+  }
+
   constructor(name: string, options: CeleryOptions = {}) {
     this.name = name;
     this.#core = new AppCore(this, options);
@@ -46,10 +50,6 @@ export class Celery {
       core.define(task, optionsOrFn, { fn, errbackStyle: "id" })) as unknown as TaskFactory;
     setInternals(this, core);
     addHost(core);
-  }
-
-  get [appBrand](): true {
-    return true;
   }
 
   /**

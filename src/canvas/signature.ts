@@ -38,7 +38,7 @@ export interface SignatureParts extends Call {
 }
 
 /** A real symbol of all copies of petiole, so that {@link isSignature} holds across them. */
-const brand: unique symbol = Symbol.for("petiole.signature") as never;
+const brand = Symbol.for("petiole.signature");
 
 const NOTHING: SplitOptions = { options: {}, extra: null };
 
@@ -52,6 +52,10 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
   readonly #host: SignatureHost;
   readonly #split: SplitOptions;
 
+  static {
+    Object.defineProperty(this.prototype, brand, { value: true });
+  }
+
   constructor(host: SignatureHost, parts: SignatureParts) {
     this.#host = host;
     this.task = parts.task;
@@ -60,10 +64,6 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
     this.immutable = parts.immutable;
     this.#split = { options: parts.options, extra: parts.extra };
     Object.freeze(this);
-  }
-
-  get [brand](): true {
-    return true;
   }
 
   get options(): SendOptions {

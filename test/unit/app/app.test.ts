@@ -162,10 +162,10 @@ describe("going into use", () => {
   });
 
   test("the app opens nothing before the first send", () => {
-    const test = testApp();
-    test.app.task("a", () => 1).s();
-    test.app.asyncResult("x");
-    expect(test.opened).toBe(0);
+    const made = testApp();
+    made.app.task("a", () => 1).s();
+    made.app.asyncResult("x");
+    expect(made.opened).toBe(0);
   });
 });
 

@@ -444,10 +444,10 @@ describe("closing the app", () => {
   test("ends waits with PET_CLOSED and refuses later ones", async () => {
     const { app } = await setup();
     const waiting = app.asyncResult("1").get();
-    const ended = expect(waiting).rejects.toMatchObject({ code: "PET_CLOSED" });
+    const ended = waiting.catch((error: unknown) => error);
     await settle();
     await app.close();
-    await ended;
+    expect(await ended).toMatchObject({ code: "PET_CLOSED" });
     await expect(app.asyncResult("1").get()).rejects.toMatchObject({ code: "PET_CLOSED" });
   });
 });

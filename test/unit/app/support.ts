@@ -1,9 +1,8 @@
 /** An app whose broker only takes notes: what a send hands to the transport, with failures on demand. */
 
-import { AppCore } from "../../../src/app/core.ts";
+import type { AppCore } from "../../../src/app/core.ts";
 import { internalsOf } from "../../../src/app/internals.ts";
 import type { CeleryOptions } from "../../../src/app/settings-types.ts";
-import type { Clock } from "../../../src/base/clock.ts";
 import type { Logger } from "../../../src/base/logger.ts";
 import { Celery } from "../../../src/index.ts";
 import { decodeTask } from "../../../src/protocol/message.ts";
@@ -107,16 +106,15 @@ export interface TestApp {
   /** Transports that were opened. */
   opened: number;
   /** The last message, read as a worker would. */
-  last(): ReturnType<typeof decodeTask>;
+  readonly last: () => ReturnType<typeof decodeTask>;
 }
 
-export function testApp(options: CeleryOptions = {}, parts: { clock?: Clock } = {}): TestApp {
+export function testApp(options: CeleryOptions = {}): TestApp {
   const logger = new NotingLogger();
   const app = new Celery("test", { logger, ...options });
   const core = internalsOf(app) as AppCore;
-  if (parts.clock) throw new Error("the clock of an app is the system's");
   const transport = new NotingTransport();
-  const test: TestApp = {
+  const made: TestApp = {
     app,
     core,
     transport,
@@ -129,10 +127,10 @@ export function testApp(options: CeleryOptions = {}, parts: { clock?: Clock } = 
     },
   };
   core.openTransport = async () => {
-    test.opened += 1;
+    made.opened += 1;
     return transport;
   };
-  return test;
+  return made;
 }
 
 export const NO_EMBED: TaskEmbed = { callbacks: null, errbacks: null, chain: null, chord: null };

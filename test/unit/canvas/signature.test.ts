@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { isSignature, TaskSignature } from "../../../src/canvas/signature.ts";
+import { isSignature, type TaskSignature } from "../../../src/canvas/signature.ts";
 import { PetioleError } from "../../../src/errors.ts";
 import { kw, signatureFrom } from "../../../src/index.ts";
 import { testApp } from "../app/support.ts";
 
 function setup() {
-  const test = testApp();
-  const add = test.app.task("add", (x: number, y: number) => x + y);
-  const show = test.app.task("show", (text: string) => text);
-  return { ...test, add, show };
+  const made = testApp();
+  const add = made.app.task("add", (x: number, y: number) => x + y);
+  const show = made.app.task("show", (text: string) => text);
+  return { ...made, add, show };
 }
 
 describe("a signature", () => {
@@ -139,7 +139,7 @@ describe("from JSON", () => {
   test("what is no signature is refused", () => {
     const { app } = setup();
     expect(() => app.signatureFrom({} as never)).toThrow(/not a signature/u);
-    expect(() => app.signatureFrom(null as never)).toThrow();
+    expect(() => app.signatureFrom(null as never)).toThrow(/not an object/u);
   });
 
   test("without an app in hand it is sent by the default app", async () => {

@@ -10,7 +10,7 @@ import {
 } from "../../../src/task/options.ts";
 
 function defaults(settings: Record<string, unknown> = {}): TaskDefaults {
-  return new Config(settings, { env: {} }).freeze() as TaskDefaults;
+  return new Config(settings, { env: {} }).freeze();
 }
 
 describe("checkTaskOptions", () => {
