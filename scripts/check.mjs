@@ -16,6 +16,8 @@ const GROUPS = [
       [bin("oxlint"), "--type-aware", "src", "test", "bench", "scripts", "examples", "vitest.config.ts"],
     ],
     ["types", [bin("tsc"), "-p", "tsconfig.json"]],
+    ["types: tests of", [bin("tsc"), "-p", "test/types/tsconfig.json"]],
+    ["types: examples", [bin("tsc"), "-p", "examples/tsconfig.json"]],
     ["import rules", [bin("depcruise"), "src", "--config", ".dependency-cruiser.cjs"]],
     ["dead code", [bin("knip")]],
   ],
