@@ -7,13 +7,16 @@ enableCompileCache?.();
 
 async function main(): Promise<void> {
   const { run } = await import("./program.ts");
-  process.exitCode = await run(process.argv.slice(2), {
+  const code = await run(process.argv.slice(2), {
     env: process.env,
     cwd: process.cwd(),
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     ask: async (question) => (await import("./ask.ts")).ask(question),
   });
+  // Timers and connections that the user's modules opened must not keep a finished command alive. What was printed
+  // first leaves the process.
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
 }
 
 void main();

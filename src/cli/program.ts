@@ -2,7 +2,6 @@
  * From the words of a command line to the command that carries them out. Commander parses; what it refuses is said in our
  * words. Only the module of the command that runs is loaded.
  */
-import { readFileSync } from "node:fs";
 import { Argument, CommanderError, Option, Command as Parser } from "commander";
 import { PetioleError } from "../errors.ts";
 import { fromEnvironment } from "./environment.ts";
@@ -19,6 +18,7 @@ import {
 } from "./options.ts";
 import { commandIn, refusal } from "./refusal.ts";
 import { InvalidValue } from "./values.ts";
+import { version } from "./version.ts";
 
 /** The command's own module, loaded when it is its turn. */
 const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
@@ -160,10 +160,4 @@ function globalsOf(parser: Parser, io: Io): GlobalOptions {
     quiet: values["quiet"] === true,
     appFrom: from.get("app") ?? null,
   };
-}
-
-/** Of the package this file is in. */
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return String((JSON.parse(text) as { version?: unknown }).version);
 }
