@@ -453,7 +453,7 @@ export interface Settings {
   /** Try a send again while the broker is away. `task_publish_retry`. Default: true. */
   readonly taskPublishRetry?: boolean | undefined;
   /**
-   * How a send is tried again: `{ maxRetries, intervalStart, intervalStep, intervalMax }`, in seconds.
+   * How a send is tried again: `{ maxRetries, intervalStart, intervalStep, intervalMax, timeout }`, in seconds.
    * `task_publish_retry_policy`. Default: {"maxRetries": 3, "intervalStart": 0, "intervalMax": 1, "intervalStep": 0.2}.
    */
   readonly taskPublishRetryPolicy?: RetryPolicy | undefined;

@@ -1,24 +1,24 @@
+// Prints, as JSON, every file that Node loads for a script: node loaded-files.mjs <specifier> [<statements>]
+// `petiole` in the statements is what the import gave.
 import { register } from "node:module";
 
+const [specifier, statements = ""] = process.argv.slice(2);
 const seen = [];
 const { port1, port2 } = new MessageChannel();
-port1.on("message", (u) => seen.push(u));
+port1.on("message", (url) => seen.push(url));
 port1.unref();
-register(
-  "data:text/javascript," +
-    encodeURIComponent(
-      `let p; export function initialize(d){p=d.port} export async function load(u,c,n){p.postMessage(u); return n(u,c)}`,
-    ),
-  import.meta.url,
-  { data: { port: port2 }, transferList: [port2] },
-);
-await import(process.argv[2]);
-await new Promise((r) => setTimeout(r, 50));
-console.log(
-  seen.filter((u) => u.startsWith("file:")).length,
-  "files;",
-  seen.filter((u) =>
-    /\/(worker|pool|beat|outbox|dashboard|cli|integrations|testing|sql|sqlite|amqp)\//.test(u),
-  ).length,
-  "forbidden",
-);
+const hooks = `
+  let port;
+  export function initialize(data) { port = data.port; }
+  export async function load(url, context, next) { port.postMessage(url); return next(url, context); }
+`;
+register(`data:text/javascript,${encodeURIComponent(hooks)}`, import.meta.url, {
+  data: { port: port2 },
+  transferList: [port2],
+});
+const petiole = await import(specifier);
+const AsyncFunction = (async () => {}).constructor;
+await new AsyncFunction("petiole", statements)(petiole);
+// Messages of the hooks' thread that are still under way.
+await new Promise((resolve) => setTimeout(resolve, 50));
+process.stdout.write(JSON.stringify(seen.filter((url) => url.startsWith("file:"))));

@@ -60,13 +60,15 @@ export const DEFAULT_RETRY_POLICY: Required<Omit<RetryPolicy, "timeout">> = Obje
   intervalStep: 0.2,
 });
 
+const POLICY_NAMES: readonly string[] = [...Object.keys(DEFAULT_RETRY_POLICY), "timeout"];
+
 /** A retry policy as far as it is given. Throws {@link BadValue}. */
 function givenPolicy(value: unknown): RetryPolicy | undefined {
   if (!isRecord(value)) return undefined;
   const given = camelKeys(value);
   for (const [key, one] of Object.entries(given)) {
-    if (!Object.hasOwn(DEFAULT_RETRY_POLICY, key)) {
-      throw new BadValue(`${key} is not known${didYouMean(key, Object.keys(DEFAULT_RETRY_POLICY))}`);
+    if (!POLICY_NAMES.includes(key)) {
+      throw new BadValue(`${key} is not known${didYouMean(key, POLICY_NAMES)}`);
     }
     if (one === undefined) delete given[key];
     else if (one === null && key === "maxRetries") continue;
@@ -75,7 +77,7 @@ function givenPolicy(value: unknown): RetryPolicy | undefined {
   return given;
 }
 
-const POLICY_TEXT = "an object with maxRetries, intervalStart, intervalStep, intervalMax (seconds)";
+const POLICY_TEXT = "an object with maxRetries, intervalStart, intervalStep, intervalMax, timeout (seconds)";
 
 /** A retry policy; what it leaves out is Celery's default. */
 export const retryPolicy: ValueType<RetryPolicy> = {

@@ -210,7 +210,8 @@ export const task: Section<`task${string}`> = {
     kind: "M",
     type: retryPolicy,
     default: DEFAULT_RETRY_POLICY,
-    text: "How a send is tried again: `{ maxRetries, intervalStart, intervalStep, intervalMax }`, in seconds.",
+    text: "How a send is tried again: `{ maxRetries, intervalStart, intervalStep, intervalMax, timeout }`, in seconds.",
+    note: "`timeout` is ours: the end of all attempts together. Default: 10 seconds; none when `maxRetries` is null.",
     effective: true,
   },
   taskQueues: {
