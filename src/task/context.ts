@@ -47,6 +47,8 @@ export class TaskExecution implements Execution {
   args: readonly unknown[] = NO_CHILDREN;
   /** Somebody holds the task's signal, and may act on it. Written by the context. */
   signalTaken = false;
+  /** What made it fail, as it was thrown: eager mode throws it again. Written when the run failed. */
+  thrown: unknown = null;
   #context: TaskContext | null = null;
   #children: unknown[] | null = null;
   #pending: Set<Promise<unknown>> | null = null;
