@@ -24,7 +24,7 @@ lint: install ## formatting and lint rules
 	@npx biome check . && npx oxlint --type-aware src test bench scripts examples vitest.config.ts
 
 typecheck: install ## the compiler on everything
-	@npx tsc -p tsconfig.json
+	@npx tsc -p tsconfig.check.json
 
 coverage: install ## the suite with coverage, and a gate for each folder
 	@node scripts/test.mjs --coverage && node scripts/coverage-gates.mjs

@@ -15,7 +15,7 @@ const GROUPS = [
       "lint",
       [bin("oxlint"), "--type-aware", "src", "test", "bench", "scripts", "examples", "vitest.config.ts"],
     ],
-    ["types", [bin("tsc"), "-p", "tsconfig.json"]],
+    ["types", [bin("tsc"), "-p", "tsconfig.check.json"]],
     ["types: tests of", [bin("tsc"), "-p", "test/types/tsconfig.json"]],
     ["types: examples", [bin("tsc"), "-p", "examples/tsconfig.json"]],
     ["import rules", [bin("depcruise"), "src", "--config", ".dependency-cruiser.cjs"]],

@@ -97,7 +97,7 @@ describe("per message", () => {
     async (name) => {
       const sent = app.sendTask("demo.echo", [text], { compression: name, queue: "py" });
       await expect(sent).rejects.toMatchObject({ code: "PET_CODEC_UNAVAILABLE" });
-      await expect(sent).rejects.toThrow(new RegExp(name));
+      await expect(sent).rejects.toThrow(name === "xz" ? /xz|lzma/ : /bzip2/);
     },
   );
 
@@ -146,7 +146,6 @@ describe("settings", () => {
     ["results in msgpack", { result_serializer: "msgpack" }],
     ["results in yaml", { result_serializer: "yaml" }],
     ["msgpack and compression everywhere", { task_serializer: "msgpack", task_compression: "gzip" }],
-    ["bodies that are not in base64", { broker_transport_options: { body_encoding: null } }],
     ["a time zone, without UTC", { timezone: "Europe/Rome", enable_utc: false }],
     ["a time zone, with UTC", { timezone: "Asia/Kolkata", enable_utc: true }],
     ["extended results", { result_extended: true }],
@@ -165,6 +164,13 @@ describe("settings", () => {
       "nothing is held any more",
       async () => (await redisCommand(broker, "HLEN", `${prefix}unacked`)) === "0",
     );
+  });
+
+  test("bodies that are not in base64, which Python alone writes", async () => {
+    fleet = await startBoth({}, { broker_transport_options: { body_encoding: null } });
+    expect(
+      await fleet.python.value("return whoami.apply_async(('to node',), queue='ts').get(timeout=20)"),
+    ).toEqual(BOTH[1]);
   });
 
   test("protocol 1, which Python alone still writes", async () => {

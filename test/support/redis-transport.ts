@@ -56,7 +56,11 @@ export interface LostHolder {
 /** A process of its own takes messages, and is killed with SIGKILL. Answers the ids that it took. */
 export async function loseHolder(lost: LostHolder): Promise<readonly string[]> {
   const child = fork(fileURLToPath(new URL("./lost-holder.mjs", import.meta.url)), { stdio: "inherit" });
-  const { clock: _clock, logger: _logger, ...options } = transportOptions(lost.url, {
+  const {
+    clock: _clock,
+    logger: _logger,
+    ...options
+  } = transportOptions(lost.url, {
     options: lost.options ?? {},
   });
   const { queue, count, markStarted } = lost;

@@ -16,7 +16,7 @@ export class VirtualClock implements Clock {
   /** Timers set so far: shows a busy loop. */
   timersSet = 0;
 
-  constructor(startMs = Date.UTC(2026, 0, 1)) {
+  constructor(startMs: number = Date.UTC(2026, 0, 1)) {
     this.#nowMs = startMs;
   }
 
