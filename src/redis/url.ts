@@ -29,6 +29,8 @@ export interface RedisAddress {
 
 const SCHEMES = new Set(["redis:", "rediss:", "redis+socket:", "unix:", "socket:"]);
 
+const NO_HOST = "no-host";
+
 /** Parameters that Python's clients read from the URL and that change nothing here. */
 const WITHOUT_EFFECT = new Set([
   "socket_timeout",
@@ -78,7 +80,8 @@ export function parseRedisUrl(
 ): RedisAddress {
   let parsed: URL;
   try {
-    parsed = new URL(url);
+    // A user without a host is no URL to Node, but is how a socket's password is written.
+    parsed = new URL(url.replace(/^((?:redis\+socket|unix|socket):\/\/[^/]*@)(?=\/)/, `$1${NO_HOST}`));
   } catch {
     throw invalid(url, "cannot be read (special characters of a password must be percent-encoded)");
   }
@@ -86,7 +89,7 @@ export function parseRedisUrl(
   const warnings: string[] = [];
   const isSocket = parsed.protocol !== "redis:" && parsed.protocol !== "rediss:";
   const tls = readTls({ url, parsed, useTls, warnings });
-  const path = isSocket ? decode(url, parsed.hostname + parsed.pathname) : null;
+  const path = isSocket ? decode(url, parsed.hostname.replace(NO_HOST, "") + parsed.pathname) : null;
   if (path !== null && (path === "" || path === "/")) throw invalid(url, "names no socket file");
   const dbText = isSocket
     ? (parsed.searchParams.get("virtual_host") ?? parsed.searchParams.get("db") ?? "")
