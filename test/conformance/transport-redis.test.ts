@@ -29,7 +29,7 @@ async function redisTransportBroker(): Promise<TransportBroker> {
       },
       async list(queue) {
         const waiting: string[] = [];
-        for (const list of lists(queue)) waiting.push(...(await client.lrange(list, 0, -1)).reverse());
+        for (const list of lists(queue)) waiting.push(...(await client.lrange(list, 0, -1)).toReversed());
         return waiting;
       },
       async broadcast(exchange, routingKey, raw) {

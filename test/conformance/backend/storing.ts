@@ -180,6 +180,8 @@ export function storingTests(suite: BackendSuite): void {
       const texts = [
         (taskId: string) => `{"status": "SUCCESS", "result": 5, "task_id": "${taskId}"}`,
         (taskId: string) => `{"task_id": "${taskId}", "result": 5,\n "status" : "SUCCESS"}`,
+        (taskId: string) =>
+          `{"children": [{"status": "FAILURE"}], "result": 5, "status": "SUCCESS", "task_id": "${taskId}"}`,
       ];
       for (const text of texts) {
         const taskId = suite.id();
@@ -215,6 +217,7 @@ export function storingTests(suite: BackendSuite): void {
         "null",
         '{"status":"SUCCESS',
         '{"status":["SUCCESS"]}',
+        '{"result":{"status":"SUCCESS"},"status":"RETRY"}',
       ]) {
         const taskId = suite.id();
         await suite.store.raw.set(PREFIX + taskId, text);

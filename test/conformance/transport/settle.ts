@@ -202,8 +202,11 @@ export function settleTests(suite: Suite): void {
     test("after pause has resolved no delivery comes", async () => {
       const queue = suite.name();
       for (let round = 0; round < 5; round++) {
+        // In some rounds there is something to fetch already, in others it comes.
+        const early = round % 2 === 0;
+        if (early) await suite.send(queue, numbered(20));
         const inbox = await suite.consume(queue, { prefetch: 50 });
-        const sent = suite.send(queue, numbered(20));
+        const sent = early ? null : suite.send(queue, numbered(20));
         await inbox.consumer.pause();
         const count = inbox.deliveries.length;
         await sent;
