@@ -3,6 +3,11 @@ import { describe, expect, test } from "vitest";
 import { idOf, ids, toQueue } from "../inbox.ts";
 import { numbered, type Suite } from "./harness.ts";
 
+/** What was to run in this turn of the event loop, or in the next one, has run. */
+async function oneTurn(): Promise<void> {
+  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 export function settleTests(suite: Suite): void {
   describe("settle", () => {
     test("requeue puts a message at the back, marked as redelivered, its count unchanged", async () => {
@@ -145,6 +150,7 @@ export function settleTests(suite: Suite): void {
         const inbox = await suite.consume(queue);
         await inbox.consumer.close();
         const count = inbox.deliveries.length;
+        await oneTurn();
         await suite.broker.now();
         expect(inbox.deliveries.length).toBe(count);
       }
@@ -210,6 +216,7 @@ export function settleTests(suite: Suite): void {
         await inbox.consumer.pause();
         const count = inbox.deliveries.length;
         await sent;
+        await oneTurn();
         await suite.broker.now();
         expect(inbox.deliveries.length).toBe(count);
         inbox.consumer.resume();
