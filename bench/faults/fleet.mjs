@@ -102,6 +102,14 @@ export class Fleet {
       .filter((line) => line !== "");
   }
 
+  /** What became of the sends that failed: `id outcome message`. Its other lines are the client's log. */
+  refused() {
+    return this.producer
+      .errors()
+      .split("\n")
+      .filter((line) => line.startsWith("t-"));
+  }
+
   /** Ids of the messages that these nodes hold. */
   async heldBy(nodes) {
     const held = [];

@@ -70,10 +70,7 @@ try {
     idleKills,
     seconds: Math.round((Date.now() - startedAt) / 1000),
     accepted: accepted.length,
-    notAccepted: producer
-      .errors()
-      .split("\n")
-      .filter((line) => line !== "").length,
+    notAccepted: fleet.refused().length,
     executions: Object.values(starts).reduce((sum, runs) => sum + Number(runs), 0),
     ended: Object.keys(ends).filter((id) => known.has(id)).length,
     inFlightAtKills: heldInAll,

@@ -96,11 +96,7 @@ try {
     fsync: flags.fsync,
     restarts: restarts.length,
     accepted: accepted.length,
-    notAccepted: producer
-      .errors()
-      .split("\n")
-      .filter((line) => line !== "")
-      .slice(0, 20),
+    notAccepted: fleet.refused().slice(0, 20),
     ended: Object.keys(ends).length,
     executions: Object.values(starts).reduce((sum, runs) => sum + Number(runs), 0),
     duplicates: Object.values(starts).filter((runs) => Number(runs) > 1).length,
