@@ -52,6 +52,7 @@ export class RedisConnection {
   #progressAt = 0;
   #watchAt = 0;
   #watch: Timer | null = null;
+  #dialled = false;
   /** What the client library said last; the cause of the end. */
   #lastError: unknown = null;
 
@@ -82,7 +83,7 @@ export class RedisConnection {
     this.#client.on("error", (error: unknown) => {
       this.#lastError = error;
     });
-    this.#client.on("end", () => this.#end(this.#lost()));
+    this.#client.on("end", () => this.#end(this.#dialled ? this.#lost() : this.#dialError(null)));
   }
 
   /** Resolves once the handshake is done. Rejects with a `RedisError`. */
@@ -101,6 +102,7 @@ export class RedisConnection {
     });
     try {
       await connection.#client.connect();
+      connection.#dialled = true;
     } catch (error) {
       const reason = connection.closed ?? connection.#dialError(error);
       connection.destroy(reason);
