@@ -1,6 +1,7 @@
 /** Opens the transport that a broker URL names. Each is loaded when first asked for. */
 import { ImproperlyConfigured } from "../errors.ts";
 import { redactUrl } from "../redis/url.ts";
+import type { Candidate } from "./failover.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 
 /** Schemes that are served, for messages. */
@@ -32,17 +33,28 @@ export function splitUrls(url: string): readonly string[] {
 }
 
 /**
- * A transport, not started. Of several URLs the first is opened.
+ * A transport, not started. Of several URLs the first that answers at its start is used.
  *
  * @throws ImproperlyConfigured `PET_URL_INVALID`, without the password in its text
  */
 export async function openTransport(options: TransportOptions): Promise<Transport> {
-  const [url = ""] = splitUrls(options.url);
+  const [url = "", ...others] = splitUrls(options.url);
+  const open = await openerOf(url);
+  if (others.length === 0) return open(url === options.url ? options : { ...options, url });
+  const { FailoverTransport } = await import("./failover.ts");
+  const candidate = (one: string, opener: Open): Candidate => ({
+    url: one,
+    open: () => opener({ ...options, url: one }),
+  });
+  const rest = await Promise.all(others.map(async (one) => candidate(one, await openerOf(one))));
+  return new FailoverTransport([candidate(url, open), ...rest], options.logger);
+}
+
+async function openerOf(url: string): Promise<Open> {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase() ?? "";
   const load = OPENERS.get(scheme);
   if (load === undefined) throw notServed(url, scheme);
-  const open = await load();
-  return open(url === options.url ? options : { ...options, url });
+  return load();
 }
 
 function notServed(url: string, scheme: string): ImproperlyConfigured {

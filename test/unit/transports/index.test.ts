@@ -4,6 +4,8 @@ import { silentLogger } from "../../../src/base/logger.ts";
 import { DEFAULT_LIMITS } from "../../../src/protocol/wire.ts";
 import { openTransport, splitUrls } from "../../../src/transports/index.ts";
 import type { Transport } from "../../../src/transports/transport.ts";
+import { toQueue } from "../../conformance/inbox.ts";
+import { freePort } from "../../support/redis.ts";
 
 function open(url: string): Promise<Transport> {
   return openTransport({
@@ -19,9 +21,26 @@ function open(url: string): Promise<Transport> {
   });
 }
 
-test("memory URLs open a memory transport, of several the first", async () => {
+test("memory URLs open a memory transport, of several the first that starts", async () => {
   const transport = await open("MEMORY://one; memory://two ;");
+  await transport.start(new AbortController().signal);
   expect(transport.location).toEqual({ kind: "memory", name: "one" });
+  await transport.stop();
+});
+
+test("of several brokers the first that answers is used", async () => {
+  const port = await freePort();
+  const transport = await open(`redis://u:secret@127.0.0.1:${port};memory://second;memory://third`);
+  expect(transport.capabilities.durable).toBe(true);
+  await transport.start(new AbortController().signal);
+  expect(transport.location).toEqual({ kind: "memory", name: "second" });
+  await transport.publish([toQueue("q", "m0")], null);
+  expect([await transport.size("q"), await transport.purge("q"), transport.capabilities.durable]).toEqual([
+    1,
+    1,
+    false,
+  ]);
+  await transport.stop();
 });
 
 test("the parts of a list are told apart", () => {
