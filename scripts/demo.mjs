@@ -2,12 +2,13 @@
 // commands to try in a second terminal until Ctrl-C. DEMO_EXIT=1 ends after the twenty tasks. Exit code 1 when one of them
 // did not go round. Everything that it starts is stopped by its pid.
 import { spawn, spawnSync } from "node:child_process";
-import { createWriteStream, mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
-import { RedisServer } from "../bench/lib/redis-server.mjs";
 import { ensureOracle } from "./oracle.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -33,14 +34,19 @@ async function stopAll() {
   }
 }
 
-/** A worker process; resolves when it says that it is ready. */
-async function startWorker({ name, program, args, cwd, env }) {
-  const file = join(logs, `${name}.log`);
-  const log = createWriteStream(file);
-  const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-  child.stdout.pipe(log);
-  child.stderr.pipe(log);
-  const gone = new Promise((resolve) => child.once("exit", resolve));
+/**
+ * A process with a log file of its own; resolves when `isReady` says so. It is no member of our process group: Ctrl-C
+ * in the terminal is ours alone, and we stop the processes in order.
+ */
+async function start({ name, program, args, cwd, env, isReady }) {
+  const file = join(logs, `${name.toLowerCase().replaceAll(" ", "-")}.log`);
+  const log = openSync(file, "w");
+  const child = spawn(program, args, { cwd, env, stdio: ["ignore", log, log], detached: true });
+  let ended = false;
+  const gone = new Promise((resolve) => {
+    child.once("error", resolve);
+    child.once("exit", resolve);
+  }).then(() => (ended = true));
   const stop = async () => {
     child.kill("SIGTERM");
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
@@ -48,23 +54,56 @@ async function startWorker({ name, program, args, cwd, env }) {
     clearTimeout(timer);
   };
   started.push({ name: `${name} (pid ${child.pid})`, stop });
-  await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`${name} is not ready after ${READY_MS} ms`)), READY_MS);
-    const look = (chunk) => {
-      if (!/ ready\b/.test(String(chunk))) return;
-      clearTimeout(timer);
-      resolve();
-    };
-    child.stdout.on("data", look);
-    child.stderr.on("data", look);
-    void gone.then((code) => {
-      clearTimeout(timer);
-      reject(new Error(`${name} ended with exit code ${code}`));
-    });
-  }).catch((/** @type {unknown} */ error) => {
-    throw new Error(`${String(error)}; its log: ${file}\n${readFileSync(file, "utf8")}`);
-  });
+  const deadline = Date.now() + READY_MS;
+  while (!(await isReady(file))) {
+    if (ended || Date.now() > deadline) {
+      const what = ended ? "ended" : `was not ready in ${READY_MS} ms`;
+      throw new Error(`${name} ${what}; its log ${file} says:\n${readFileSync(file, "utf8")}`);
+    }
+    await pause(20);
+  }
   out(`${bold(name.padEnd(18))} ready, pid ${child.pid} ${dim(`log: ${file}`)}`);
+}
+
+const saysReady = (file) => / ready\b/.test(readFileSync(file, "utf8"));
+
+async function startRedis() {
+  const port = await new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port: free } = server.address();
+      server.close(() => resolve(free));
+    });
+  });
+  const answers = () =>
+    new Promise((resolve) => {
+      const socket = connect(port, "127.0.0.1", () => socket.write("PING\r\n"));
+      socket.once("data", (reply) => {
+        socket.destroy();
+        resolve(String(reply).startsWith("+PONG"));
+      });
+      socket.once("error", () => resolve(false));
+    });
+  const args = [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--dir",
+    logs,
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+  ];
+  await start({
+    name: "Redis",
+    program: "redis-server",
+    args,
+    cwd: logs,
+    env: process.env,
+    isReady: answers,
+  });
+  return `redis://127.0.0.1:${port}`;
 }
 
 /** Runs a client that prints one JSON line for each answer. */
@@ -79,13 +118,16 @@ function send(program, args, { cwd, env }) {
 
 const shorten = (text, width) => (text.length > width ? `${text.slice(0, width - 1)}…` : text.padEnd(width));
 
+/** Whole numbers beyond JSON's come as text. */
+const show = (value) => (/^-?\d+$/.test(value) ? String(value) : JSON.stringify(value));
+
 function table(title, rows) {
   out();
   out(bold(title));
   out(dim(`  ${"task".padEnd(46)} ${"result".padEnd(36)} ${"ran on".padEnd(30)}    ms`));
   for (const row of rows) {
     const call = `${row.task}(${row.args.map((arg) => JSON.stringify(arg)).join(", ")})`;
-    const answer = row.error ?? JSON.stringify(row.result.value);
+    const answer = row.error ?? show(row.result.value);
     const where = row.error === undefined ? row.result.ranOn : "(raised there, read here)";
     out(`  ${shorten(call, 46)} ${shorten(answer, 36)} ${shorten(where, 30)} ${String(row.ms).padStart(5)}`);
   }
@@ -105,26 +147,26 @@ function healthy(rows, language) {
 async function main() {
   if (!node("scripts/ensure-servers.mjs") || !node("scripts/build.mjs")) return false;
   const oracle = ensureOracle();
-  const redis = await RedisServer.start();
-  started.push({ name: `Redis (pid ${redis.pid})`, stop: () => redis.down() });
-  const url = `redis://127.0.0.1:${redis.port}`;
-  out(`${bold("Redis".padEnd(18))} ready, pid ${redis.pid}, ${url}`);
+  const url = await startRedis();
   const urls = { CELERY_BROKER_URL: `${url}/0`, CELERY_RESULT_BACKEND: `${url}/1` };
   const env = { ...process.env, ...urls, PYTHONDONTWRITEBYTECODE: "1", PYTHONUNBUFFERED: "1" };
 
   const workers = [
-    startWorker({
+    start({
       name: "TypeScript worker",
       program: process.execPath,
       args: [cli, "-A", join(demo, "tasks.ts"), "worker", "-n", "typescript@demo", "-c", "4", "-l", "info"],
       cwd: root,
       env,
+      isReady: saysReady,
     }),
   ];
   const withPython = "python" in oracle;
   if (withPython) {
     const args = ["-m", "celery", "-A", "tasks", "worker", "-n", "python@demo", "-c", "2", "-l", "INFO"];
-    workers.push(startWorker({ name: "Python worker", program: oracle.python, args, cwd: demo, env }));
+    workers.push(
+      start({ name: "Python worker", program: oracle.python, args, cwd: demo, env, isReady: saysReady }),
+    );
   } else {
     out(`no Python worker: ${oracle.reason}. Mend with: ${oracle.command}`);
   }

@@ -10,11 +10,11 @@ TITLES = ["Hello, World", "Ünïcode ☕", "Two workers, one queue", "Ça va?", 
 calls = [("demo.typescript.slug", [title]) for title in TITLES]
 calls += [("demo.typescript.divide", [n, 4]) for n in (1, 2, 3, 4)] + [("demo.typescript.divide", [1, 0])]
 
-sent = [(name, args, time.monotonic(), app.send_task(name, args)) for name, args in calls]
-for name, args, started, result in sent:
+for name, args in calls:
+    started = time.monotonic()
     line = {"task": name, "args": args}
     try:
-        line["result"] = result.get(timeout=20)
+        line["result"] = app.send_task(name, args).get(timeout=20)
     except Exception as error:
         line["error"] = f"{type(error).__name__}: {error}"
     line["ms"] = round((time.monotonic() - started) * 1000)

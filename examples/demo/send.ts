@@ -34,16 +34,11 @@ const toOurs: Call[] = [
   [divide.name, [1, 0], () => divide.delay(1, 0)],
 ];
 
+/** One after the other, so that each time is one way there and back; the first one opens the connections. */
 async function run(client: Celery, calls: readonly Call[]): Promise<void> {
-  const sent = await Promise.all(
-    calls.map(async ([task, args, send]) => ({
-      task,
-      args,
-      started: performance.now(),
-      result: await send(),
-    })),
-  );
-  for (const { task, args, started, result } of sent) {
+  for (const [task, args, send] of calls) {
+    const started = performance.now();
+    const result = await send();
     const outcome = await result.get({ timeout: 20 }).then(
       (value) => ({ result: value }),
       (error: unknown) => ({
