@@ -36,7 +36,7 @@ class Unreadable extends Error {}
 /** The parameters of a function; null when its source does not show them. */
 export function readParameters(fn: (...args: never[]) => unknown): readonly SourceParameter[] | null {
   try {
-    return new Scanner(Function.prototype.toString.call(fn)).parameters();
+    return new Scanner(new Stripper(Function.prototype.toString.call(fn)).strip()).parameters();
   } catch (error) {
     if (error instanceof Unreadable) return null;
     throw error;
@@ -88,15 +88,15 @@ class Scanner {
     return found[0];
   }
 
-  /** Text between the bracket at the position and its partner, without comments. */
+  /** Text between the bracket at the position and its partner. */
   #inside(): string {
     const from = this.#at;
     this.#skipPiece();
-    return withoutComments(this.#text.slice(from + 1, this.#at - 1));
+    return this.#text.slice(from + 1, this.#at - 1);
   }
 
   #skipBlanks(): void {
-    this.#at = skipBlanks(this.#text, this.#at);
+    while (/\s/.test(this.#text[this.#at] ?? "x")) this.#at += 1;
   }
 
   #skipPiece(): void {
@@ -104,36 +104,88 @@ class Scanner {
   }
 }
 
-/** Index behind white space and comments. */
-function skipBlanks(text: string, from: number): number {
-  let at = from;
-  for (;;) {
-    while (/\s/.test(text[at] ?? "x")) at += 1;
-    if (text.startsWith("//", at)) {
-      const end = text.slice(at).search(/[\n\r\u2028\u2029]/);
-      if (end === -1) return text.length;
-      at += end;
-    } else if (text.startsWith("/*", at)) {
-      const end = text.indexOf("*/", at + 2);
-      if (end === -1) throw new Unreadable();
-      at = end + 2;
-    } else {
-      return at;
+/** Replaces comments by blanks, so that what comes after sees code alone. */
+class Stripper {
+  readonly #text: string;
+  #at = 0;
+  #code = "";
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** What is behind a place that cannot be read is left out: parameters stand in front. */
+  strip(): string {
+    try {
+      this.#until(null);
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
     }
+    return this.#code;
+  }
+
+  /** Up to the bracket that ends a template's `${`, or to the end. */
+  #until(end: "}" | null): void {
+    let open = 0;
+    while (this.#at < this.#text.length) {
+      const char = this.#text[this.#at];
+      if (char === "}" && end !== null && open === 0) return;
+      if (char === "{") open += 1;
+      else if (char === "}") open -= 1;
+      this.#piece(char ?? "");
+    }
+    if (end !== null) throw new Unreadable();
+  }
+
+  #piece(char: string): void {
+    const { length } = this.#text;
+    if (this.#text.startsWith("//", this.#at)) {
+      const line = this.#text.slice(this.#at).search(/[\n\r\u2028\u2029]/);
+      this.#at = line === -1 ? length : this.#at + line;
+    } else if (this.#text.startsWith("/*", this.#at)) {
+      const close = this.#text.indexOf("*/", this.#at + 2);
+      this.#at = close === -1 ? length : close + 2;
+      this.#code += " ";
+    } else if (char === '"' || char === "'") {
+      this.#copyTo(skipQuoted(this.#text, this.#at));
+    } else if (char === "`") {
+      this.#template();
+    } else if (char === "/" && startsRegExp(this.#code)) {
+      this.#copyTo(skipRegExp(this.#text, this.#at));
+    } else {
+      this.#copyTo(this.#at + 1);
+    }
+  }
+
+  #template(): void {
+    this.#copyTo(this.#at + 1);
+    for (;;) {
+      const char = this.#text[this.#at];
+      if (char === undefined) throw new Unreadable();
+      if (char === "\\") this.#copyTo(this.#at + 2);
+      else if (char === "$" && this.#text[this.#at + 1] === "{") {
+        this.#copyTo(this.#at + 2);
+        this.#until("}");
+      } else {
+        this.#copyTo(this.#at + 1);
+        if (char === "`") return;
+      }
+    }
+  }
+
+  #copyTo(end: number): void {
+    this.#code += this.#text.slice(this.#at, end);
+    this.#at = end;
   }
 }
 
-/** Index behind the text, template, comment, regular expression, bracket pair or single character at `from`. */
+/** Index behind the text, template, regular expression, bracket pair or single character at `from`. */
 function skipPiece(text: string, from: number): number {
   const char = text[from] ?? "";
   if (char === '"' || char === "'") return skipQuoted(text, from);
   if (char === "`") return skipTemplate(text, from);
   if (char in CLOSING) return skipBrackets(text, from);
-  if (char === "/") {
-    const blank = skipBlanks(text, from);
-    if (blank !== from) return blank;
-    if (startsRegExp(text, from)) return skipRegExp(text, from);
-  }
+  if (char === "/" && startsRegExp(text.slice(0, from))) return skipRegExp(text, from);
   return from + 1;
 }
 
@@ -169,8 +221,8 @@ function skipBrackets(text: string, from: number): number {
 }
 
 /** A slash divides after a value, and begins a regular expression after anything else. */
-function startsRegExp(text: string, slash: number): boolean {
-  const before = text.slice(0, slash).trimEnd();
+function startsRegExp(text: string): boolean {
+  const before = text.trimEnd();
   const last = before.at(-1);
   return last === undefined || BEFORE_EXPRESSION.includes(last) || WORDS_BEFORE_EXPRESSION.test(before);
 }
@@ -186,21 +238,6 @@ function skipRegExp(text: string, from: number): number {
     else if (char === "/" && !inClass) return at + 1;
   }
   throw new Unreadable();
-}
-
-function withoutComments(text: string): string {
-  let result = "";
-  for (let at = 0; at < text.length; ) {
-    const isComment = text[at] === "/" && (text[at + 1] === "/" || text[at + 1] === "*");
-    const end = isComment ? skipBlanks(text, at) : skipPiece(text, at);
-    const piece = text.slice(at, end);
-    const nested = piece.length > 2 && (piece[0] ?? "") in CLOSING;
-    if (isComment) result += " ";
-    else if (nested) result += `${piece[0]}${withoutComments(piece.slice(1, -1))}${piece.at(-1)}`;
-    else result += piece;
-    at = end;
-  }
-  return result;
 }
 
 /** Parts between the commas that are in no bracket; a trailing comma adds none. */
