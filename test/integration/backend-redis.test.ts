@@ -360,6 +360,25 @@ test("a server that became a replica keeps results waiting until it is a master 
   expect(await getOne(backend, "t")).toEqual(meta("t"));
 });
 
+test("thousands of stores may share a signal, which ends those that wait", async () => {
+  const backend = await open();
+  const warnings: string[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning.name);
+  process.on("warning", onWarning);
+  const abort = new AbortController();
+  const store = (one: ResultMeta): Promise<void> => backend.store(backend.encode(one), abort.signal);
+  await Promise.all(many(3000).map(store));
+  await server.command("CONFIG", "SET", "maxmemory", "1");
+  const waiting = Promise.allSettled(many(3000, () => ({ status: "FAILURE" })).map(store));
+  abort.abort();
+  const outcomes = await waiting;
+  expect(outcomes.every((one) => one.status === "rejected")).toBe(true);
+  await server.command("CONFIG", "SET", "maxmemory", "0");
+  await put(backend, meta("after"));
+  expect(warnings).toEqual([]);
+  process.off("warning", onWarning);
+});
+
 test("stop sends what is waiting first", async () => {
   const [backend, other] = [await open(), await open()];
   const stores = many(1500).map((one) => put(backend, one));

@@ -28,10 +28,15 @@ interface Pending {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
   readonly signal: AbortSignal | null;
-  readonly onAbort: (() => void) | null;
   /** Failed calls that it was in. */
   attempts: number;
   settled: boolean;
+}
+
+/** Results that one signal ends. */
+interface Aborts {
+  readonly waiting: Set<Pending>;
+  readonly onAbort: () => void;
 }
 
 export interface StoreQueueOptions {
@@ -45,6 +50,7 @@ export class StoreQueue {
   readonly #options: StoreQueueOptions;
   /** In the order of `add`; the first ones may be under way. */
   #queue: Pending[] = [];
+  readonly #aborts = new Map<AbortSignal, Aborts>();
   #running: Promise<void> | null = null;
   #scheduled = false;
   #closed = false;
@@ -66,9 +72,8 @@ export class StoreQueue {
     if (this.#closed) return Promise.reject(closedError());
     if (signal?.aborted) return Promise.reject(abortedError(signal, write));
     return new Promise((resolve, reject) => {
-      const onAbort = signal === null ? null : (): void => this.#fail(pending, abortedError(signal, write));
-      const pending: Pending = { write, resolve, reject, signal, onAbort, attempts: 0, settled: false };
-      if (onAbort) signal?.addEventListener("abort", onAbort, { once: true });
+      const pending: Pending = { write, resolve, reject, signal, attempts: 0, settled: false };
+      if (signal !== null) this.#listen(signal, pending);
       this.#queue.push(pending);
       this.#schedule();
     });
@@ -193,7 +198,25 @@ export class StoreQueue {
 
   #settle(pending: Pending): void {
     pending.settled = true;
-    if (pending.onAbort) pending.signal?.removeEventListener("abort", pending.onAbort);
+    const aborts = pending.signal === null ? undefined : this.#aborts.get(pending.signal);
+    if (pending.signal === null || !aborts?.waiting.delete(pending) || aborts.waiting.size > 0) return;
+    pending.signal.removeEventListener("abort", aborts.onAbort);
+    this.#aborts.delete(pending.signal);
+  }
+
+  /** One listener for all results of a signal: thousands may share one, and Node warns from the eleventh on. */
+  #listen(signal: AbortSignal, pending: Pending): void {
+    let aborts = this.#aborts.get(signal);
+    if (aborts === undefined) {
+      const waiting = new Set<Pending>();
+      const onAbort = (): void => {
+        for (const one of waiting) this.#fail(one, abortedError(signal, one.write));
+      };
+      aborts = { waiting, onAbort };
+      this.#aborts.set(signal, aborts);
+      signal.addEventListener("abort", onAbort, { once: true });
+    }
+    aborts.waiting.add(pending);
   }
 }
 

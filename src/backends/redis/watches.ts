@@ -220,10 +220,18 @@ export class Watches {
       if (stored instanceof Error) throw stored;
       const meta = this.#options.codec.decode(stored, watched.key);
       watched.last = stored;
-      for (const listener of watched.listeners) listener(meta);
+      for (const listener of watched.listeners) this.#hand(watched, listener, meta);
     } catch (error) {
       // A reading by `get` tells the caller what is wrong with it.
-      this.#options.logger.warn({ key: watched.key, err: error }, "a stored result could not be handed on");
+      this.#options.logger.warn({ key: watched.key, err: error }, "a stored result cannot be read");
+    }
+  }
+
+  #hand(watched: Watched, listener: OnMeta, meta: ResultMeta): void {
+    try {
+      listener(meta);
+    } catch (error) {
+      this.#options.logger.error({ key: watched.key, err: error }, "a handler of results failed");
     }
   }
 }

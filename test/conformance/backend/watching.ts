@@ -96,13 +96,14 @@ export function watchingTests(suite: BackendSuite): void {
         client.watch(a, () => {
           throw new Error("a user's mistake");
         }),
+        client.watch(a, (one) => seen.push(one.taskId)),
         client.watch(b, (one) => seen.push(one.taskId)),
       ];
       await Promise.all(watches.map((watch) => watch.ready));
       await suite.put(worker, meta(a));
       await suite.put(worker, meta(b));
-      await eventually("heard", () => seen.length > 0);
-      expect(seen).toEqual([b]);
+      await eventually("heard", () => seen.length > 1);
+      expect(seen).toEqual([a, b]);
       for (const watch of watches) watch.close();
     });
 
