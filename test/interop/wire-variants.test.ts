@@ -102,7 +102,7 @@ describe("per message", () => {
   );
 
   test("pickle written by Python never runs in Node: the caller gets a FAILURE, the queue goes on", async () => {
-    const [state, type, text] = await fleet.python.value<[string, string, string]>(`
+    const [state, type, message] = await fleet.python.value<[string, string, string]>(`
       result = add.apply_async((1, 2), serializer="pickle", queue="ts")
       deadline = time.monotonic() + 10
       while not result.ready() and time.monotonic() < deadline:
@@ -111,7 +111,7 @@ describe("per message", () => {
     `);
     expect(state).toBe("FAILURE");
     expect(type).toBe("SecurityError");
-    expect(text).toContain("pickle");
+    expect(message).toContain("pickle");
     expect(await bothWays(fleet)).toEqual(BOTH);
   });
 

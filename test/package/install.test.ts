@@ -1,10 +1,9 @@
 /** The package as users get it: packed, installed into an empty folder with npm, used from there. */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { root } from "../support/built.ts";
+import { installPacked, type UserFolder } from "./support.ts";
 
 interface Manifest {
   readonly version: string;
@@ -13,24 +12,16 @@ interface Manifest {
 }
 
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
+let user: UserFolder;
 let dir: string;
-
-/** In the user's folder; the output. */
-const run = (program: string, ...args: string[]): string =>
-  execFileSync(program, args, { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+const run = (program: string, ...args: string[]): string => user.run(program, ...args);
 
 beforeAll(() => {
-  dir = mkdtempSync(join(tmpdir(), "petiole-user-"));
-  const packed = execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", dir], {
-    cwd: root,
-    encoding: "utf8",
-  });
-  const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
-  writeFileSync(join(dir, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
-  run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", `./${filename}`);
+  user = installPacked();
+  ({ dir } = user);
 });
 
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+afterAll(() => user?.remove());
 
 interface Lock {
   readonly packages: Readonly<Record<string, { hasInstallScript?: boolean; optional?: boolean }>>;
