@@ -67,8 +67,9 @@ export class MemoryTransport implements Transport {
     this.#subscriptions.clear();
   }
 
+  /** Before the start, too: the broker is there already. */
   async declare(queues: readonly QueueDeclaration[]): Promise<void> {
-    this.#requireRunning();
+    if (this.#state === "stopped") throw this.#closed();
     for (const queue of queues) this.broker.bind(queue);
   }
 
@@ -87,7 +88,7 @@ export class MemoryTransport implements Transport {
   consume(options: ConsumeOptions): Consumer {
     this.#requireRunning();
     if (this.#options.role !== "worker") {
-      throw new PetioleError("PET_CLOSED", "a transport that was opened as a producer does not consume");
+      throw new PetioleError("PET_USAGE", "a transport that was opened as a producer does not consume");
     }
     const consumer = new MemoryConsumer(
       {
@@ -177,6 +178,6 @@ export class MemoryTransport implements Transport {
 
   #requireRunning(): void {
     if (this.#state === "stopped") throw this.#closed();
-    if (this.#state === "idle") throw new PetioleError("PET_CLOSED", `${this.#name()} was not started`);
+    if (this.#state === "idle") throw new PetioleError("PET_USAGE", `${this.#name()} was not started`);
   }
 }

@@ -74,6 +74,16 @@ export function routingTests(suite: Suite): void {
       expect(await worker.size(queue)).toBe(1);
     });
 
+    test("what is declared before the start is bound after it", async () => {
+      const exchange = suite.name("ex");
+      const queue = suite.name();
+      const transport = await suite.create("producer");
+      await transport.declare([bound(queue, exchange, "key")]);
+      await transport.start(new AbortController().signal);
+      await transport.publish([to(exchange, "direct", "key")("m0")], null);
+      expect(await transport.size(queue)).toBe(1);
+    });
+
     test("declaring twice gives no second copy", async () => {
       const exchange = suite.name("ex");
       const queue = suite.name();
