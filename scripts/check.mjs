@@ -10,6 +10,7 @@ const script = (name, ...args) => [process.execPath, join(root, "scripts", name)
 /** [what, command]. Those of one group run side by side. */
 const GROUPS = [
   [
+    ["lockfile", script("lockfile.mjs", "--check")],
     ["format", [bin("biome"), "ci", "."]],
     [
       "lint",
