@@ -2,10 +2,10 @@
  * Tasks here and now: `run`, `apply`, and the setting `task_always_eager`. Python: `Task.apply`. It is not the way of the
  * wire: nothing is encoded, retries do not wait, time limits do not count, callbacks run here too.
  */
-import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { ResultBackend } from "../backends/backend.ts";
 import { assertNever } from "../base/assert-never.ts";
+import { uuid4 } from "../base/uuid.ts";
 import { assertPlain } from "../canvas/plain.ts";
 import { type CallOptions, linkedList } from "../canvas/wire-options.ts";
 import { NotRegistered, type RemoteError } from "../errors.ts";
@@ -57,7 +57,7 @@ export class Eager {
     const definition = this.#definition(call.task);
     const callbacks = this.#local(call.options.link);
     const errbacks = this.#local(call.options.linkError);
-    const id = call.options.taskId ?? randomUUID();
+    const id = call.options.taskId ?? uuid4();
     const { conf } = this.#app;
     const backend = conf.taskStoreEagerResult === true ? await this.#results.backend() : null;
     const { execution, outcome } = await this.#toEnd({ id, call, definition, backend });

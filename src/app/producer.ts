@@ -4,9 +4,9 @@
  * Options of the call win over the task's own, those over its route, those over the settings. The way of one send:
  * plan (once for each task) -> message -> publish; signals and middleware are looked at only when somebody is connected.
  */
-import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Clock } from "../base/clock.ts";
+import { uuid4 } from "../base/uuid.ts";
 import type { SendParent } from "../canvas/sender.ts";
 import type { Call } from "../canvas/signature.ts";
 import { type CallOptions, linkedList, type SplitOptions, type WireExtra } from "../canvas/wire-options.ts";
@@ -71,7 +71,7 @@ export class Producer {
   readonly #loadCodec: (name: string) => Promise<void>;
   readonly #origin = `gen${process.pid}@${hostname()}`;
   /** `reply_to`: an id of this client, as Celery's `thread_oid`. */
-  readonly #replyTo = randomUUID();
+  readonly #replyTo = uuid4();
   #planner: Planner | null = null;
   #defaultPriority: number | null = null;
   #inheritPriority = false;
@@ -234,7 +234,7 @@ export class Producer {
     const { plan, options, extra, parent } = send;
     const planner = this.#planner;
     if (planner === null) throw new PetioleError("PET_CLOSED", "the app is not in use yet");
-    const id = options.taskId ?? randomUUID();
+    const id = options.taskId ?? uuid4();
     if (typeof id !== "string" || id === "") throw new EncodeError("option taskId must be a text");
     let { route, destination } = plan;
     if (
