@@ -28,6 +28,11 @@ app.task("shop.where", { bind: true }, (task) => ({
   hostname: task.request.hostname,
   multiplier: app.conf.workerPrefetchMultiplier,
 }));
+app.task("shop.stray", (how) => {
+  if (how === "promise") void Promise.reject(new Error("stray"));
+  else setTimeout(() => { throw new Error("stray"); }, 10);
+  return "left";
+});
 app.task("shop.wait", async (file, ms) => {
   appendFileSync(file, "started\\n");
   await new Promise((resolve) => setTimeout(resolve, ms));
@@ -229,8 +234,22 @@ describe("stopping a worker", () => {
     one.kill("SIGTERM");
     await one.says(/warm/i);
     one.kill("SIGTERM");
-    await one.ended;
+    expect((await one.ended).code).toBe(1);
     expect(readFileSync(file, "utf8")).toBe("started\n");
+  });
+
+  test("a promise that a task leaves rejected is logged, and the worker goes on", async () => {
+    const one = await ready();
+    expect(await answer("shop.stray", ["promise"])).toBe("left");
+    await one.says(/nobody handled/);
+    expect(await answer("shop.add", [1, 2])).toBe("3");
+  });
+
+  test("an exception that nobody catches ends the worker with 1", async () => {
+    const one = await ready();
+    await run(["-A", "tasks.mjs", "call", "shop.stray", "-a", '["timer"]']);
+    expect((await one.ended).code).toBe(1);
+    expect(one.err).toMatch(/not caught/);
   });
 });
 
