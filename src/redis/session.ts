@@ -27,7 +27,7 @@ export interface SessionOptions {
   readonly commandMs?: number;
   /** Default 5000. */
   readonly dialMs?: number;
-  /** Default 5000. */
+  /** Default 2000: consuming goes on about that long after a server is back. */
   readonly backoffCapMs?: number;
   /** Runs on every new connection before commands of others are let through. A rejection means: dial again. */
   readonly reclaim?: (connection: RedisConnection) => Promise<void>;
@@ -40,7 +40,9 @@ export interface SessionOptions {
 
 const BACKOFF_BASE_MS = 100;
 /** A connection that lived this long was a good one: the next loss starts the back-off anew. */
-const STABLE_MS = 5000;
+const STABLE_MS = 1000;
+/** One that was lost sooner shows that the server can be reached: no long wait, but no busy loop either (0.8 s at most). */
+const UNSTABLE_ATTEMPT = 3;
 
 interface Waiter {
   resolve(): void;
@@ -236,7 +238,8 @@ export class RedisSession {
   #lost(reason: RedisError): void {
     this.#connection = null;
     this.#lastError = reason;
-    if (this.#options.clock.monotonic() - this.#liveSince >= STABLE_MS) this.#attempts = 0;
+    const wasStable = this.#options.clock.monotonic() - this.#liveSince >= STABLE_MS;
+    this.#attempts = wasStable ? 0 : Math.min(this.#attempts, UNSTABLE_ATTEMPT);
     this.#machine.to("waiting");
     this.#options.logger.warn(
       { address: this.#options.address.redacted, err: reason },
@@ -248,7 +251,7 @@ export class RedisSession {
   #retry(): void {
     const delayMs = fullJitterMs(this.#attempts, {
       baseMs: BACKOFF_BASE_MS,
-      capMs: this.#options.backoffCapMs ?? 5000,
+      capMs: this.#options.backoffCapMs ?? 2000,
       ...(this.#options.random ? { random: this.#options.random } : {}),
     });
     this.#attempts += 1;

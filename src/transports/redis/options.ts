@@ -172,7 +172,7 @@ const DEFAULTS: RedisTransportSettings = {
   wakeSpreadMs: 20,
   commandDeadlineMs: 5000,
   dialDeadlineMs: 5000,
-  backoffCapMs: 5000,
+  backoffCapMs: 2000,
   finishBatch: 500,
   finishBytes: 1024 * 1024,
   deliveryLimit: 3,

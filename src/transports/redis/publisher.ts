@@ -2,7 +2,7 @@
  * Publishing. What is published in one event-loop turn shares one LPUSH per list; each caller's promise settles on the reply
  * of the LPUSH that carried its message. One attempt: the caller's policy decides about the next.
  */
-import { randomUUID } from "node:crypto";
+import { uuid4 } from "../../base/uuid.ts";
 import { OperationalError, type PublishOutcome } from "../../errors.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import type { RedisArg } from "../../redis/connection.ts";
@@ -123,7 +123,7 @@ export class Publisher {
 
   #encode(outgoing: Outgoing): string {
     const { message, exchange, routingKey, priority } = outgoing;
-    return encodeEnvelope(message, { exchange, routingKey, priority, deliveryTag: randomUUID() });
+    return encodeEnvelope(message, { exchange, routingKey, priority, deliveryTag: uuid4() });
   }
 
   #direct(outgoing: Outgoing): {

@@ -121,6 +121,8 @@ export class Wake {
   }
 
   async #check(session: RedisSession, repeat: boolean): Promise<void> {
+    this.#poll?.cancel();
+    this.#poll = null;
     const lists = this.#lists;
     const probing = this.#proved === undefined;
     const keys = probing ? [...lists, this.#options.probeKey] : lists;

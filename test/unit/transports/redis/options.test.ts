@@ -26,7 +26,7 @@ describe("options of the Redis transport", () => {
       pollIntervalMs: 2000,
       wakeSpreadMs: 20,
       commandDeadlineMs: 5000,
-      backoffCapMs: 5000,
+      backoffCapMs: 2000,
       finishBatch: 500,
       deliveryLimit: 3,
       unackedKey: "unacked",
@@ -109,7 +109,7 @@ describe("options of the Redis transport", () => {
   });
 
   test("grace is twice the lease, 10 s at most, and back-off never outlasts half of it", () => {
-    expect(readOptions({ lease: 5 })).toMatchObject({ sweepGraceMs: 10_000, backoffCapMs: 5000 });
+    expect(readOptions({ lease: 5 })).toMatchObject({ sweepGraceMs: 10_000, backoffCapMs: 2000 });
     expect(readOptions({ sweep_grace: 4 })).toMatchObject({ sweepGraceMs: 4000, backoffCapMs: 2000 });
     expect(readOptions({}, { leaseMs: 300 })).toMatchObject({ sweepGraceMs: 600, backoffCapMs: 300 });
   });

@@ -1,0 +1,152 @@
+/** How an idle consumer of the build is woken, and what it costs while nothing happens. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type * as Consumers from "../../src/transports/redis/consumer.ts";
+import type { RedisTransport } from "../../src/transports/redis/index.ts";
+import type { Wake } from "../../src/transports/redis/wake.ts";
+import { Inbox, ids, toQueue } from "../conformance/inbox.ts";
+import { eventually } from "../support/eventually.ts";
+import { type RedisServer, startRedis } from "../support/redis.ts";
+import { LogKeeper, type OpenOptions, redisTransport } from "../support/redis-transport.ts";
+
+let server: RedisServer;
+const opened: RedisTransport[] = [];
+
+beforeAll(async () => {
+  server = await startRedis();
+});
+beforeEach(async () => {
+  await server.command("FLUSHALL");
+});
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((one) => one.stop()));
+});
+afterAll(() => server.stop());
+
+async function open(options: OpenOptions = {}, url = server.url): Promise<RedisTransport> {
+  const transport = await redisTransport(url, options);
+  opened.push(transport);
+  await transport.start(new AbortController().signal);
+  return transport;
+}
+
+interface Idle {
+  readonly inbox: Inbox;
+  readonly wake: Wake;
+}
+
+/** A consumer whose wake-up has proved itself, or has fallen back. */
+async function idle(options: OpenOptions = {}, url = server.url): Promise<Idle> {
+  const inbox = new Inbox(await open(options, url), ["q", "r"], { prefetch: 5 });
+  const { wake } = (inbox.consumer as unknown as Consumers.RedisConsumer).intake;
+  wake.signals.woken.init();
+  await wake.signals.mode.next({ timeoutMs: 8000 });
+  return { inbox, wake };
+}
+
+describe("waking", () => {
+  test.each([
+    ["auto", "tracking", "push"],
+    ["tracking", "tracking", "push"],
+    ["tracking-redirect", "tracking-redirect", "push"],
+  ])("wake = %s: %s proves itself, and every message is pushed", async (wake, mode, by) => {
+    const producer = await open({ role: "producer" });
+    const one = await idle({ options: { wake } });
+    expect(one.wake.mode).toBe(mode);
+    for (let i = 0; i < 20; i++) {
+      await producer.publish([toQueue(i % 2 ? "q" : "r", `m${i}`, i % 10)], null);
+      const [delivery] = await one.inbox.take(1, 1500);
+      expect(ids([delivery!])).toEqual([`m${i}`]);
+      await one.inbox.ack([delivery!]);
+      expect(await one.wake.signals.woken.next({ timeoutMs: 1000 })).toBe(by);
+    }
+  });
+
+  test("wake = poll finds messages too", async () => {
+    const producer = await open({ role: "producer" });
+    const inbox = new Inbox(await open({ options: { wake: "poll" } }), ["q"]);
+    const { wake } = (inbox.consumer as unknown as Consumers.RedisConsumer).intake;
+    wake.signals.woken.init();
+    for (let i = 0; i < 5; i++) {
+      await eventually("it is live", () => inbox.consumer.state === "live");
+      await producer.publish([toQueue("q", `m${i}`)], null);
+      await inbox.ack(await inbox.take(1, 1500));
+    }
+    expect(await wake.signals.woken.next({ timeoutMs: 1000 })).toBe("poll");
+  });
+
+  test("a server that refuses tracking is polled, and that is said once", async () => {
+    await server.command("ACL", "SETUSER", "plain", "on", ">pw", "~*", "&*", "+@all", "-client|tracking");
+    const logger = new LogKeeper();
+    const one = await idle({ logger }, server.url.replace("//", "//plain:pw@"));
+    expect(one.wake.mode).toBe("poll");
+    const producer = await open({ role: "producer" });
+    await producer.publish([toQueue("q", "m0")], null);
+    await one.inbox.ack(await one.inbox.take(1, 1500));
+    expect(logger.lines.filter((line) => line.message.includes("wake-up"))).toHaveLength(2);
+  });
+
+  test("a message that came while the wake connection was away is found", async () => {
+    const producer = await open({ role: "producer" });
+    const one = await idle();
+    for (let i = 0; i < 10; i++) {
+      await server.command("CLIENT", "KILL", "TYPE", "normal");
+      await eventually("it is published", async () => {
+        await producer.publish([toQueue("q", `m${i}`)], null);
+        return true;
+      });
+      await one.inbox.until(
+        () => ids(one.inbox.deliveries).includes(`m${i}`),
+        () => `m${i}`,
+        4000,
+      );
+      await one.inbox.ack(await one.inbox.take(1));
+    }
+    expect(new Set(ids(one.inbox.deliveries)).size).toBe(10);
+  });
+
+  test("FLUSHALL wakes, and does no harm", async () => {
+    const one = await idle();
+    await server.command("LPUSH", "r", "x");
+    await server.command("FLUSHALL");
+    const producer = await open({ role: "producer" });
+    await producer.publish([toQueue("q", "m0")], null);
+    expect(ids(await one.inbox.take(1, 1500))).toEqual(["m0"]);
+  });
+
+  test("an idle consumer sends three commands a second at most, its leases included, and none for messages it has not", async () => {
+    const one = await idle();
+    await server.command("CONFIG", "RESETSTAT");
+    const started = performance.now();
+    await eventually("time has passed", () => performance.now() - started > 6000);
+    const stats = await server.command("INFO", "commandstats");
+    const count = (name: string): number =>
+      Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, "m").exec(stats)?.[1] ?? 0);
+    // Only what is sent: calls inside of scripts are counted there as well.
+    const sent = count("evalsha") + count("exists") + count("client\\|caching") + count("ping");
+    expect(sent).toBeGreaterThan(0);
+    expect(sent / 6).toBeLessThanOrEqual(3);
+    expect(one.inbox.deliveries).toEqual([]);
+  });
+
+  test("many idle consumers: each message goes to one of them, and the losers' delay keeps the herd small", async () => {
+    const producer = await open({ role: "producer" });
+    const all: Idle[] = [];
+    for (let i = 0; i < 8; i++) all.push(await idle());
+    await server.command("CONFIG", "RESETSTAT");
+    const count = 100;
+    const total = (): number => all.reduce((sum, one) => sum + one.inbox.deliveries.length, 0);
+    for (let i = 0; i < count; i++) {
+      await producer.publish([toQueue("q", `m${i}`)], null);
+      const winner = await eventually("it arrived", () => all.find((one) => one.inbox.untaken.length > 0), {
+        intervalMs: 1,
+      });
+      await winner.inbox.ack(await winner.inbox.take(1));
+    }
+    expect(total()).toBe(count);
+    const stats = await server.command("INFO", "commandstats");
+    const scripts = Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(stats)?.[1]);
+    // One fetch and one ack each at least; all eight would fetch each time without the delay.
+    expect(scripts / count).toBeLessThan(8);
+    expect(await producer.size("q")).toBe(0);
+  });
+});
