@@ -1,19 +1,13 @@
 import type { BackendOptions } from "../../src/backends/backend.ts";
-import type * as Backends from "../../src/backends/index.ts";
+import { openBackend } from "../../src/backends/index.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
-import type * as Transports from "../../src/transports/index.ts";
-import type * as Memory from "../../src/transports/memory/index.ts";
-import { built } from "../support/built.ts";
+import { openTransport } from "../../src/transports/index.ts";
+import { dropMemoryBroker, memoryBroker } from "../../src/transports/memory/index.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { type BackendStore, backendConformance } from "./backend.ts";
 
 async function memoryStore(): Promise<BackendStore> {
-  const { openBackend } = (await import(built("backends/index.js"))) as typeof Backends;
-  const { openTransport } = (await import(built("transports/index.js"))) as typeof Transports;
-  const { dropMemoryBroker, memoryBroker } = (await import(
-    built("transports/memory/index.js")
-  )) as typeof Memory;
   const name = "results";
   const { results } = memoryBroker(name);
   const clock = new VirtualClock();

@@ -1,9 +1,8 @@
 import { silentLogger } from "../../src/base/logger.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
-import type * as Transports from "../../src/transports/index.ts";
-import type * as Memory from "../../src/transports/memory/index.ts";
+import { openTransport } from "../../src/transports/index.ts";
+import { dropMemoryBroker, MemoryTransport, memoryBroker } from "../../src/transports/memory/index.ts";
 import type { TransportOptions } from "../../src/transports/transport.ts";
-import { built } from "../support/built.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { Inbox, ids } from "./inbox.ts";
 import { type TransportBroker, transportConformance } from "./transport.ts";
@@ -17,10 +16,6 @@ const CAPABILITIES = {
 };
 
 async function memoryTransportBroker(): Promise<TransportBroker> {
-  const { MemoryTransport, dropMemoryBroker, memoryBroker } = (await import(
-    built("transports/memory/index.js")
-  )) as typeof Memory;
-  const { openTransport } = (await import(built("transports/index.js"))) as typeof Transports;
   const clock = new VirtualClock();
   const name = "conformance";
   const broker = memoryBroker(name);

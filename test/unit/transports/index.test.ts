@@ -3,22 +3,28 @@ import { systemClock } from "../../../src/base/clock.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { DEFAULT_LIMITS } from "../../../src/protocol/wire.ts";
 import { openTransport, splitUrls } from "../../../src/transports/index.ts";
-import type { Transport } from "../../../src/transports/transport.ts";
-import { toQueue } from "../../conformance/inbox.ts";
+import {
+  type StoreLocation,
+  sameStore,
+  type Transport,
+  type TransportOptions,
+} from "../../../src/transports/transport.ts";
+import { Inbox, idOf, taskMessage, toQueue } from "../../conformance/inbox.ts";
 import { freePort } from "../../support/redis.ts";
 
+const OPTIONS: Omit<TransportOptions, "url"> = {
+  tls: null,
+  options: {},
+  role: "producer",
+  logger: silentLogger,
+  clock: systemClock,
+  limits: DEFAULT_LIMITS,
+  defaultQueue: "celery",
+  clientName: null,
+};
+
 function open(url: string): Promise<Transport> {
-  return openTransport({
-    url,
-    tls: null,
-    options: {},
-    role: "producer",
-    logger: silentLogger,
-    clock: systemClock,
-    limits: DEFAULT_LIMITS,
-    defaultQueue: "celery",
-    clientName: null,
-  });
+  return openTransport({ ...OPTIONS, url });
 }
 
 test("memory URLs open a memory transport, of several the first that starts", async () => {
@@ -65,4 +71,66 @@ test("a scheme that is not served is named, with those that are, without the pas
     expect(failure?.message).not.toContain("secret");
     expect([failure?.name, failure?.code]).toEqual(["ImproperlyConfigured", "PET_URL_INVALID"]);
   }
+});
+
+test("a transport of several brokers does all that the one in use does", async () => {
+  const transport = await openTransport({
+    ...OPTIONS,
+    url: "memory://failover;memory://other",
+    role: "worker",
+  });
+  await transport.start(new AbortController().signal);
+  await transport.start(new AbortController().signal);
+  await transport.declare([{ name: "q", exchange: "ex", type: "direct", routingKey: "k" }]);
+  const heard: string[] = [];
+  const subscription = await transport.subscribe({
+    exchange: "fan",
+    routingKey: "",
+    onMessage: (message) => heard.push(idOf({ message })),
+    onGap: () => {},
+  });
+  const message = taskMessage("fan");
+  await transport.publish(
+    [
+      { ...toQueue("k", "direct"), exchange: "ex" },
+      { message, exchange: "fan", type: "fanout", routingKey: "", priority: 0 },
+    ],
+    null,
+  );
+  const inbox = new Inbox(transport, ["q"]);
+  expect((await inbox.take(1)).map(idOf)).toEqual(["direct"]);
+  expect(heard).toEqual(["fan"]);
+  await subscription.close();
+  await transport.stop();
+  expect(inbox.consumer.state).toBe("closed");
+});
+
+test("stores are the same by run id and reachable database, by path, by name", () => {
+  const redis = (runId: string, db: number, selectAllowed = true): StoreLocation => ({
+    kind: "redis",
+    runId,
+    db,
+    selectAllowed,
+  });
+  const file = (path: string): StoreLocation => ({ kind: "file", path });
+  const memory = (name: string): StoreLocation => ({ kind: "memory", name });
+  const same: readonly (readonly [StoreLocation, StoreLocation])[] = [
+    [redis("a", 0), redis("a", 0)],
+    [redis("a", 0), redis("a", 1)],
+    [redis("a", 0, false), redis("a", 0)],
+    [file("/x"), file("/x")],
+    [memory("m"), memory("m")],
+  ];
+  const different: readonly (readonly [StoreLocation, StoreLocation])[] = [
+    [redis("a", 0), redis("b", 0)],
+    [redis("a", 0, false), redis("a", 1)],
+    [file("/x"), file("/y")],
+    [memory("m"), memory("n")],
+    [memory("m"), redis("m", 0)],
+    [file("m"), memory("m")],
+    [redis("a", 0), file("a")],
+    [{ kind: "other" }, { kind: "other" }],
+  ];
+  for (const [a, b] of same) expect([sameStore(a, b), sameStore(b, a)]).toEqual([true, true]);
+  for (const [a, b] of different) expect([sameStore(a, b), sameStore(b, a)]).toEqual([false, false]);
 });
