@@ -24,6 +24,7 @@ const seed = Number(flags.seed);
 const next = random(seed);
 const LIMIT_MS = 5000;
 const LEASE_MS = 5000;
+const LONGEST_DOWN_MS = 12_000;
 
 const fleet = await Fleet.open({
   seed,
@@ -51,7 +52,8 @@ try {
   for (let n = 1; n <= wanted; n += 1) {
     await pause(300 + next() * 1500);
     const how = n % 2 === 1 ? "SIGKILL" : "SHUTDOWN";
-    const downMs = Math.round(next() * 1500);
+    // Mostly short, some long enough for the back-off of the clients to reach its cap.
+    const downMs = Math.round(next() ** 3 * LONGEST_DOWN_MS);
     await fleet.broker.down(how === "SIGKILL" ? "SIGKILL" : "SIGTERM");
     await pause(downMs);
     await fleet.broker.up();
