@@ -273,7 +273,11 @@ export class RedisConnection {
 
   /** Turns what a command rejected with into a `RedisError`, and ends the connection where its kind says so. */
   #failed(error: unknown, name: string): RedisError {
-    if (!(error instanceof Error) || error.name !== "ReplyError") return this.closed ?? this.#lost();
+    if (!(error instanceof Error) || error.name !== "ReplyError") {
+      // The library rejects commands before it tells that the connection has ended.
+      this.destroy(this.#lost());
+      return this.closed ?? this.#lost();
+    }
     forgetArguments(error);
     const failure = replyError(error.message, name.toUpperCase(), error);
     if (HANDLING[failure.kind] === "reconnect") this.destroy(failure);

@@ -240,6 +240,13 @@ export class RedisConsumer implements Consumer {
     return this.#closing;
   }
 
+  /** As if the process had died: nothing goes back. */
+  async abandon(): Promise<void> {
+    this.#closing ??= Promise.resolve();
+    this.#end();
+    await this.leases.stop();
+  }
+
   async #close(): Promise<void> {
     const { clock, settings } = this.#context;
     await this.pause();

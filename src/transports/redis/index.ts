@@ -114,6 +114,15 @@ export class RedisTransport implements Transport {
     return this.#stopping;
   }
 
+  /** As if the process had died, for tests: nothing is sent any more, what is held stays held until its lease ends. */
+  async abandon(): Promise<void> {
+    this.#stopping ??= Promise.resolve();
+    const consumers = [...this.#consumers];
+    this.#session.stop();
+    await Promise.all(consumers.map((consumer) => consumer.abandon()));
+    (await this.#fanout)?.stop();
+  }
+
   async declare(queues: readonly QueueDeclaration[]): Promise<void> {
     const added = new Map<string, string[]>();
     for (const queue of queues) {
