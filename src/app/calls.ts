@@ -57,11 +57,12 @@ export class Calls implements TaskHost, SignatureHost {
     given: readonly unknown[],
     options: SendOptions | undefined,
   ): Promise<AsyncResult<unknown>> {
-    // The way of every `delay`: no promise of its own.
-    const { planner } = this.#host;
-    if (planner === null || options?.validate === true) return this.#sendSlowly(task, given, options);
+    // The way of every `delay`: no promise of its own, and no turn in which a later one could overtake it.
     try {
-      const plan = planner.plan(task, false);
+      if (this.#host.planner === null && this.#host.prepare() !== null)
+        return this.#sendSlowly(task, given, options);
+      if (options?.validate === true) return this.#sendSlowly(task, given, options);
+      const plan = this.#host.plan(task, false);
       const call = splitArguments(task, given, plan.input !== null);
       if (this.#host.alwaysEager && plan.registered) return this.#applyEagerly(task, call, options);
       return this.#host.producer.send(plan, call, options);
@@ -75,7 +76,8 @@ export class Calls implements TaskHost, SignatureHost {
     given: readonly unknown[],
     options: SendOptions | undefined,
   ): Promise<AsyncResult<unknown>> {
-    await this.#host.prepare();
+    const preparing = this.#host.prepare();
+    if (preparing !== null) await preparing;
     const plan = this.#host.plan(task, false);
     const call = splitArguments(task, given, plan.input !== null);
     const definition = this.#host.registry.get(task);
@@ -91,7 +93,8 @@ export class Calls implements TaskHost, SignatureHost {
     task: string,
     calls: readonly (readonly unknown[])[],
   ): Promise<readonly AsyncResult<unknown>[]> {
-    await this.#host.prepare();
+    const preparing = this.#host.prepare();
+    if (preparing !== null) await preparing;
     const plan = this.#host.plan(task, false);
     const split = calls.map((given, index) => {
       try {
@@ -113,7 +116,8 @@ export class Calls implements TaskHost, SignatureHost {
     given: readonly unknown[],
     options: NamedOptions,
   ): Promise<AsyncResult<unknown>> {
-    await this.#host.prepare();
+    const preparing = this.#host.prepare();
+    if (preparing !== null) await preparing;
     const { kwargs, ...rest } = options;
     const call = withKwargs(task, splitArguments(task, given, false), kwargs);
     return this.#host.producer.send(this.#host.plan(task, true), call, rest);
@@ -121,7 +125,8 @@ export class Calls implements TaskHost, SignatureHost {
 
   /** Signatures in one round trip. */
   async sendSignatures(signatures: readonly TaskSignature[]): Promise<readonly AsyncResult<unknown>[]> {
-    await this.#host.prepare();
+    const preparing = this.#host.prepare();
+    if (preparing !== null) await preparing;
     const calls = signatures.map((signature) => signature.merge([]));
     if (this.#host.alwaysEager) return this.#applyAll(calls);
     return this.#host.producer.produceMany(
@@ -136,7 +141,8 @@ export class Calls implements TaskHost, SignatureHost {
   }
 
   async sendCall(call: Call): Promise<AsyncResult<unknown>> {
-    await this.#host.prepare();
+    const preparing = this.#host.prepare();
+    if (preparing !== null) await preparing;
     const plan = this.#host.plan(call.task, false);
     if (this.#host.alwaysEager && plan.registered) {
       if (call.extra?.chain !== undefined || call.extra?.chord !== undefined)
@@ -169,7 +175,8 @@ export class Calls implements TaskHost, SignatureHost {
   // ---- here and now ----
 
   async #hereAndNow(): Promise<Eager> {
-    await this.#host.prepare();
+    const preparing = this.#host.prepare();
+    if (preparing !== null) await preparing;
     this.#eager ??= import("./eager.ts").then((module) => new module.Eager(this.#host, this.#host.results));
     return this.#eager;
   }

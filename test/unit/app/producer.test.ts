@@ -242,6 +242,23 @@ describe("inside a task", () => {
   });
 });
 
+test("sends of one turn keep their order, from the first on", async () => {
+  const { app, transport } = testApp();
+  const task = app.task("t", (n: number) => n);
+  const sends = (from: number): Promise<unknown>[] => [
+    task.delay(from),
+    app.sendTask("t", [from + 1]),
+    task.s(from + 2).delay(),
+    task.applyAsync([from + 3], { priority: 1 }),
+    app.sendMany([task.s(from + 4)]),
+    task.delayMany([[from + 5]]),
+  ];
+  await Promise.all(sends(0));
+  await Promise.all(sends(6));
+  const order = transport.sent.map((one) => one.message.headers["argsrepr"]);
+  expect(order).toEqual(Array.from({ length: 12 }, (_, index) => `(${index},)`));
+});
+
 describe("many in one round trip", () => {
   test("delayMany keeps the order of calls and results", async () => {
     const { app, transport } = testApp();
