@@ -1,9 +1,10 @@
 /** bzip2, read only. */
+import type bzip2Package from "seek-bzip";
 import { importPeer } from "../base/import-peer.ts";
 import { provideDecompressor } from "../protocol/compression.ts";
 import { Sink } from "./sink.ts";
 
-type SeekBzip = typeof import("seek-bzip");
+type SeekBzip = typeof bzip2Package;
 
 /** Lets `application/x-bz2` be read. */
 export async function loadBzip2(): Promise<void> {

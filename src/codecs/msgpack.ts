@@ -1,5 +1,7 @@
 /** msgpack as kombu speaks it: texts and bytes apart (`use_bin_type=True`, `raw=False`), integers of 64 bits. */
+
 import { Buffer } from "node:buffer";
+import type * as msgpackPackage from "@msgpack/msgpack";
 import { importPeer } from "../base/import-peer.ts";
 import { DecodeError } from "../errors.ts";
 import { registerSerializer } from "../protocol/serialization.ts";
@@ -7,7 +9,7 @@ import type { Limits } from "../protocol/wire.ts";
 import { checkMsgpack } from "./msgpack-check.ts";
 import { fromPlain, type PlainFormat, toPlain } from "./plain.ts";
 
-type Msgpack = typeof import("@msgpack/msgpack");
+type Msgpack = typeof msgpackPackage;
 
 const FORMAT: PlainFormat = { name: "msgpack", bytes: true, bigints: [-(2n ** 63n), 2n ** 64n - 1n] };
 

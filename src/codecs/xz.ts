@@ -22,6 +22,9 @@ const OUT_POSITION = 5;
 const OK = 0;
 const STREAM_END = 1;
 
+/** Where the package keeps its WebAssembly instance. */
+const INSTANCE = "_moduleInstance";
+
 /** What the WebAssembly exports. */
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer };
@@ -34,7 +37,7 @@ interface Exports {
 interface Package {
   readonly XzReadableStream: (new (
     source: ReadableStream<Uint8Array>,
-  ) => ReadableStream<Uint8Array>) & { readonly _moduleInstance?: { readonly exports: Exports } };
+  ) => ReadableStream<Uint8Array>) & { readonly [INSTANCE]?: { readonly exports: Exports } };
 }
 
 /** Lets `application/x-lzma` be read. */
@@ -47,7 +50,7 @@ export async function loadXz(): Promise<void> {
   const { XzReadableStream } = module.default ?? (module as Package);
   const stream = new XzReadableStream(new Blob([Buffer.from(SAMPLE, "base64")]).stream());
   for await (const chunk of stream) void chunk;
-  const exports = XzReadableStream._moduleInstance?.exports;
+  const exports = XzReadableStream[INSTANCE]?.exports;
   if (typeof exports?.get_next_output !== "function") {
     throw new PetioleError(
       "PET_PEER_MISSING",

@@ -15,19 +15,14 @@ export function writeYaml(value: unknown, where: string): string {
 }
 
 function write(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return quoted(value);
-    case "number":
-      return number(value);
-    case "object":
-      if (value === null) return "null";
-      return Array.isArray(value)
-        ? `[${value.map(write).join(", ")}]`
-        : mapping(value as Record<string, unknown>);
-    default:
-      return String(value);
+  if (typeof value === "string") return quoted(value);
+  if (typeof value === "number") return number(value);
+  if (typeof value === "object" && value !== null) {
+    return Array.isArray(value)
+      ? `[${value.map(write).join(", ")}]`
+      : mapping(value as Record<string, unknown>);
   }
+  return typeof value === "bigint" || typeof value === "boolean" ? `${value}` : "null";
 }
 
 function mapping(value: Readonly<Record<string, unknown>>): string {
@@ -46,7 +41,7 @@ function number(value: number): string {
 }
 
 /** What YAML does not allow as it is, beside quote and backslash: controls, separators, lone surrogates, the BOM. */
-const SPECIAL = /["\\\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]|\p{Surrogate}/gu;
+const SPECIAL = /["\\\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]|\p{Surrogate}/gu;
 
 function quoted(text: string): string {
   return `"${text.replace(SPECIAL, escaped)}"`;

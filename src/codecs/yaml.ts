@@ -2,7 +2,7 @@
  * YAML as PyYAML's `safe_dump` writes it: the core types, no dates, no bytes, no tags, no merge keys. A scalar is a number
  * only in the forms that PyYAML writes: `1e3` and `0o17` are texts there, and stay texts here.
  */
-import type { ScalarTag } from "yaml";
+import type * as yamlPackage from "yaml";
 import { importPeer } from "../base/import-peer.ts";
 import { DecodeError } from "../errors.ts";
 import { registerSerializer, textOf } from "../protocol/serialization.ts";
@@ -10,12 +10,12 @@ import type { Limits } from "../protocol/wire.ts";
 import { fromPlain } from "./plain.ts";
 import { writeYaml } from "./yaml-write.ts";
 
-type Yaml = typeof import("yaml");
+type Yaml = typeof yamlPackage;
 
 /** References to anchors that are followed: more is an attack of a few lines that stand for gigabytes. */
 const MAX_ALIASES = 100;
 
-const SCALARS: readonly ScalarTag[] = [
+const SCALARS: readonly yamlPackage.ScalarTag[] = [
   scalar("null", /^(?:~|null|Null|NULL)?$/, () => null),
   scalar("bool", /^(?:true|True|TRUE|false|False|FALSE)$/, (text) => text.toLowerCase() === "true"),
   scalar("int", /^[-+]?(?:0|[1-9][0-9]*)$/, integer),
@@ -23,7 +23,7 @@ const SCALARS: readonly ScalarTag[] = [
   scalar("float", /^(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/, special),
 ];
 
-function scalar(name: string, test: RegExp, resolve: (text: string) => unknown): ScalarTag {
+function scalar(name: string, test: RegExp, resolve: (text: string) => unknown): yamlPackage.ScalarTag {
   return { default: true, tag: `tag:yaml.org,2002:${name}`, test, resolve };
 }
 

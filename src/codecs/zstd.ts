@@ -1,9 +1,10 @@
 /** zstd where Node has none: read with fzstd. Frames that ask for a large window are refused before it allocates one. */
+import type * as zstdPackage from "fzstd";
 import { importPeer } from "../base/import-peer.ts";
 import { OutputTooLarge, provideDecompressor } from "../protocol/compression.ts";
 import { Sink } from "./sink.ts";
 
-type Fzstd = typeof import("fzstd");
+type Fzstd = typeof zstdPackage;
 
 /** Windows up to this size are allocated whatever the output may be: what zstd's ordinary levels use. */
 const ORDINARY_WINDOW_BYTES = 8 * 1024 * 1024;

@@ -75,9 +75,9 @@ registerCompression({
 });
 
 /** Gives a compression that is known its reader: what `codecs/` does once a package is loaded. */
-export function provideDecompressor(name: string, decompress: NonNullable<Compression["decompress"]>): void {
+export function provideDecompressor(name: string, reader: NonNullable<Compression["decompress"]>): void {
   const known = compressions.get(name);
-  if (known?.decompress === null) registerCompression({ ...known, decompress });
+  if (known?.decompress === null) registerCompression({ ...known, decompress: reader });
 }
 
 /** The compression of a name, for writing. @throws EncodeError `PET_CODEC_UNAVAILABLE` */
@@ -88,8 +88,8 @@ export function compressorOf(name: string): Compression & { compress(bytes: Uint
       code: "PET_CODEC_UNAVAILABLE",
     });
   }
-  const { compress } = found;
-  if (compress === null) {
+  const { compress: writer } = found;
+  if (writer === null) {
     const reason =
       found.name === "zstd"
         ? "this Node has no zstd (22.15 and later have)"
@@ -98,7 +98,7 @@ export function compressorOf(name: string): Compression & { compress(bytes: Uint
       code: "PET_CODEC_UNAVAILABLE",
     });
   }
-  return { ...found, compress };
+  return { ...found, compress: writer };
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Why a value cannot travel, with its path and what to send instead. Runs only after an encoder has failed. */
-import { KNOWN_TYPES } from "./json-types.ts";
+import { isUnknownForm } from "./json-types.ts";
 import { Decimal, PlainDate, PlainTime, Uuid } from "./values.ts";
 import { isPythonDate, MAX_DEPTH, wireForm } from "./wire-form.ts";
 
@@ -11,18 +11,12 @@ export function findFlaw(value: unknown, where: string): string | null {
 }
 
 function look(value: unknown, path: string, above: readonly object[]): string | null {
-  switch (typeof value) {
-    case "undefined":
-      return `${path} is undefined: it would arrive as null; send null, or leave it out`;
-    case "function":
-      return `${path} is a function: only data can be sent`;
-    case "symbol":
-      return `${path} is a symbol: only data can be sent`;
-    case "object":
-      return value === null ? null : lookInObject(value, path, above);
-    default:
-      return null;
+  if (typeof value === "object" && value !== null) return lookInObject(value, path, above);
+  if (typeof value === "undefined") {
+    return `${path} is undefined: it would arrive as null; send null, or leave it out`;
   }
+  if (typeof value === "function") return `${path} is a function: only data can be sent`;
+  return typeof value === "symbol" ? `${path} is a symbol: only data can be sent` : null;
 }
 
 function lookInObject(value: object, path: string, above: readonly object[]): string | null {
@@ -50,12 +44,10 @@ function lookInMembers(
   path: string,
   inside: readonly object[],
 ): string | null {
-  const type = value["__type__"];
-  const keys = Object.keys(value);
-  if (keys.length === 2 && type !== undefined && "__value__" in value && !KNOWN_TYPES.has(String(type))) {
+  if (isUnknownForm(value)) {
     return `${path} has just the keys __type__ and __value__ with a type that no receiver knows: rename one`;
   }
-  for (const key of keys) {
+  for (const key of Object.keys(value)) {
     const member = value[key];
     if (member === undefined) continue;
     const at = IDENTIFIER.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
@@ -93,7 +85,7 @@ function problemOf(value: object): string | null {
   if (ArrayBuffer.isView(value)) return `a ${nameOf(value)}: send an array (Array.from), or a Uint8Array`;
   if (value instanceof WeakMap || value instanceof WeakSet)
     return `a ${nameOf(value)}: only data can be sent`;
-  if (value instanceof Number || value instanceof String || value instanceof Boolean) {
+  if (["Number", "String", "Boolean"].includes(Object.prototype.toString.call(value).slice(8, -1))) {
     return `a boxed ${nameOf(value)}: send the plain value`;
   }
   if (wireForm(value) !== null) return null;

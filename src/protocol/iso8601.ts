@@ -124,10 +124,13 @@ function zoneOffsetMs(ms: number, timezone: string): number {
   return wall - Math.floor(ms / 1000) * 1000;
 }
 
+function two(n: number): string {
+  return String(Math.trunc(n)).padStart(2, "0");
+}
+
 function zoned(ms: number, timezone: string): string {
   const offset = zoneOffsetMs(ms, timezone);
   const seconds = Math.abs(offset) / 1000;
-  const two = (n: number): string => String(Math.trunc(n)).padStart(2, "0");
   const tail = seconds % 60 === 0 ? "" : `:${two(seconds % 60)}`;
   return `${wallClock(ms + offset)}${offset < 0 ? "-" : "+"}${two(seconds / 3600)}:${two((seconds / 60) % 60)}${tail}`;
 }

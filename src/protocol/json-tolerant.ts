@@ -3,14 +3,15 @@
  * 2^53 (as bigint), kombu's types. Slower than the native one; `json.ts` decides which is needed.
  */
 import { DecodeError } from "../errors.ts";
-import { fromTyped } from "./json-types.ts";
+import { fromTypedOr } from "./json-types.ts";
 
 /** Python refuses to read longer integers (`sys.set_int_max_str_digits`); reading them takes quadratic time. */
 const MAX_INTEGER_DIGITS = 4300;
 
 const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
 const SPACE = /[ \t\n\r]*/y;
-const NEEDS_PARSE = /[\\\u0000-\u001f]/;
+/** A backslash or a control character: left to `JSON.parse`, which refuses the latter. */
+const NEEDS_PARSE = /[\\\p{Cc}]/u;
 const WORDS: readonly (readonly [string, unknown])[] = [
   ["null", null],
   ["true", true],
@@ -135,7 +136,7 @@ class Parser {
       this.#expect(0x7d);
     }
     this.#depth--;
-    return Object.hasOwn(object, "__type__") ? typedOr(object) : object;
+    return fromTypedOr(object);
   }
 
   #member(object: Record<string, unknown>): void {
@@ -178,9 +179,4 @@ class Parser {
     const char = JSON.stringify(this.#text.charAt(this.#at));
     return new DecodeError(`not JSON: unexpected ${char} at character ${this.#at}`);
   }
-}
-
-function typedOr(object: Record<string, unknown>): unknown {
-  if (!Object.hasOwn(object, "__value__") || Object.keys(object).length !== 2) return object;
-  return fromTyped(object["__type__"], object["__value__"]);
 }

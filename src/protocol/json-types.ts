@@ -16,11 +16,24 @@ export const KNOWN_TYPES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The value that kombu's form stands for.
+ * The value that an object stands for if it is of kombu's form, else the object.
  *
  * @throws DecodeError for a type that is not known, or a value that is not of its type
  */
-export function fromTyped(type: unknown, value: unknown): unknown {
+export function fromTypedOr(object: Readonly<Record<string, unknown>>): unknown {
+  if (!Object.hasOwn(object, "__type__") || !Object.hasOwn(object, "__value__")) return object;
+  return Object.keys(object).length === 2 ? fromTyped(object["__type__"], object["__value__"]) : object;
+}
+
+/** Whether a receiver would take a plain object for kombu's form of a type that it does not know. */
+export function isUnknownForm(object: Readonly<Record<string, unknown>>): boolean {
+  const { __type__: type, __value__: value } = object;
+  if (type === undefined || value === undefined || (typeof type === "string" && KNOWN_TYPES.has(type)))
+    return false;
+  return Object.values(object).filter((member) => member !== undefined).length === 2;
+}
+
+function fromTyped(type: unknown, value: unknown): unknown {
   const known = typeof type === "string" && KNOWN_TYPES.has(type);
   if (!known) {
     const name = typeof type === "string" ? JSON.stringify(type.slice(0, 64)) : `of a ${typeof type}`;

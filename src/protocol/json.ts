@@ -4,6 +4,7 @@
  */
 import { DecodeError } from "../errors.ts";
 import { parseTolerant } from "./json-tolerant.ts";
+import { fromTypedOr } from "./json-types.ts";
 import { DEFAULT_LIMITS, type Limits } from "./wire.ts";
 
 export { stringifyJson } from "./json-write.ts";
@@ -15,20 +16,40 @@ export { stringifyJson } from "./json-write.ts";
  * @throws DecodeError: not JSON, an unknown `__type__`, or nested too deep (`PET_MESSAGE_TOO_LARGE`)
  */
 export function parseJson(text: string, limits: Pick<Limits, "maxDepth"> = DEFAULT_LIMITS): unknown {
-  if (needsTolerant(text) || isDeep(text, limits.maxDepth)) return parseTolerant(text, limits.maxDepth);
+  if (hasLongInteger(text) || isDeep(text, limits.maxDepth)) return parseTolerant(text, limits.maxDepth);
+  let value: unknown;
   try {
-    return JSON.parse(text) as unknown;
+    value = JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw new DecodeError("not JSON", { cause: error });
     return parseTolerant(text, limits.maxDepth);
   }
+  return hasSpecialKeys(text) ? revive(value) : value;
 }
 
-/** Whether the text may hold a kombu type, a `__proto__` key, an escaped spelling of these, or a long integer. */
-function needsTolerant(text: string): boolean {
+/** Whether the text may hold a kombu type or a key `__proto__`, or an escaped spelling of these. */
+function hasSpecialKeys(text: string): boolean {
   if (text.includes("__") && (text.includes("__type__") || text.includes("__proto__"))) return true;
-  if (text.includes("\\u00") && /\\u00[2-7]/.test(text)) return true;
-  return hasLongInteger(text);
+  return text.includes("\\u00") && /\\u00[2-7]/.test(text);
+}
+
+/** Replaces kombu's forms by their values and drops keys `__proto__`, in place. The depth is known to be bounded. */
+function revive(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) {
+      const member: unknown = value[index];
+      if (typeof member === "object") value[index] = revive(member);
+    }
+    return value;
+  }
+  const object = value as Record<string, unknown>;
+  if (Object.hasOwn(object, "__proto__")) delete object["__proto__"];
+  for (const key of Object.keys(object)) {
+    const member = object[key];
+    if (typeof member === "object") object[key] = revive(member);
+  }
+  return fromTypedOr(object);
 }
 
 /** Whether 16 digits stand in a row, not after a point. Looks at every 16th character: one of them would be hit. */

@@ -1,7 +1,7 @@
 /** Stored results: the JSON of `celery-task-meta-{id}`. Python: `celery.backends.base`. */
 import { DecodeError } from "../errors.ts";
 import { quote, stringifyJson } from "./json-write.ts";
-import { deserialize, serialize } from "./serialization.ts";
+import { contentTypeOf, deserialize, serialize } from "./serialization.ts";
 import { DEFAULT_LIMITS, type Limits, type ResultMeta } from "./wire.ts";
 
 /** How a stored result is read. */
@@ -46,13 +46,6 @@ function plain(meta: ResultMeta): Record<string, unknown> {
   };
 }
 
-const CONTENT_TYPES: Readonly<Record<string, string>> = {
-  json: "application/json",
-  msgpack: "application/x-msgpack",
-  yaml: "application/x-yaml",
-  pickle: "application/x-python-serialize",
-};
-
 /**
  * Reads what is stored.
  *
@@ -66,10 +59,9 @@ export function decodeMeta(stored: string | Uint8Array, options: MetaOptions): R
       code: "PET_MESSAGE_TOO_LARGE",
     });
   }
-  const contentType = Object.hasOwn(CONTENT_TYPES, serializer) ? CONTENT_TYPES[serializer] : serializer;
   return fromFields(
     deserialize(stored, {
-      contentType: contentType ?? serializer,
+      contentType: contentTypeOf(serializer),
       contentEncoding: "utf-8",
       accept: options.accept,
       limits,

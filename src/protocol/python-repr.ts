@@ -1,7 +1,7 @@
 /**
  * Values as Python's `repr` shows them, for `argsrepr` and `kwargsrepr`: read by people, in logs, events and monitors.
  * As Celery's `saferepr`: at most {@link MAX_REPR} characters and three levels, texts are not escaped, bytes that are not
- * text are shown in hexadecimal. Never throws, never runs code of the values.
+ * text are shown in hexadecimal.
  */
 import { Buffer, isUtf8 } from "node:buffer";
 import { Decimal, PlainDate, PlainTime, Uuid } from "./values.ts";
@@ -60,22 +60,11 @@ export function reprKwargs(kwargs: Readonly<Record<string, unknown>>): string {
 
 /** Repr of a value that has no parts, or `""`. */
 function simpleRepr(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return value.length <= MAX_REPR ? `'${value}'` : "";
-    case "number":
-      return numberRepr(value);
-    case "boolean":
-      return value ? "True" : "False";
-    case "bigint":
-      return value.toString();
-    case "undefined":
-      return "None";
-    case "object":
-      return value === null ? "None" : "";
-    default:
-      return "";
-  }
+  if (typeof value === "string") return value.length <= MAX_REPR ? `'${value}'` : "";
+  if (typeof value === "number") return numberRepr(value);
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (value === null || value === undefined) return "None";
+  return typeof value === "bigint" ? value.toString() : "";
 }
 
 function numberRepr(value: number): string {
@@ -114,13 +103,15 @@ class Printer {
   }
 
   print(value: unknown, level: number): void {
-    if (typeof value === "string") return void this.#quoted(value);
-    const simple = simpleRepr(value);
-    if (simple !== "") return void this.#add(simple);
-    if (typeof value !== "object" || value === null) return void this.#add(`<${typeof value}>`);
-    const leaf = leafRepr(value, this.#room);
-    if (leaf !== "") return void this.#add(leaf);
-    this.#nested(value, level);
+    if (typeof value === "string") {
+      this.#quoted(value);
+    } else if (typeof value === "object" && value !== null) {
+      const leaf = leafRepr(value, this.#room);
+      if (leaf === "") this.#nested(value, level);
+      else this.#add(leaf);
+    } else {
+      this.#add(simpleRepr(value) || `<${typeof value}>`);
+    }
   }
 
   #quoted(text: string): void {
@@ -130,7 +121,8 @@ class Printer {
   #nested(value: object, level: number): void {
     const list = Array.isArray(value);
     if (level >= this.#maxLevels || this.#above.includes(value)) {
-      return void this.#add(list ? "[...]" : "{...}");
+      this.#add(list ? "[...]" : "{...}");
+      return;
     }
     this.#above.push(value);
     if (list) this.sequence(value, ["[", "]"], level);
@@ -150,14 +142,14 @@ class Printer {
 
   #mapping(value: object, level: number): void {
     this.#add("{");
-    let index = 0;
-    for (const [key, member] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
-      if (!member.enumerable) continue;
+    let first = true;
+    for (const key of Object.keys(value)) {
       if (this.#full) return;
-      if (index++ > 0) this.#add(", ");
+      if (!first) this.#add(", ");
+      first = false;
       this.#quoted(key);
       this.#add(": ");
-      this.print("value" in member ? member.value : "<computed>", level + 1);
+      this.print((value as Record<string, unknown>)[key], level + 1);
     }
     this.#add("}");
   }
@@ -165,6 +157,8 @@ class Printer {
 
 /** Repr of an object that is one value to Python, or `""`. */
 function leafRepr(value: object, room: number): string {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === Array.prototype || prototype === null) return "";
   if (value instanceof Date) return dateRepr(value);
   if (value instanceof Uint8Array) return bytesRepr(value, room);
   if (value instanceof Uuid) return `UUID('${value.value}')`;

@@ -67,6 +67,14 @@ export function registerSerializer(serializer: Serializer): void {
   serializers.set(serializer.contentType, serializer);
 }
 
+/** The content type of a serializer's name; a name that is not known stands for itself. */
+export function contentTypeOf(name: string): string {
+  const registered = serializers.get(name);
+  if (registered !== undefined) return registered.contentType;
+  for (const [contentType, known] of NAMES) if (known === name) return contentType;
+  return name;
+}
+
 /** Text of a body that must be UTF-8. */
 export function textOf(body: string | Uint8Array): string {
   if (typeof body === "string") return body;

@@ -40,7 +40,7 @@ function causes(error: Error, seen: readonly unknown[]): string {
 function frames(stack: string): string {
   const lines = stack.split("\n").filter((line) => /^\s*at /.test(line) && !line.includes("(node:internal/"));
   let text = "Traceback (most recent call last):\n";
-  for (const line of lines.reverse()) {
+  for (const line of lines.toReversed()) {
     const found = FRAME.exec(line);
     if (found === null) {
       text += `  ${line.trim()}\n`;

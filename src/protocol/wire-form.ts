@@ -29,5 +29,5 @@ export function wireForm(value: object): Readonly<Record<string, unknown>> | nul
     Object.getPrototypeOf(prototype) === null &&
     Object.hasOwn(prototype, "isPrototypeOf") &&
     !(value instanceof Object);
-  return foreignPlain ? (value as Record<string, unknown>) : null;
+  return foreignPlain ? Object.fromEntries(Object.entries(value)) : null;
 }
