@@ -134,7 +134,7 @@ describe("middleware", () => {
       async publish({ args, headers }, next) {
         if (args[0] === 2) return;
         headers["n"] = args[0];
-        await Promise.resolve();
+        if (args[0] === 3) await new Promise((resolve) => setImmediate(resolve));
         await next();
         after.push(`${String(args[0])} ${transport.calls.length}`);
       },
