@@ -17,6 +17,19 @@ export type ResultTuple = readonly [
   readonly ResultTuple[] | null,
 ];
 
+/**
+ * The tuple of a handle (what its `toJSON` gives), or the value as it is. A task that returns a handle stores its tuple, as
+ * in Celery.
+ */
+export function tupleOrValue(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || value instanceof Date || value instanceof Uint8Array)
+    return value;
+  const { toJSON } = value as { readonly toJSON?: unknown };
+  if (typeof toJSON !== "function") return value;
+  const data: unknown = Reflect.apply(toJSON, value, []);
+  return readResultTuple(data) === null ? value : data;
+}
+
 /** The tuple of a task's result. */
 export function resultTuple(id: string, parent: ResultTuple | null = null): ResultTuple {
   return [[id, parent], null];

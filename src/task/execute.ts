@@ -9,6 +9,7 @@
 import { Ignore, Reject, Retry, SoftTimeLimitExceeded } from "../errors.ts";
 import { exceptionInfo } from "../protocol/exceptions.ts";
 import type { Execute, Job, JobPort, LazyAbort, Outcome } from "../protocol/job.ts";
+import { tupleOrValue } from "../protocol/result-tuple.ts";
 import type { ExceptionInfo } from "../protocol/wire.ts";
 import { type Ended, type ExecuteEnv, requestData, TaskExecution } from "./context.ts";
 import { runExecution } from "./current.ts";
@@ -210,7 +211,7 @@ async function around(execution: TaskExecution, index: number): Promise<unknown>
 function success(execution: TaskExecution, value: unknown): Outcome {
   return {
     kind: "success",
-    value: value === undefined ? null : value,
+    value: value === undefined ? null : tupleOrValue(value),
     runtimeMs: execution.runtimeMs,
     children: execution.sent,
   };

@@ -75,7 +75,7 @@ export function afterSuccess(sender: Sender, task: DecodedTask, value: unknown):
     sends.push(() =>
       sender.sendSignature(next, [value], {
         options: { task_id: id },
-        embed: rest.length > 0 ? { chain: rest } : {},
+        embed: { chain: rest },
         parent: parentOf(task),
       }),
     );

@@ -168,6 +168,14 @@ describe("what is not waited for", () => {
   });
 });
 
+test("a handle that is returned is stored as Celery's tuple", () => {
+  const { app, run } = taskRig();
+  app.task("t.handle", (() => app.asyncResult("other")) as never);
+  app.task("t.date", () => new Date(0));
+  expect(run("t.handle")).toMatchObject({ value: [["other", null], null] });
+  expect(run("t.date")).toMatchObject({ value: new Date(0) });
+});
+
 describe("failure", () => {
   test("keeps class, module and arguments, and a traceback that begins with the user's function", () => {
     const { app, run } = taskRig();
