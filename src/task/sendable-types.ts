@@ -53,9 +53,11 @@ type FlawOf<T, At extends string, Depth extends 0[]> = T extends
               ? Flaw<K, At, Depth>
               : T extends readonly unknown[]
                 ? Flaw<T[number], `${At}[]`, [...Depth, 0]>
-                : [Extract<T[keyof T], AnyFunction>] extends [never]
+                : 0 extends 1 & T[keyof T] // a property is `any`: say which ones are functions
                   ? { [K in keyof T & string]-?: Flaw<T[K], `${At}.${K}`, [...Depth, 0]> }[keyof T & string]
-                  : `${At} has methods: only data can be sent`;
+                  : [Extract<T[keyof T], AnyFunction>] extends [never]
+                    ? { [K in keyof T & string]-?: Flaw<T[K], `${At}.${K}`, [...Depth, 0]> }[keyof T & string]
+                    : `${At} has methods: only data can be sent`;
 
 type ArgumentFlaw<T, At extends string> = [T] extends [never]
   ? `${At} needs a type annotation (with bind: true the first one is the task's context)`

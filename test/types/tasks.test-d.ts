@@ -102,6 +102,9 @@ test("what travels and what does not", () => {
   );
   app.task("a", (_o: { a?: string; b?: { c: Date[] } }) => ({ when: new Date() }));
   app.task("a", (_b: Buffer) => Buffer.from(""));
+  app.task("a", (o: { one: any; two: unknown; three: { four: any }[] }) => ({ five: o.one, six: 6 }));
+  // @ts-expect-error a function beside an any
+  app.task("a", (_o: { one: any; two: () => void }) => 1);
   // @ts-expect-error a Set
   app.task("a", (_s: Set<string>) => 1);
   // @ts-expect-error a class with methods
