@@ -40,6 +40,8 @@ const config: ViteUserConfig = defineConfig({
     alias: [
       { find: /^petiole$/, replacement: entry("") },
       { find: /^petiole\/(worker|protocol)$/, replacement: entry("$1/") },
+      // What a test takes from the build into its own process counts too: test/support/built.ts.
+      ...(withCoverage ? [{ find: /^\/.*\/dist\/(.*)\.js$/, replacement: `${root}src/$1.ts` }] : []),
     ],
   },
   test: {
@@ -52,6 +54,7 @@ const config: ViteUserConfig = defineConfig({
       include: ["src/**"],
       exclude: ["src/**/*types.ts", "src/**/child-main.ts"],
       reporter: ["text-summary", "json-summary", "html"],
+      reportOnFailure: true,
     },
     projects: [
       project("unit", { timeoutMs: 15_000, hookMs: 15_000, prepared: false }),
