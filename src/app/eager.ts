@@ -12,6 +12,7 @@ import { NotRegistered, type RemoteError } from "../errors.ts";
 import { decodeException, encodeException, errorFrom } from "../protocol/exceptions.ts";
 import { toIso } from "../protocol/iso8601.ts";
 import type { JobPort, LazyAbort, Outcome } from "../protocol/job.ts";
+import { resultTuple } from "../protocol/result-tuple.ts";
 import type { ResultMeta, SignatureData } from "../protocol/wire.ts";
 import { requestData, TaskExecution } from "../task/context.ts";
 import { currentExecution } from "../task/current.ts";
@@ -19,7 +20,6 @@ import type { TaskDefinition } from "../task/definition.ts";
 import { callDirectly, executeJob } from "../task/execute.ts";
 import type { CallArguments } from "../task/kw.ts";
 import type { AppInternals } from "./internals.ts";
-import { resultTuple } from "./result-handle.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
 
@@ -66,7 +66,7 @@ export class Eager {
       const children = [...(meta.children ?? [])];
       for (const callback of callbacks) {
         const sent = await this.apply(partial(callback, [meta.result], id));
-        children.push(resultTuple(sent.id, null));
+        children.push(resultTuple(sent.id));
       }
     }
     if (backend !== null) await backend.store(backend.encode(meta), null);

@@ -12,6 +12,7 @@ import type { Call } from "../canvas/signature.ts";
 import { type CallOptions, linkedList, type SplitOptions, type WireExtra } from "../canvas/wire-options.ts";
 import { EncodeError, PetioleError } from "../errors.ts";
 import { encodeTask } from "../protocol/message.ts";
+import { resultTuple } from "../protocol/result-tuple.ts";
 import type { OutgoingTask, TaskEmbed } from "../protocol/wire.ts";
 import { currentExecution, type Execution } from "../task/current.ts";
 import type { CallArguments } from "../task/kw.ts";
@@ -20,7 +21,6 @@ import type { ResolvedSettings } from "./internals.ts";
 import type { Observer } from "./observer.ts";
 import type { PublishPolicy } from "./publish-retry.ts";
 import type { Publisher } from "./publisher.ts";
-import { resultTuple } from "./result-handle.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
 import type { Planner, SendPlan } from "./send-plan.ts";
@@ -180,7 +180,7 @@ export class Producer {
     return keepPending(
       execution,
       sent.then((results) => {
-        for (const result of results) execution.children.push(resultTuple(result.id, null));
+        for (const result of results) execution.children.push(resultTuple(result.id));
         return results;
       }),
     );
@@ -217,7 +217,7 @@ export class Producer {
 
   async #recorded(execution: Execution, send: Send): Promise<AsyncResult<unknown>> {
     const result = await this.produce(send);
-    execution.children.push(resultTuple(result.id, null));
+    execution.children.push(resultTuple(result.id));
     return result;
   }
 

@@ -1,6 +1,7 @@
 /** The handle of a sent task. Python: `celery/result.py`, `AsyncResult`; ours keeps a ready result and asks no more. */
 import { PetioleError, type RemoteError, TaskRevokedError } from "../errors.ts";
 import { decodeException, errorFrom } from "../protocol/exceptions.ts";
+import { type ResultNode, type ResultTuple, readResultTuple, resultTuple } from "../protocol/result-tuple.ts";
 import { isException, isReady } from "../protocol/states.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
 import type { AsyncResult, GetOptions, TaskOutcome, TaskState, TaskStatus } from "./result-types.ts";
@@ -135,7 +136,7 @@ export class ResultHandle implements AsyncResult<unknown> {
 
   /** The tuple that Celery stores for a result, so that a task may return one. */
   toJSON(): unknown {
-    return resultTuple(this.id, this.parent);
+    return tupleOf(this);
   }
 
   async #read(): Promise<ResultMeta | null> {
@@ -151,7 +152,8 @@ export class ResultHandle implements AsyncResult<unknown> {
   }
 
   #value(meta: ResultMeta): unknown {
-    return isResultTuple(meta.result) ? handleOf(this.#results, meta.result) : (meta.result ?? null);
+    const node = isResultTuple(meta.result) ? readResultTuple(meta.result) : null;
+    return node === null ? (meta.result ?? null) : handleOf(this.#results, node);
   }
 
   #outcomeOf(meta: ResultMeta): TaskOutcome<unknown> {
@@ -179,39 +181,29 @@ function infoOf(meta: ResultMeta): unknown {
   return isException(meta.status) ? errorOf(meta) : (meta.result ?? null);
 }
 
-/** `[[id, parent], null]`: how Celery stores a result that is itself a result, and the children of a task. */
-export type ResultTuple = readonly [readonly [id: string, parent: ResultTuple | null], null];
-
 /** Nesting of parents at most: the data may come from anywhere. */
 const MAX_PARENTS = 100;
 
-/** Celery's tuple of a handle. */
-export function resultTuple(id: string, parent: AsyncResult<unknown> | null): ResultTuple {
-  return [[id, parent === null ? null : resultTuple(parent.id, parent.parent)], null];
+function tupleOf(handle: AsyncResult<unknown>): ResultTuple {
+  return resultTuple(handle.id, handle.parent === null ? null : tupleOf(handle.parent));
 }
 
-/** Whether a value is the tuple of a single task's result. */
-export function isResultTuple(value: unknown, depth = 0): value is ResultTuple {
+/** Whether a task's value is the tuple of a single task's result: only the long form, a user's own data is left alone. */
+export function isResultTuple(value: unknown, depth = 0): boolean {
   if (!Array.isArray(value) || value.length !== 2 || value[1] !== null || depth > MAX_PARENTS) return false;
   const head: unknown = value[0];
   if (!Array.isArray(head) || head.length !== 2 || typeof head[0] !== "string") return false;
   return head[1] === null || isResultTuple(head[1], depth + 1);
 }
 
-function handleOf(results: Results, tuple: ResultTuple): AsyncResult<unknown> {
-  const [id, parent] = tuple[0];
-  return new ResultHandle(results, id, {
-    parent: parent === null ? null : handleOf(results, parent),
-    ignored: false,
-    local: null,
-  });
+function handleOf(results: Results, node: ResultNode): AsyncResult<unknown> {
+  const parent = node.parent === null ? null : handleOf(results, node.parent);
+  return new ResultHandle(results, node.id, { parent, ignored: false, local: null });
 }
 
 /** Handles of a stored child: of one task, or of a group's members. What is neither is left out. */
 function handlesOf(results: Results, child: unknown): readonly AsyncResult<unknown>[] {
-  if (isResultTuple(child)) return [handleOf(results, child)];
-  if (!Array.isArray(child) || child.length !== 2 || !Array.isArray(child[1])) return [];
-  return (child[1] as readonly unknown[])
-    .filter((one) => isResultTuple(one))
-    .map((one) => handleOf(results, one));
+  const node = readResultTuple(child);
+  if (node === null) return [];
+  return (node.children ?? [node]).map((one) => handleOf(results, one));
 }

@@ -1,3 +1,5 @@
+import type { AsyncResult } from "../app/result-types.ts";
+
 /** Seconds, as everywhere in Celery's API. */
 export type Seconds = number;
 
@@ -39,25 +41,30 @@ type FlawOf<T, At extends string, Depth extends 0[]> = T extends
   | Date
   | Uint8Array
   ? never
-  : T extends AnyFunction
-    ? `${At} is a function: only data can be sent`
-    : T extends symbol
-      ? `${At} is a symbol: only data can be sent`
-      : T extends ReadonlyMap<any, any>
-        ? `${At} is a Map: send an object or an array of pairs`
-        : T extends ReadonlySet<any>
-          ? `${At} is a Set: send an array`
-          : T extends Error
-            ? `${At} is an Error: throw it instead`
-            : T extends Kwargs<infer K, any>
-              ? Flaw<K, At, Depth>
-              : T extends readonly unknown[]
-                ? Flaw<T[number], `${At}[]`, [...Depth, 0]>
-                : 0 extends 1 & T[keyof T] // a property is `any`: say which ones are functions
-                  ? { [K in keyof T & string]-?: Flaw<T[K], `${At}.${K}`, [...Depth, 0]> }[keyof T & string]
-                  : [Extract<T[keyof T], AnyFunction>] extends [never]
+  : T extends AsyncResult<any>
+    ? At extends "the result"
+      ? never
+      : `${At} is the handle of a result: send its id, or the result itself`
+    : T extends AnyFunction
+      ? `${At} is a function: only data can be sent`
+      : T extends symbol
+        ? `${At} is a symbol: only data can be sent`
+        : T extends ReadonlyMap<any, any>
+          ? `${At} is a Map: send an object or an array of pairs`
+          : T extends ReadonlySet<any>
+            ? `${At} is a Set: send an array`
+            : T extends Error
+              ? `${At} is an Error: throw it instead`
+              : T extends Kwargs<infer K, any>
+                ? Flaw<K, At, Depth>
+                : T extends readonly unknown[]
+                  ? Flaw<T[number], `${At}[]`, [...Depth, 0]>
+                  : 0 extends 1 & T[keyof T] // a property is `any`: say which ones are functions
                     ? { [K in keyof T & string]-?: Flaw<T[K], `${At}.${K}`, [...Depth, 0]> }[keyof T & string]
-                    : `${At} has methods: only data can be sent`;
+                    : [Extract<T[keyof T], AnyFunction>] extends [never]
+                      ? { [K in keyof T & string]-?: Flaw<T[K], `${At}.${K}`, [...Depth, 0]> }[keyof T &
+                          string]
+                      : `${At} has methods: only data can be sent`;
 
 type ArgumentFlaw<T, At extends string> = [T] extends [never]
   ? `${At} needs a type annotation (with bind: true the first one is the task's context)`

@@ -166,6 +166,14 @@ test("variance", () => {
   expectTypeOf<AsyncResult<1>>().toExtend<AsyncResult<number>>();
 });
 
+test("a task may return a handle", () => {
+  const inner = app.task("inner", (x: number) => x);
+  const outer = app.task("outer", async (x: number) => inner.delay(x));
+  expectTypeOf(outer).toEqualTypeOf<Task<[x: number], AsyncResult<number>>>();
+  // @ts-expect-error a handle as an argument
+  app.task("a", (_handle: AsyncResult<number>) => 1);
+});
+
 test("options that come in may be undefined", () => {
   const queue = undefined as string | undefined;
   void app.task("a", { queue }, () => 1).applyAsync([], { queue, countdown: undefined });

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
 import type { AppCore } from "../../../src/app/core.ts";
 import { internalsOf } from "../../../src/app/internals.ts";
-import { isResultTuple, resultTuple } from "../../../src/app/result-handle.ts";
+import { isResultTuple } from "../../../src/app/result-handle.ts";
 import type { ResultBackend } from "../../../src/backends/backend.ts";
 import {
   type AsyncResult,
@@ -366,11 +366,12 @@ describe("results of results", () => {
     expect(isResultTuple(tuple)).toBe(false);
   });
 
-  test("a handle has Celery's tuple", () => {
-    const app = new Celery("t");
-    const handle = app.asyncResult("1");
-    expect(resultTuple("2", handle)).toEqual([["2", [["1", null], null]], null]);
-    expect(JSON.parse(JSON.stringify(handle))).toEqual([["1", null], null]);
+  test("a handle has Celery's tuple, with its parents", async () => {
+    const { app, store } = await setup();
+    expect(JSON.parse(JSON.stringify(app.asyncResult("1")))).toEqual([["1", null], null]);
+    const tuple = [["2", [["1", null], null]], null];
+    await store("outer", "SUCCESS", { result: tuple });
+    expect(JSON.parse(JSON.stringify(await app.asyncResult("outer").get()))).toEqual(tuple);
   });
 
   test("children are handles; members stand for a group; what is neither is left out", async () => {
