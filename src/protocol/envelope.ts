@@ -4,6 +4,7 @@
  */
 import { Buffer, isUtf8 } from "node:buffer";
 import { DecodeError } from "../errors.ts";
+import { base64Length, bytesOfBase64 } from "./base64.ts";
 import { parseJson, stringifyJson } from "./json.ts";
 import { quote } from "./json-write.ts";
 import { DEFAULT_LIMITS, type Limits, type WireMessage } from "./wire.ts";
@@ -191,27 +192,12 @@ function decodeBody(body: unknown, message: WireMessage): string | Uint8Array {
   });
 }
 
-/** Bytes that a base64 text stands for, padding or not. */
-function decodedLength(text: string): number {
-  let { length } = text;
-  if (text.endsWith("==")) length -= 2;
-  else if (text.endsWith("=")) length -= 1;
-  return Math.floor((length * 3) / 4);
-}
-
-function bytesOfBase64(text: string): Uint8Array | null {
-  const bytes = Buffer.from(text, "base64");
-  return bytes.byteLength === decodedLength(text) ? bytes : null;
-}
-
 /** Text of base64 of UTF-8; the bytes where they are not UTF-8, for a later reader to refuse. */
 function textOfBase64(text: string): string | Uint8Array | null {
-  const length = decodedLength(text);
+  const length = base64Length(text);
   if (length > SCRATCH_BYTES) {
     const bytes = bytesOfBase64(text);
-    return bytes !== null && isUtf8(bytes)
-      ? Buffer.from(bytes.buffer, bytes.byteOffset, length).toString()
-      : bytes;
+    return bytes !== null && isUtf8(bytes) ? bytes.toString("utf8") : bytes;
   }
   if (scratch.write(text, 0, SCRATCH_BYTES, "base64") !== length) return null;
   const decoded = scratch.toString("utf8", 0, length);

@@ -81,9 +81,14 @@ const IDENTIFIER = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/;
  * @param module - module that a user's class is stored under: the task's
  */
 export function exceptionInfo(error: unknown, module: string): ExceptionInfo {
-  const [where, type] = identityOf(error, module);
-  const args = argsOf(error).map(sendable);
-  return { type, module: where, args, traceback: formatTraceback(error, { type, module: where, args }) };
+  try {
+    const [where, type] = identityOf(error, module);
+    const args = argsOf(error).map(sendable);
+    return { type, module: where, args, traceback: formatTraceback(error, { type, module: where, args }) };
+  } catch {
+    // Getters and proxies run code of the task, which may throw again.
+    return { type: "Exception", module: "builtins", args: ["an error that cannot be read"], traceback: null };
+  }
 }
 
 function identityOf(error: unknown, module: string): Identity {
@@ -119,8 +124,16 @@ function argsOf(error: unknown): readonly unknown[] {
   if (Array.isArray(args) && ownIdentity(error) !== null) return args;
   if (error instanceof NotRegistered) return [error.task];
   if (error instanceof Reject) return [error.reason, error.requeue];
-  if (error instanceof Error) return error.message === "" ? [] : [error.message];
+  if (error instanceof Error) {
+    const message = error.message === "" && error instanceof AggregateError ? messages(error) : error.message;
+    return message === "" ? [] : [message];
+  }
   return [error];
+}
+
+/** What Node throws when every address of a host fails has no message of its own. */
+function messages(error: AggregateError): string {
+  return error.errors.map((inner) => (inner instanceof Error ? inner.message : repr(inner))).join("; ");
 }
 
 /** The value, or its repr where it cannot travel. */

@@ -1,6 +1,6 @@
 /** kombu's types inside JSON: `{"__type__": …, "__value__": …}` with exactly these two keys, anywhere. */
-import { Buffer } from "node:buffer";
 import { DecodeError } from "../errors.ts";
+import { bytesOfBase64 } from "./base64.ts";
 import { parseIso } from "./iso8601.ts";
 import { Decimal, PlainDate, PlainTime, Uuid } from "./values.ts";
 
@@ -63,7 +63,7 @@ function convert(type: string, value: unknown): unknown {
     case "bytes":
       return new TextEncoder().encode(content);
     case "base64":
-      return Uint8Array.from(Buffer.from(content, "base64"));
+      return bytesIn(content);
     default:
       return new Uuid(content);
   }
@@ -72,4 +72,10 @@ function convert(type: string, value: unknown): unknown {
 function text(value: unknown): string {
   if (typeof value !== "string") throw new TypeError("its value is not a text");
   return value;
+}
+
+function bytesIn(base64: string): Uint8Array {
+  const bytes = bytesOfBase64(base64);
+  if (bytes === null) throw new TypeError("its value is not base64");
+  return Uint8Array.from(bytes);
 }

@@ -2,8 +2,17 @@
 import { Buffer } from "node:buffer";
 import { DecodeError, EncodeError } from "../errors.ts";
 import { compress, decompress } from "./compression.ts";
-import { parseIso } from "./iso8601.ts";
 import { stringifyJson } from "./json.ts";
+import {
+  isRecord,
+  readCount,
+  readDeliveryInfo,
+  readInstant,
+  readNames,
+  readRecord,
+  readText,
+  readTimeLimits,
+} from "./message-fields.ts";
 import { hybridBody, liftProtocol1 } from "./message-v1.ts";
 import { reprArgs, reprKwargs } from "./python-repr.ts";
 import { deserialize, serialize } from "./serialization.ts";
@@ -36,8 +45,6 @@ export interface DecodeOptions {
 
 const NO_EMBED: TaskEmbed = { callbacks: null, errbacks: null, chain: null, chord: null };
 const NO_EMBED_JSON = '{"callbacks":null,"errbacks":null,"chain":null,"chord":null}';
-const NO_STAMPS: Readonly<Record<string, unknown>> = Object.freeze({});
-const NO_NAMES: readonly string[] = Object.freeze([]);
 
 /**
  * The message of a task, protocol 2.
@@ -205,7 +212,7 @@ function fromParts(message: WireMessage, content: readonly unknown[], protocol: 
   }
   if (!Array.isArray(args)) throw new DecodeError("args, the body's first element, is not an array");
   if (!isRecord(kwargs)) throw new DecodeError("kwargs, the body's second element, is not an object");
-  const timeLimits = timeLimitsOf(headers["timelimit"]);
+  const timeLimits = readTimeLimits(headers["timelimit"]);
   const correlationId = properties["correlation_id"];
   const priority = properties["priority"];
   return {
@@ -215,80 +222,31 @@ function fromParts(message: WireMessage, content: readonly unknown[], protocol: 
     args,
     kwargs,
     embed: embedOf(embed),
-    etaMs: instant(headers["eta"], "eta"),
-    expiresMs: instant(headers["expires"], "expires"),
-    retries: count(headers["retries"], "retries"),
+    etaMs: readInstant(headers["eta"], "eta"),
+    expiresMs: readInstant(headers["expires"], "expires"),
+    retries: readCount(headers["retries"], "retries"),
     timeLimit: timeLimits[0],
     softTimeLimit: timeLimits[1],
-    rootId: text(headers["root_id"]) ?? id,
-    parentId: text(headers["parent_id"]),
-    group: text(headers["group"]),
+    rootId: readText(headers["root_id"]) ?? id,
+    parentId: readText(headers["parent_id"]),
+    group: readText(headers["group"]),
     groupIndex: typeof headers["group_index"] === "number" ? headers["group_index"] : null,
-    shadow: text(headers["shadow"]),
+    shadow: readText(headers["shadow"]),
     ignoreResult: typeof headers["ignore_result"] === "boolean" ? headers["ignore_result"] : null,
-    replacedTaskNesting: count(headers["replaced_task_nesting"], "replaced_task_nesting"),
-    stampedHeaders: namesOf(headers["stamped_headers"]),
-    stamps: isRecord(headers["stamps"]) ? headers["stamps"] : NO_STAMPS,
-    origin: text(headers["origin"]),
-    lang: text(headers["lang"]) ?? "py",
-    argsrepr: text(headers["argsrepr"]),
-    kwargsrepr: text(headers["kwargsrepr"]),
+    replacedTaskNesting: readCount(headers["replaced_task_nesting"], "replaced_task_nesting"),
+    stampedHeaders: readNames(headers["stamped_headers"]),
+    stamps: readRecord(headers["stamps"]),
+    origin: readText(headers["origin"]),
+    lang: readText(headers["lang"]) ?? "py",
+    argsrepr: readText(headers["argsrepr"]),
+    kwargsrepr: readText(headers["kwargsrepr"]),
     correlationId: typeof correlationId === "string" ? correlationId : id,
-    replyTo: text(properties["reply_to"]),
+    replyTo: readText(properties["reply_to"]),
     priority: typeof priority === "number" ? priority : 0,
-    deliveryInfo: deliveryInfoOf(properties["delivery_info"], headers["redelivered"] === true),
+    deliveryInfo: readDeliveryInfo(properties["delivery_info"], headers["redelivered"] === true),
     headers,
     properties,
   };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
-}
-
-function text(value: unknown): string | null {
-  return typeof value === "string" && value !== "" ? value : null;
-}
-
-function instant(value: unknown, name: string): number | null {
-  if (value === null || value === undefined || value === "") return null;
-  if (typeof value !== "string") {
-    if (value instanceof Date) return value.getTime();
-    throw new DecodeError(`the header ${name} is not an ISO 8601 text`);
-  }
-  try {
-    return parseIso(value);
-  } catch (error) {
-    throw new DecodeError(`the header ${name}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-function count(value: unknown, name: string): number {
-  if (value === null || value === undefined) return 0;
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
-  throw new DecodeError(`the header ${name} is not a whole number`);
-}
-
-const NO_LIMITS: readonly [null, null] = [null, null];
-
-function timeLimitsOf(value: unknown): readonly [number | null, number | null] {
-  if (value === null || value === undefined) return NO_LIMITS;
-  if (!Array.isArray(value)) throw new DecodeError("the header timelimit is not [hard, soft]");
-  const [hard, soft] = value as readonly unknown[];
-  return [seconds(hard), seconds(soft)];
-}
-
-function seconds(value: unknown): number | null {
-  if (value === null || value === undefined) return null;
-  if (typeof value === "number" && value >= 0) return value;
-  throw new DecodeError("the header timelimit holds something else than seconds");
-}
-
-function namesOf(value: unknown): readonly string[] {
-  if (!Array.isArray(value)) return NO_NAMES;
-  return value.filter((name) => typeof name === "string");
 }
 
 function embedOf(value: unknown): TaskEmbed {
@@ -301,16 +259,5 @@ function embedOf(value: unknown): TaskEmbed {
     errbacks: readSignatures(errbacks, "errbacks"),
     chain: readSignatures(chain, "chain"),
     chord: chord == null ? null : readSignature(chord, "chord"),
-  };
-}
-
-function deliveryInfoOf(value: unknown, redelivered: boolean): DecodedTask["deliveryInfo"] {
-  const info = isRecord(value) ? value : NO_STAMPS;
-  const exchange = info["exchange"];
-  const routingKey = info["routing_key"];
-  return {
-    exchange: typeof exchange === "string" ? exchange : "",
-    routingKey: typeof routingKey === "string" ? routingKey : "",
-    redelivered: redelivered || info["redelivered"] === true,
   };
 }

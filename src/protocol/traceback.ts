@@ -10,7 +10,11 @@ const MAX_CAUSES = 8;
 /** From here on a column is shown: the line is a bundle's. */
 const LONG_LINE = 200;
 
-const FRAME = /^\s*at (?:(.*?) \()?(?:file:\/\/)?(.*?):(\d+):(\d+)\)?$/;
+/** Characters of one call that are looked at: an error's message can hold lines of any length. */
+const MAX_LINE = 1000;
+
+const CALL = /^\s+at (?:async )?/;
+const FRAME = /^(?:(.*?) \()?(?:file:\/\/)?([^()]*):(\d+):(\d+)\)?$/;
 
 /** What the last line shows. */
 export interface Headline {
@@ -38,18 +42,18 @@ function causes(error: Error, seen: readonly unknown[]): string {
 }
 
 function frames(stack: string): string {
-  const lines = stack.split("\n").filter((line) => /^\s*at /.test(line) && !line.includes("(node:internal/"));
+  const lines = stack.split("\n").filter((line) => CALL.test(line) && !line.includes("node:internal/"));
   let text = "Traceback (most recent call last):\n";
   for (const line of lines.toReversed()) {
-    const found = FRAME.exec(line);
+    const call = line.replace(CALL, "").slice(0, MAX_LINE);
+    const found = FRAME.exec(call);
     if (found === null) {
-      text += `  ${line.trim()}\n`;
+      text += `  ${call}\n`;
       continue;
     }
     const [, name = "<anonymous>", file, row, column] = found;
-    if (file?.startsWith("node:internal/")) continue;
     const where = Number(column) > LONG_LINE ? ` (column ${column})` : "";
-    text += `  File "${file}", line ${row}, in ${name.replace(/^async /, "")}${where}\n`;
+    text += `  File "${file}", line ${row}, in ${name}${where}\n`;
   }
   return text;
 }
