@@ -28,11 +28,13 @@ import type { Middleware, Signal, Signals } from "./signal-types.ts";
 
 /** Options of `sendTask` and `signature`: `kwargs` is for ported code, elsewhere it is `kw(…)`. */
 export type NamedSendOptions = SendOptions & {
+  /** Keyword arguments. */
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
 };
 
 /** An application: its settings, its tasks, its connections. Close it when done: `await app.close()`, or `await using`. */
 export class Celery {
+  /** Celery's `main`: names the app in logs. */
   readonly name: string;
   /** Registers a function as a task of this app. */
   readonly task: TaskFactory;
@@ -176,6 +178,7 @@ export class Celery {
     await this.#core.close();
   }
 
+  /** {@link close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

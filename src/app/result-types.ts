@@ -1,6 +1,7 @@
 import type { RemoteError, TaskRevokedError } from "../errors.ts";
 import type { Seconds } from "../task/sendable-types.ts";
 
+/** States after which nothing happens any more. */
 export type ReadyState = "SUCCESS" | "FAILURE" | "REVOKED";
 /** Celery's states and your own. */
 export type TaskState =
@@ -29,9 +30,11 @@ export type TaskStatus<T> =
   | TaskOutcome<T>
   | { readonly ready: false; readonly state: Exclude<TaskState, ReadyState>; readonly info: unknown };
 
+/** How to wait for a result. */
 export interface GetOptions {
   /** Seconds. By default waits as long as it takes. */
   readonly timeout?: Seconds | undefined;
+  /** Ends the wait; the task goes on. */
   readonly signal?: AbortSignal | undefined;
   /** Seconds between polls where the backend cannot notify. Default: 0.5. */
   readonly interval?: Seconds | undefined;
@@ -39,7 +42,9 @@ export interface GetOptions {
 
 /** The handle of a task that was sent. Not a promise: `await add.delay(1, 2)` is the handle, `await handle.get()` the result. */
 export interface AsyncResult<out T> {
+  /** The task's id. */
   readonly id: string;
+  /** The result before it, where the backend named one. */
   readonly parent: AsyncResult<unknown> | null;
   /** Waits for the result. Throws {@link RemoteError}, {@link TaskRevokedError} or {@link TimeoutError}. */
   get(options?: GetOptions & { readonly propagate?: true | undefined }): Promise<T>;
@@ -49,15 +54,22 @@ export interface AsyncResult<out T> {
   outcome(options?: GetOptions): Promise<TaskOutcome<T>>;
   /** One reading, without waiting. */
   status(): Promise<TaskStatus<T>>;
+  /** The state now; `PENDING` also for an id that nobody knows. */
   state(): Promise<TaskState>;
   /** The meta of a custom state, the result, or the error. */
   info(): Promise<unknown>;
+  /** Whether it has ended, in whatever way. */
   ready(): Promise<boolean>;
+  /** Whether it ended well. */
   successful(): Promise<boolean>;
+  /** Whether it ended with an error. A revoked task did not. */
   failed(): Promise<boolean>;
+  /** The error's stack, as the worker wrote it. */
   traceback(): Promise<string | null>;
+  /** What the task itself sent; the members of a group one by one. */
   children(): Promise<readonly AsyncResult<unknown>[]>;
   /** Every result below this one, as they arrive. */
   collect(options?: GetOptions): AsyncIterable<readonly [result: AsyncResult<unknown>, value: unknown]>;
+  /** Deletes what is stored of it. */
   forget(): Promise<void>;
 }

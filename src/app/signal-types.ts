@@ -64,10 +64,13 @@ export interface SignalEvents {
   afterSetupLogger: LogEvent;
   afterSetupTaskLogger: LogEvent;
 }
+/** All signals: connect to one with `app.signals.taskFailure.connect(…)`. */
 export type Signals = { readonly [K in keyof SignalEvents]: Signal<SignalEvents[K]> };
 
 /** Runs around publishing and running, where a signal cannot: tracing, async context, a transaction for each task. */
 export interface Middleware {
+  /** Around one publish. Without `next` the message is kept back. */
   publish?(message: SignalEvents["beforeTaskPublish"], next: () => Promise<void>): Promise<void>;
+  /** Around one run of a task's function; what it returns is the result. */
   run?(task: TaskContext, next: () => Promise<unknown>): Promise<unknown>;
 }

@@ -9,18 +9,27 @@ export type { SignatureData };
  * `linkError` return a new signature.
  */
 export interface Signature<in P extends readonly unknown[], out R> {
+  /** The task's name. */
   readonly task: string;
+  /** Its own arguments: the last ones of the call. */
   readonly args: readonly unknown[];
+  /** Its keyword arguments. */
   readonly kwargs: Readonly<Record<string, unknown>>;
+  /** How it is sent. */
   readonly options: SendOptions;
+  /** What kind of canvas it is; `null`: a single task. */
   readonly subtaskType: "chain" | "group" | "chord" | "chunks" | "xmap" | "xstarmap" | null;
+  /** It ignores what comes before it. */
   readonly immutable: boolean;
   /** Sends it, with what it still needs. */
   delay(...args: P): Promise<AsyncResult<R>>;
+  /** Sends it with options, which win over its own. */
   applyAsync(args: P, options?: SendOptions): Promise<AsyncResult<R>>;
+  /** With further options; given ones win. */
   set(options: SendOptions): this;
   /** Also send `callback` with the result. */
   link(callback: Signature<[result: R], unknown>): this;
+  /** Also send `errback` when it fails. */
   linkError(errback: ErrorCallback): this;
   /** Celery's JSON form. */
   toJSON(): SignatureData;
