@@ -12,6 +12,7 @@ export interface StandardSchema<Input = unknown, Output = Input> {
     readonly types?: { readonly input: Input; readonly output: Output } | undefined;
   };
 }
+/** What a schema's `validate` answers: a value, or what is wrong. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | {
@@ -20,7 +21,9 @@ export type SchemaResult<Output> =
         readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined;
       }>;
     };
+/** What a schema takes. */
 export type InputOf<S> = S extends StandardSchema<infer I, any> ? I : never;
+/** What a schema gives. */
 export type OutputOf<S> = S extends StandardSchema<any, infer O> ? O : never;
 export type ObjectOnly<S> = [S] extends [StandardSchema<any, infer O>]
   ? O extends readonly unknown[]

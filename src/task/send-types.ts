@@ -3,7 +3,9 @@ import type { RemoteError } from "../errors.ts";
 import type { TaskRequest } from "./context-types.ts";
 import type { Instant, Seconds } from "./sendable-types.ts";
 
+/** How a body is written. Python: `task_serializer`. */
 export type Serializer = "json" | "msgpack" | "yaml" | "auth" | (string & {});
+/** How a body is compressed. bzip2, lzma and zstd are only read on Node 20. */
 export type Compression = "gzip" | "bzip2" | "brotli" | "lzma" | "zstd" | (string & {});
 
 /** How publishing is tried again while the broker is away (`retry_policy`). Seconds. */

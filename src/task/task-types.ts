@@ -70,6 +70,7 @@ export type AnyTask = Task<any, unknown>;
 /** What `app.remote<…>` takes: a function's type, or a task's. */
 export type AnyRemote = ((...args: any) => any) | RemoteTask<any, any>;
 
+/** A class of errors, as in `autoretryFor`. */
 export type ErrorClass = abstract new (...args: any) => Error;
 
 /** Options of a task: Celery's task attributes. */
@@ -162,8 +163,11 @@ export interface TaskFactory {
 
 /** A task's name; the ones in {@link TaskRegistry} are completed and checked. */
 export type TaskName = keyof TaskRegistry | (string & {});
+/** What {@link TaskRegistry} says of a name; nothing known of the others. */
 export type Declared<N> = N extends keyof TaskRegistry ? TaskRegistry[N] : (...args: unknown[]) => unknown;
+/** The parameters of a task or of a function. */
 export type ParamsIn<T> =
   T extends RemoteTask<infer P, any> ? P : T extends (...args: infer P) => any ? P : never;
+/** The result of a task or of a function. */
 export type ResultIn<T> =
   T extends RemoteTask<any, infer R> ? R : T extends (...args: any) => infer R ? Returned<R> : never;
