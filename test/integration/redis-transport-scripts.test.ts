@@ -581,3 +581,34 @@ describe("a server over maxmemory", () => {
     }
   });
 });
+
+describe("FINISH over a stored SUCCESS", () => {
+  const packed = (status: string): Buffer =>
+    Buffer.concat([
+      Buffer.from([0x82, 0xa6]),
+      Buffer.from("status"),
+      Buffer.from([0xa0 + status.length]),
+      Buffer.from(status),
+      Buffer.from([0xa6]),
+      Buffer.from("result"),
+      Buffer.from([0x01]),
+    ]);
+  const cases: readonly (readonly [string, RedisArg, RedisArg])[] = [
+    ["json", '{"status": "SUCCESS", "result": 1}', '{"status": "FAILURE", "result": 1}'],
+    ["msgpack", packed("SUCCESS"), packed("FAILURE")],
+    ["yaml", "status: SUCCESS\nresult: 1\n", "status: FAILURE\nresult: SUCCESS\n"],
+    ["sorted yaml", "result: 1\nstatus: SUCCESS\n", "result: 1\nstatus: FAILURE\n"],
+  ];
+  const holds = ["unacked", "unacked_index", "unacked_lease", "unacked_started"];
+
+  test.each(cases)("keeps it in %s, and overwrites another state", async (_name, success, failure) => {
+    const finish = (): Promise<unknown> =>
+      run(FINISH, holds, ["0", 1, "", "1", tag(1, 1), "meta", 60, "new"]);
+    await db.command("set", ["meta", success]);
+    await finish();
+    expect(await db.command("get", ["meta"], "bytes")).toEqual(Buffer.from(success as string));
+    await db.command("set", ["meta", failure]);
+    await finish();
+    expect(await db.command("get", ["meta"])).toBe("new");
+  });
+});

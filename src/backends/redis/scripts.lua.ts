@@ -1,5 +1,6 @@
 /** Scripts of the result backend. */
 import { type LuaScript, luaScript } from "../../redis/scripts.ts";
+import { IS_SUCCESS } from "../../transports/redis/scripts/is-success.lua.ts";
 
 /**
  * STORE: writes results and tells those who wait.
@@ -8,24 +9,12 @@ import { type LuaScript, luaScript } from "../../redis/scripts.ts";
  * Returns the number written.
  * Counterpart: Celery's `GET`, then `MULTI; SETEX; PUBLISH; EXEC`, per result.
  *
- * A second run does no harm. Python's and our own JSON begins with the status, so that a big result is not decoded to learn
- * it; so does their msgpack (a map's head of 1 or 3 bytes, then two short texts). What is stored and is no result, or no
- * string, is overwritten.
+ * A second run does no harm. What is stored and is no result, or no string, is overwritten.
  */
 export const STORE: LuaScript = luaScript(
   "store",
   `
-local function is_success(stored)
-  local head = string.match(stored, '^{"status": ?"([%w_ -]*)"')
-  if head then return head == 'SUCCESS' end
-  if not string.find(stored, 'SUCCESS', 1, true) then return false end
-  local ok, meta = pcall(cjson.decode, stored)
-  if ok then return type(meta) == 'table' and meta.status == 'SUCCESS' end
-  local at = string.find(stored, '\\166status\\167SUCCESS', 1, true)
-  if at == 2 or at == 4 then return true end
-  return string.find('\\n' .. stored, '\\nstatus: SUCCESS\\n', 1, true) ~= nil
-end
-local written = 0
+${IS_SUCCESS}local written = 0
 for i = 1, #KEYS do
   local key, ttl, keep, value = KEYS[i], tonumber(ARGV[3 * i - 2]), ARGV[3 * i - 1], ARGV[3 * i]
   local stored = keep == '1' and redis.pcall('GET', key)

@@ -1,5 +1,6 @@
 /** Scripts that end holds. All are idempotent: a tag that is gone changes nothing. */
 import { type LuaScript, luaScript } from "../../../redis/scripts.ts";
+import { IS_SUCCESS } from "./is-success.lua.ts";
 
 /**
  * Text shared by ACK and FINISH. A mismatch of the count is rare; which tags were gone is then read from the index, which
@@ -45,7 +46,7 @@ return gone
  */
 export const FINISH: LuaScript = luaScript(
   "finish",
-  `${RELEASE}
+  `${RELEASE}${IS_SUCCESS}
 local count = tonumber(ARGV[2])
 release(5, 4 + count, ARGV[1] == '1')
 if ARGV[3] ~= '' then redis.call('SELECT', ARGV[3]) end
@@ -53,12 +54,7 @@ local keep = ARGV[4] == '1'
 for at = 5 + count, #ARGV, 3 do
   local key, ttl, value = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
   local stored = keep and redis.pcall('GET', key)
-  local skip = false
-  if type(stored) == 'string' and string.find(stored, '"SUCCESS"', 1, true) then
-    local ok, meta = pcall(cjson.decode, stored)
-    skip = ok and type(meta) == 'table' and meta.status == 'SUCCESS'
-  end
-  if not skip then
+  if type(stored) ~= 'string' or not is_success(stored) then
     if ttl > 0 then redis.call('SETEX', key, ttl, value) else redis.call('SET', key, value) end
     redis.call('PUBLISH', key, value)
   end
