@@ -2,6 +2,12 @@
 import type { Step } from "../../base/blueprint.ts";
 import { made, type WorkerContext } from "../context.ts";
 
+/** Resolves when the signal is aborted. */
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
 export const consumerStep: Step<WorkerContext> = {
   name: "consumer",
   requires: ["tasks"],
@@ -13,7 +19,7 @@ export const consumerStep: Step<WorkerContext> = {
     const consumer = context.tasks?.consumer;
     if (consumer === undefined) return;
     try {
-      await consumer.pause();
+      await Promise.race([consumer.pause(), aborted(context.cold.signal)]);
       await consumer.drain(context.cold.signal);
       await consumer.abandon();
     } finally {

@@ -1,14 +1,18 @@
 /** Connects to the broker and binds the queues. */
 import type { Step } from "../../base/blueprint.ts";
 import { made, type WorkerContext } from "../context.ts";
+import { connect } from "./connect.ts";
 
 export const transportStep: Step<WorkerContext> = {
   name: "transport",
   requires: [],
   async start(context, signal) {
-    const transport = await context.app.openTransport("worker", context.logger);
+    const { app, logger } = context;
+    const transport = await connect(context, signal, {
+      name: "broker",
+      open: () => app.openTransport("worker", logger),
+    });
     context.transport = transport;
-    await transport.start(signal);
     await transport.declare(context.settings.queues);
     if (context.settings.purge) await purge(context);
   },

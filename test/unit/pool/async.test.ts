@@ -71,6 +71,7 @@ describe("the async pool", () => {
     const running = pool.submit({ ...JOB, timeLimitMs: 10 }, PORT);
     clock.advance(10);
     expect(await running.outcome).toEqual({ kind: "timed-out", limitMs: 10 });
+    expect(pool.busy).toBe(0);
     end(SUCCESS);
     await new Promise(setImmediate);
     expect(lines).toEqual(["a task that had passed its time limit ended late: its outcome is dropped"]);

@@ -286,7 +286,9 @@ describe("a cold stop", () => {
       });
     await rig.deliver(of("t.note", "a"));
     await rig.worker?.stop({ how: "cold" });
+    await turns();
     expect(rig.journal).toEqual(["pause", "close", "stop"]);
+    expect(rig.logger.of("error")).toEqual(["a result could not be stored"]);
   });
 });
 

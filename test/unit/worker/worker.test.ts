@@ -1,9 +1,11 @@
 import { availableParallelism, hostname } from "node:os";
 import { afterEach, describe, expect, test } from "vitest";
+import { internalsOf } from "../../../src/app/internals.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
-import { ImproperlyConfigured } from "../../../src/errors.ts";
+import { BackendError, ImproperlyConfigured, OperationalError } from "../../../src/errors.ts";
 import { Celery } from "../../../src/index.ts";
 import { banner, handleSignals, Worker, workerSteps } from "../../../src/worker/index.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
 import { Gate, type RigOptions, turns, WorkerRig } from "./support.ts";
 
 let rig: WorkerRig | null = null;
@@ -103,6 +105,71 @@ describe("the life of a worker", () => {
     const worker = new Worker(new Celery("t", { brokerUrl: "memory://never", logger: silentLogger }));
     await worker.stop();
     await expect(worker.start()).rejects.toThrow("cannot be started again");
+  });
+
+  test("waits for a broker that is not there yet, and starts when it comes", async () => {
+    rig = new WorkerRig();
+    const clock = new VirtualClock();
+    Object.defineProperty(internalsOf(rig.app), "clock", { value: clock });
+    const away = new OperationalError("connection refused");
+    let left = 2;
+    rig.transport.start = () => (left-- > 0 ? Promise.reject(away) : Promise.resolve());
+    const starting = rig.start();
+    await turns();
+    expect(rig.logger.lines).toMatchObject([
+      {
+        message: "cannot connect: trying again",
+        fields: { server: "broker", attempt: 1, most: 100, waitSeconds: 2 },
+      },
+    ]);
+    clock.advance(2000);
+    await turns();
+    expect(rig.logger.lines.at(-1)?.fields).toMatchObject({ attempt: 2, waitSeconds: 4 });
+    clock.advance(4000);
+    await starting;
+    expect(rig.worker?.state).toBe("running");
+  });
+
+  test.each([
+    ["a broker that refuses", new OperationalError("NOPERM", { code: "PET_BROKER_REFUSED" }), {}],
+    [
+      "a broker that is away, where that is not to be waited for",
+      new OperationalError("away"),
+      { brokerConnectionRetryOnStartup: false },
+    ],
+    ["an error of another kind", new TypeError("bug"), {}],
+  ])("fails at once for %s", async (_name, error, app) => {
+    rig = new WorkerRig({ app });
+    rig.transport.start = () => Promise.reject(error);
+    await expect(rig.start()).rejects.toBe(error);
+  });
+
+  test("waits for a result backend too, unless it refuses", async () => {
+    rig = new WorkerRig({ app: { brokerConnectionMaxRetries: 1 } });
+    const clock = new VirtualClock();
+    Object.defineProperty(internalsOf(rig.app), "clock", { value: clock });
+    const away = new BackendError("away", { cause: new OperationalError("away") });
+    rig.backend.start = () => Promise.reject(away);
+    const ended = rig.start().catch((error: unknown) => error);
+    await turns();
+    clock.advance(2000);
+    expect(await ended).toBe(away);
+    rig = new WorkerRig();
+    const refused = new BackendError("no", {
+      cause: new OperationalError("no", { code: "PET_BROKER_REFUSED" }),
+    });
+    rig.backend.start = () => Promise.reject(refused);
+    await expect(rig.start()).rejects.toBe(refused);
+  });
+
+  test("can be stopped while it waits for its broker", async () => {
+    rig = new WorkerRig();
+    rig.transport.start = () => Promise.reject(new OperationalError("away"));
+    const ended = rig.start().catch((error: unknown) => error);
+    await turns();
+    await rig.worker?.stop();
+    expect(await ended).toBeInstanceOf(Error);
+    expect(rig.worker?.state).toBe("stopped");
   });
 
   test("stops what had started when a step fails", async () => {
