@@ -70,7 +70,7 @@ export const broker: Section<`broker${string}`> = {
     type: boolean,
     default: true,
     text: "Connect again when the connection to the broker is lost.",
-    effective: false,
+    effective: true,
   },
   brokerConnectionRetryOnStartup: {
     old: "BROKER_CONNECTION_RETRY_ON_STARTUP",
@@ -78,7 +78,7 @@ export const broker: Section<`broker${string}`> = {
     type: boolean,
     default: null,
     text: "Try again when the broker is away at start-up. Default: brokerConnectionRetry.",
-    effective: false,
+    effective: true,
   },
   brokerConnectionMaxRetries: {
     old: "BROKER_CONNECTION_MAX_RETRIES",
@@ -88,7 +88,7 @@ export const broker: Section<`broker${string}`> = {
     default: 100,
     nullable: true,
     text: "Attempts to connect before a worker gives up. null or 0: no end.",
-    effective: false,
+    effective: true,
   },
   brokerChannelErrorRetry: {
     old: "BROKER_CHANNEL_ERROR_RETRY",

@@ -111,7 +111,7 @@ export const worker: Section<`worker${string}`> = {
     unit: "seconds",
     default: 0,
     text: "Before a cold shutdown, time for running tasks to end. 0: none.",
-    effective: false,
+    effective: true,
   },
   workerEnableSoftShutdownOnIdle: {
     old: "CELERYD_ENABLE_SOFT_SHUTDOWN_ON_IDLE",
@@ -213,7 +213,7 @@ export const worker: Section<`worker${string}`> = {
     type: anyText,
     default: "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s",
     text: "Format of the worker's log lines, in Python's notation.",
-    effective: false,
+    effective: true,
   },
   workerTaskLogFormat: {
     old: "CELERYD_TASK_LOG_FORMAT",
@@ -221,7 +221,7 @@ export const worker: Section<`worker${string}`> = {
     type: anyText,
     default: "[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s",
     text: "Format of log lines that a task writes, in Python's notation.",
-    effective: false,
+    effective: true,
   },
   workerLogColor: {
     old: "CELERYD_LOG_COLOR",
