@@ -17,17 +17,9 @@ export function parseIso(text: string): number {
   if (found === null) throw notADate(text);
   const [, year, month, day, hour = "0", minute = "0", second = "0", fraction = "", offset = "Z"] = found;
   const ms = Math.trunc(Number(`${fraction}000`.slice(0, 3)));
-  const wall = Date.UTC(
-    Number(year),
-    Number(month) - 1,
-    Number(day),
-    Number(hour),
-    Number(minute),
-    Number(second),
-    ms,
-  );
-  const date = new Date(wall);
-  if (Number(year) < 100) date.setUTCFullYear(Number(year));
+  const date = new Date(0);
+  date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
+  date.setUTCHours(Number(hour), Number(minute), Number(second), ms);
   const valid =
     Number(month) >= 1 &&
     date.getUTCMonth() === Number(month) - 1 &&
@@ -101,7 +93,6 @@ function zoneOffsetMs(ms: number, timezone: string): number {
       calendar: "gregory",
       numberingSystem: "latn",
       hourCycle: "h23",
-      era: "short",
       year: "numeric",
       month: "numeric",
       day: "numeric",
@@ -113,15 +104,10 @@ function zoneOffsetMs(ms: number, timezone: string): number {
   }
   const part: Record<string, string> = {};
   for (const { type, value } of format.formatToParts(ms)) part[type] = value;
-  const wall = Date.UTC(
-    Number(part["year"]),
-    Number(part["month"]) - 1,
-    Number(part["day"]),
-    Number(part["hour"]),
-    Number(part["minute"]),
-    Number(part["second"]),
-  );
-  return wall - Math.floor(ms / 1000) * 1000;
+  const wall = new Date(0);
+  wall.setUTCFullYear(Number(part["year"]), Number(part["month"]) - 1, Number(part["day"]));
+  wall.setUTCHours(Number(part["hour"]), Number(part["minute"]), Number(part["second"]));
+  return wall.getTime() - Math.floor(ms / 1000) * 1000;
 }
 
 function two(n: number): string {

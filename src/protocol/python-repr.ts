@@ -9,6 +9,8 @@ import { Decimal, PlainDate, PlainTime, Uuid } from "./values.ts";
 /** Length from which a repr is cut. */
 export const MAX_REPR = 1024;
 const MAX_LEVELS = 3;
+/** Characters that the last part may have beyond the room: dates and the like stay whole. */
+const SLACK = 80;
 
 export interface ReprOptions {
   /** Characters; default 1024. */
@@ -94,8 +96,9 @@ class Printer {
   }
 
   #add(part: string): void {
-    if (this.#room > 0) this.text += part;
-    else if (!this.#full) {
+    if (this.#room > 0) {
+      this.text += part.length <= this.#room + SLACK ? part : `${part.slice(0, this.#room)}...`;
+    } else if (!this.#full) {
       this.#full = true;
       this.text += ", ...";
     }
