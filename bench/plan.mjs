@@ -50,7 +50,8 @@ export const SECTIONS = {
         measure: () => latency({ peer, perSecond, seconds: quick ? 3 : 6 }),
       })),
     ),
-  startup: ({ peers }) => peers.map((peer) => ({ peer, key: "start-up", measure: () => startUp({ peer }) })),
+  startup: ({ peers }) =>
+    peers.map((peer) => ({ peer, key: "start-up", measure: () => startUp({ peer, spawns: 3 }) })),
   idle: ({ peers, quick }) =>
     peers.map((peer) => ({ peer, key: "idle", measure: () => idle({ peer, seconds: quick ? 5 : 10 }) })),
   commands: ({ peers }) =>

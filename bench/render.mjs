@@ -1,5 +1,5 @@
 /** The tables of one run, as text and as Markdown. */
-import { short, spread, table } from "./lib/stats.mjs";
+import { short, spread, summary, table } from "./lib/stats.mjs";
 import { judge } from "./targets.mjs";
 
 const LABELS = { petiole: "Petiole", bullmq: "BullMQ", celery: "Celery prefork -c 2" };
@@ -67,15 +67,15 @@ function reader(report) {
 /** `[{ title, head, rows }]` of everything that was measured. */
 function filled(report) {
   const read = reader(report);
+  const rounds = roundsOf(report);
   const peers = Object.keys(LABELS).filter((peer) => report.summaries.some((s) => s.peer === peer));
   const compare = peers.includes("petiole") && peers.includes("bullmq");
   return TABLES.flatMap(({ title, rows }) => {
     const cells = rows.flatMap(([label, key, field]) => {
       const found = peers.map((peer) => read(peer, key, field));
       if (found.every((s) => s === null)) return [];
-      const [ours, theirs] = [read("petiole", key, field), read("bullmq", key, field)];
-      const against =
-        ours && theirs && theirs.median > 0 ? `${(ours.median / theirs.median).toFixed(2)}x` : "";
+      const ratio = summary(rounds.map((of) => of("petiole", key, field) / of("bullmq", key, field)));
+      const against = ratio === null ? "" : `${ratio.median.toFixed(2)}x`;
       return [[label, ...found.map(spread), ...(compare ? [against] : [])]];
     });
     if (cells.length === 0) return [];
@@ -89,9 +89,22 @@ function filled(report) {
   });
 }
 
+/** One reader of figures a round. */
+function roundsOf(report) {
+  const rounds = new Map();
+  for (const { round, peer, key, values } of report.samples) {
+    if (!values) continue;
+    const figures = rounds.get(round) ?? new Map();
+    rounds.set(round, figures);
+    for (const [field, value] of Object.entries(values)) figures.set(`${peer}|${key}|${field}`, value);
+  }
+  return [...rounds.values()].map(
+    (figures) => (peer, key, field) => figures.get(`${peer}|${key}|${field}`) ?? Number.NaN,
+  );
+}
+
 export function verdicts(report) {
-  const read = reader(report);
-  return judge((peer, key, field) => read(peer, key, field)?.median ?? Number.NaN);
+  return judge(roundsOf(report));
 }
 
 function machineLines({ machine: m, rounds, startedAt, notRun }) {

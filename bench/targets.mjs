@@ -1,4 +1,5 @@
-/** What is promised. `value` reads the medians; `must` and `aim` are limits of it, at least or at most. */
+/** What is promised. `value` reads one round; `must` and `aim` are limits of it, at least or at most. */
+import { summary } from "./lib/stats.mjs";
 
 const rate = (peer, key) => (m) => m(peer, key, "perSecond");
 const ratio = (key, field, other) => (m) => m("petiole", key, field) / m(other, key, field);
@@ -65,11 +66,16 @@ export const TARGETS = [
   { name: "idle commands/s", value: own("idle", "commandsPerSecond"), atLeast: false, must: 3, aim: 3 },
 ];
 
-/** One line a target: `{ name, value, must, aim, verdict }`; a target whose figures were not made is left out. */
-export function judge(medianOf) {
+/**
+ * One line a target: `{ name, value, must, aim, verdict }`; a target whose figures were not made is left out. A ratio is
+ * taken within each round, where the peers ran next to each other; the value is the median over the rounds.
+ *
+ * @param rounds one `(peer, key, field) => number` a round; NaN where there is no figure
+ */
+export function judge(rounds) {
   return TARGETS.flatMap(({ name, value, atLeast, must, aim }) => {
-    const got = value(medianOf);
-    if (!Number.isFinite(got)) return [];
+    const got = summary(rounds.map((of) => value(of)))?.median;
+    if (got === undefined) return [];
     const reaches = (limit) => (atLeast ? got >= limit : got <= limit);
     const verdict = reaches(aim) ? "aim reached" : reaches(must) ? "must reached" : "NOT REACHED";
     const sign = atLeast ? ">=" : "<=";
