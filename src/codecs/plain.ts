@@ -41,8 +41,7 @@ function copy(value: unknown, path: string, format: PlainFormat): unknown {
   }
   const plain: Record<string, unknown> = {};
   for (const key of Object.keys(data)) {
-    if (data[key] !== undefined && key !== "__proto__")
-      plain[key] = copy(data[key], `${path}.${key}`, format);
+    if (data[key] !== undefined) plain[key] = copy(data[key], `${path}.${key}`, format);
   }
   return plain;
 }

@@ -50,6 +50,7 @@ function lookInMembers(
   for (const key of Object.keys(value)) {
     const member = value[key];
     if (member === undefined) continue;
+    if (key === "__proto__") return `${path} has a key __proto__, which receivers drop: rename it`;
     const at = IDENTIFIER.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
     const flaw = look(member, at, inside);
     if (flaw !== null) return flaw;

@@ -69,7 +69,8 @@ function isNative(value: unknown, depth: number): boolean {
   if (prototype !== Object.prototype && prototype !== null) return false;
   for (const key in value) {
     const member = (value as Record<string, unknown>)[key];
-    if (key === "__type__" || (member !== undefined && !isNative(member, depth + 1))) return false;
+    if (key === "__type__" || key === "__proto__" || (member !== undefined && !isNative(member, depth + 1)))
+      return false;
   }
   return true;
 }
@@ -125,7 +126,7 @@ function writePlain(value: Readonly<Record<string, unknown>>, depth: number): st
   for (const key of Object.keys(value)) {
     const member = value[key];
     if (member === undefined) continue;
-    if (key === "__type__" && isUnknownForm(value)) return "";
+    if (key === "__proto__" || (key === "__type__" && isUnknownForm(value))) return "";
     const part = write(member, depth);
     if (part === "") return "";
     text += text === "" ? `${quote(key)}:${part}` : `,${quote(key)}:${part}`;

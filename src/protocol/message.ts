@@ -174,16 +174,16 @@ function decode(message: WireMessage, options: DecodeOptions): DecodedTask {
       return fromParts({ ...message, headers: lifted.headers }, lifted.content, 1);
     }
   }
-  if (typeof name !== "string" || name === "") {
-    throw new DecodeError(
-      "not a task message: it has no header named task, and its body is not protocol 1's",
-    );
-  }
+  if (typeof name !== "string" || name === "") throw notATask();
   if (!Array.isArray(content) || content.length !== 3) {
     const found = Array.isArray(content) ? `${content.length} elements` : "no array";
     throw new DecodeError(`the body must be [args, kwargs, embed]: it has ${found}`);
   }
   return fromParts(message, content, 2);
+}
+
+function notATask(): DecodeError {
+  return new DecodeError("not a task message: it has no header named task, and its body is not protocol 1's");
 }
 
 function decodeContent(message: WireMessage, options: DecodeOptions): unknown {
@@ -206,7 +206,8 @@ function decodeContent(message: WireMessage, options: DecodeOptions): unknown {
 function fromParts(message: WireMessage, content: readonly unknown[], protocol: 1 | 2): DecodedTask {
   const { headers, properties } = message;
   const [args, kwargs, embed] = content;
-  const id = headers["id"];
+  const { task, id } = headers;
+  if (typeof task !== "string" || task === "") throw notATask();
   if (typeof id !== "string" || id === "") {
     throw new DecodeError(`the header id is ${id === undefined ? "missing" : "not a text"}`);
   }
@@ -218,7 +219,7 @@ function fromParts(message: WireMessage, content: readonly unknown[], protocol: 
   return {
     protocol,
     id,
-    task: headers["task"] as string,
+    task,
     args,
     kwargs,
     embed: embedOf(embed),

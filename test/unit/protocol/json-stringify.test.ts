@@ -141,6 +141,16 @@ describe("what does not travel", () => {
       "args[0] has just the keys __type__ and __value__ with a type that no receiver knows: rename one",
     ],
     [
+      "a key that receivers drop",
+      [{ a: JSON.parse('{"__proto__":1}') as unknown }],
+      "args[0].a has a key __proto__, which receivers drop: rename it",
+    ],
+    [
+      "a key that receivers drop, beside a Date",
+      { d: new Date(0), a: JSON.parse('{"__proto__":1}') as unknown },
+      "args.a has a key __proto__, which receivers drop: rename it",
+    ],
+    [
       "something inside a signature",
       [{ ...SIGNATURE, args: [new Set()] }],
       "args[0].args[0] is a Set: send an array ([...set])",
@@ -204,10 +214,13 @@ test("whatever travels arrives equal", () => {
 
 test("plain data is written as JSON.stringify writes it", () => {
   fc.assert(
-    fc.property(fc.jsonValue({ stringUnit: "binary" }), (value) => {
-      // JSON.stringify makes minus zero a zero; here it stays a float.
-      expect(JSON.stringify(JSON.parse(stringifyJson(value)))).toBe(JSON.stringify(value));
-    }),
+    fc.property(
+      fc.jsonValue({ stringUnit: "binary" }).filter((value) => !JSON.stringify(value).includes("__proto__")),
+      (value) => {
+        // JSON.stringify makes minus zero a zero; here it stays a float.
+        expect(JSON.stringify(JSON.parse(stringifyJson(value)))).toBe(JSON.stringify(value));
+      },
+    ),
     { seed, numRuns: 500 },
   );
 });

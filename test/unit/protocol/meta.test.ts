@@ -115,9 +115,11 @@ describe("encodeMeta", () => {
     const meta = fc.record({
       taskId: fc.string({ minLength: 1, unit: "binary" }),
       status: fc.constantFrom("SUCCESS", "FAILURE", "PROGRESS"),
-      result: fc.jsonValue(),
+      result: fc.jsonValue().filter((value) => !JSON.stringify(value).includes("__proto__")),
       traceback: fc.option(fc.string({ unit: "binary" })),
-      children: fc.option(fc.array(fc.jsonValue())),
+      children: fc.option(
+        fc.array(fc.jsonValue().filter((value) => !JSON.stringify(value).includes("__proto__"))),
+      ),
       dateDone: fc.constantFrom(null, "2026-11-21T00:54:57.981000+00:00"),
       extra: fc.constantFrom({}, { group_id: "g", parent_id: "p" }),
     });
