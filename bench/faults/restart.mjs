@@ -62,7 +62,7 @@ try {
     const before = await fleet.results.dbsize();
     const sent = probe.delay(n).then(
       () => null,
-      (error) => error.message,
+      (/** @type {unknown} */ error) => String(error),
     );
     const [resultMs, probeMs] = await Promise.all([
       timeUntil(async () => (await fleet.results.dbsize()) > before, 30_000),

@@ -238,6 +238,17 @@ describe("stopping a worker", () => {
     expect(readFileSync(file, "utf8")).toBe("started\n");
   });
 
+  test("a worker that waits for its broker ends at once when it is told to", async () => {
+    const one = worker(["-A", "tasks.mjs", "worker", "-l", "INFO"], {
+      env: { SHOP_BROKER: "redis://127.0.0.1:1/0" },
+    });
+    await one.says(/127\.0\.0\.1:1/);
+    one.kill("SIGTERM");
+    const { code, err } = await one.ended;
+    expect(code).toBe(0);
+    expect(err).not.toContain("[PET_");
+  });
+
   test("a promise that a task leaves rejected is logged, and the worker goes on", async () => {
     const one = await ready();
     expect(await answer("shop.stray", ["promise"])).toBe("left");
