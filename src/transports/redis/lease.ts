@@ -155,12 +155,12 @@ export class LeaseKeeper {
 
 function newThread(workerData: BeatThreadData): Worker {
   const here = import.meta.url;
-  // Node 20 cannot start a thread from TypeScript by itself: tests that run from the sources bring a loader.
-  const isSource = here.endsWith(".ts");
-  return new Worker(new URL(isSource ? "./beat-thread.ts" : "./beat-thread.js", here), {
+  // Node 20 cannot start a thread from TypeScript: tests that run from the sources start the build's.
+  const file = here.endsWith(".ts") ? "../../../dist/transports/redis/beat-thread.js" : "./beat-thread.js";
+  return new Worker(new URL(file, here), {
     name: "petiole-leases",
     workerData,
-    execArgv: isSource ? ["--import", "tsx"] : [],
+    execArgv: [],
     env: {},
     resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
   });
