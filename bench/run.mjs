@@ -52,13 +52,6 @@ const peers = names.flatMap((name) => {
   console.error(`NOT RUN: ${name}: ${why}`);
   return [];
 });
-for (const signal of ["SIGINT", "SIGTERM"]) {
-  process.once(signal, () => {
-    endAll();
-    process.exit(130);
-  });
-}
-
 const probe = await RedisServer.start();
 const report = {
   machine: machine({

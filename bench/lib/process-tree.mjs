@@ -67,10 +67,13 @@ function endGroup(leader) {
   }
 }
 
-/** Ends everything that was started here: for Ctrl-C and for failures. */
+/** Ends everything that was started here: for Ctrl-C (it also ends this process) and for failures. */
 export function endAll() {
   for (const leader of groups) endGroup(leader);
 }
+
+process.once("exit", endAll);
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 
 /** Starts a program; its last lines are kept for the message of a failure. */
 export function start(command, args, options = {}) {

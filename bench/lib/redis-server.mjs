@@ -17,6 +17,15 @@ export function freePort() {
   });
 }
 
+/** Servers of this process: whatever ends it, they end with it. */
+const running = new Set();
+process.once("exit", () => {
+  for (const { child, dir } of running) {
+    child.kill("SIGKILL");
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
 /** Without persistence, unless `args` ask for it. */
 const QUIET = ["--save", "", "--appendonly", "no"];
 
@@ -60,6 +69,9 @@ export class RedisServer {
       { stdio: "ignore" },
     );
     this.#process = child;
+    const entry = { child, dir: this.dir };
+    running.add(entry);
+    child.once("exit", () => running.delete(entry));
     const deadline = Date.now() + 20_000;
     for (;;) {
       if (child.exitCode !== null) throw new Error(`redis-server ended with exit code ${child.exitCode}`);

@@ -11,6 +11,8 @@ const POLL_MS = 4;
 export async function withServer(peer, measure) {
   const server = await RedisServer.start();
   const dir = mkdtempSync(path.join(tmpdir(), "petiole-bench-"));
+  const remove = () => rmSync(dir, { recursive: true, force: true });
+  process.once("exit", remove);
   const client = server.client();
   if (peer.database !== 0) await client.select(peer.database);
   try {
@@ -18,7 +20,8 @@ export async function withServer(peer, measure) {
   } finally {
     client.disconnect();
     await server.stop();
-    rmSync(dir, { recursive: true, force: true });
+    remove();
+    process.off("exit", remove);
   }
 }
 
