@@ -2,9 +2,10 @@
  * Values as YAML that PyYAML's `safe_load` and every other reader takes for the same: flow style, all texts quoted, floats
  * with a point.
  */
+import { Buffer } from "node:buffer";
 import { type PlainFormat, toPlain } from "./plain.ts";
 
-const FORMAT: PlainFormat = { name: "yaml", bytes: false, bigints: null };
+const FORMAT: PlainFormat = { name: "yaml", bytes: true, bigints: null };
 
 /** Keys longer than this must be announced with a question mark. */
 const LONG_KEY = 500;
@@ -17,6 +18,7 @@ export function writeYaml(value: unknown, where: string): string {
 function write(value: unknown): string {
   if (typeof value === "string") return quoted(value);
   if (typeof value === "number") return number(value);
+  if (value instanceof Uint8Array) return `!!binary "${Buffer.from(value).toString("base64")}"`;
   if (typeof value === "object" && value !== null) {
     return Array.isArray(value)
       ? `[${value.map(write).join(", ")}]`

@@ -1,5 +1,5 @@
 /**
- * YAML as PyYAML's `safe_dump` writes it: the core types, no dates, no bytes, no tags, no merge keys. A scalar is a number
+ * YAML as PyYAML's `safe_dump` writes it: the core types and `!!binary`, no dates, no other tags, no merge keys. A scalar is a number
  * only in the forms that PyYAML writes: `1e3` and `0o17` are texts there, and stay texts here.
  */
 import type * as yamlPackage from "yaml";
@@ -57,7 +57,7 @@ function decode(yaml: Yaml, text: string, limits: Limits): unknown {
       customTags: (tags) => [...tags, ...SCALARS],
       uniqueKeys: false,
       merge: false,
-      logLevel: "silent",
+      logLevel: "error",
       stringKeys: true,
     });
     const [problem] = [...document.errors, ...document.warnings];

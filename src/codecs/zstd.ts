@@ -25,6 +25,7 @@ export async function loadZstd(): Promise<void> {
 function checkWindows(bytes: Uint8Array, maxWindow: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
+  if (bytes.byteLength === 0) throw new Error("it is empty");
   while (at < bytes.byteLength) {
     const magic = view.getUint32(at, true);
     if (magic >>> 4 === 0x184d2a5) at += 8 + view.getUint32(at + 4, true);
