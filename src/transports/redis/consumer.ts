@@ -136,6 +136,7 @@ export class RedisConsumer implements Consumer {
       nodePrefix: nodePrefix(node),
       onGone: (tags) => void this.#renewal.verify(new Set(tags)),
       beatHere: () => void this.#renewal.verify(null),
+      onStall: () => void this.#afterStall(),
     });
     this.sweeper = new Sweeper({
       ...context,
@@ -317,6 +318,17 @@ export class RedisConsumer implements Consumer {
     this.intake.pump();
     this.#settler.flush();
     connection?.uncork();
+  }
+
+  /** As after a reconnect: what is held is renewed, or told as lost. Never rejects. */
+  async #afterStall(): Promise<void> {
+    if (this.#state !== "live") return;
+    this.#context.logger.warn({}, "the event loop stood still, leases are looked at");
+    this.#setState("reclaiming");
+    await this.#renewal.verify(null);
+    if ((this.#state as ConsumerState) === "reclaiming" && this.#context.session.state === "live") {
+      this.#setState("live");
+    }
   }
 
   /** It goes where FETCH puts its like. */

@@ -106,7 +106,9 @@ export class RedisTransport implements Transport {
     // The files are read while the server answers.
     const loading = this.#options.role === "worker" ? import("./consumer.ts") : null;
     const [, module] = await Promise.all([this.#session.start(signal), loading]);
-    if (module) this.#makeConsumer = (context, options) => new module.RedisConsumer(context, options);
+    if (module === null) return;
+    this.#makeConsumer = (context, options) => new module.RedisConsumer(context, options);
+    void this.#checkEviction();
   }
 
   stop(): Promise<void> {
@@ -254,6 +256,17 @@ export class RedisTransport implements Transport {
         this.#logger.warn({ err: outcome.reason as unknown }, "bindings could not be declared again");
       }
     }
+  }
+
+  /** Queues have no TTL, but a policy of evicting takes them like everything else. Never rejects; nobody waits for it. */
+  async #checkEviction(): Promise<void> {
+    const info = await this.#session.command("info", ["memory"]).catch(() => "");
+    const policy = /^maxmemory_policy:(\S+)/m.exec(String(info))?.[1] ?? "noeviction";
+    if (policy === "noeviction") return;
+    this.#logger.warn(
+      { policy, address: this.#address.redacted },
+      "maxmemory-policy of Redis is not noeviction: it may throw messages or results away",
+    );
   }
 
   #onState(state: ConnectionState): void {

@@ -27,6 +27,8 @@ export interface LeaseOptions {
   readonly onGone: (tags: readonly string[]) => void;
   /** Renew from here: there is no thread. */
   readonly beatHere: () => void;
+  /** The event loop stood still for more than half a lease: look at everything before anything of it starts. */
+  readonly onStall: () => void;
 }
 
 interface ThreadMessage {
@@ -73,12 +75,17 @@ export class LeaseKeeper {
   }
 
   #tick(): void {
-    const { clock, settings, table, beatHere } = this.#options;
+    const { clock, settings, table, beatHere, onStall } = this.#options;
+    const { beatMs, leaseMs, workerStallLimitMs } = settings;
+    const periodMs = workerStallLimitMs > 0 ? Math.min(beatMs, workerStallLimitMs / 3) : beatMs;
+    const dueMs = clock.monotonic() + periodMs;
     this.#timer = clock.setTimer(
-      settings.beatMs,
+      periodMs,
       () => {
         table.progress();
-        if (this.#thread === null) beatHere();
+        // A process that was stopped, or a very long block: the thread may have stood still as well.
+        if (clock.monotonic() - dueMs > leaseMs / 2) onStall();
+        else if (this.#thread === null) beatHere();
         this.#tick();
       },
       { unref: true },
