@@ -11,7 +11,7 @@ async function startBoth(config: Record<string, unknown>, pythonOnly: object = {
   const fleet = await startFleet({ config: { ...QUEUES, ...config }, pythonOnly });
   await Promise.all([
     fleet.worker({ hostname: "ts@test", queues: ["ts"], concurrency: 2 }),
-    fleet.pythonWorker({ name: "py@test", queues: ["py"], concurrency: 2 }),
+    fleet.pythonWorker({ name: "py@test", queues: ["py"], concurrency: 2, pool: "threads" }),
   ]);
   return fleet;
 }

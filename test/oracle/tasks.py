@@ -135,6 +135,13 @@ def record(self, key, value=None):
     return value
 
 
+@app.task(name="demo.work", bind=True)
+def work(self, key, value):
+    """Ten milliseconds of waiting, as of a call to a service."""
+    time.sleep(0.01)
+    append(self.app, key, ["py", value])
+
+
 @app.task(name="demo.record_request", bind=True)
 def record_request(self, key):
     """Keeps what the message said about itself."""

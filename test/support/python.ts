@@ -194,7 +194,7 @@ export interface PythonWorker {
 
 /** `celery worker`, ready to work. */
 export async function startPythonWorker(options: PythonWorkerOptions): Promise<PythonWorker> {
-  const { name, concurrency = 2, pool = "threads", queues, args = [] } = options;
+  const { name, concurrency = 2, pool = "prefork", queues, args = [] } = options;
   const line = ["-m", "celery", "-A", "tasks", "worker", "-n", name, "-c", String(concurrency), "-P", pool];
   line.push("-l", "INFO", "--without-mingle", "--without-gossip", "--without-heartbeat", ...args);
   if (queues !== undefined) line.push("-Q", queues.join(","));
