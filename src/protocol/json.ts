@@ -2,7 +2,6 @@
  * JSON as kombu writes and reads it. Native `JSON.parse` does the work whenever a cheap look shows nothing that it would
  * lose or get wrong; else `json-tolerant.ts`.
  */
-import { DecodeError } from "../errors.ts";
 import { parseTolerant } from "./json-tolerant.ts";
 import { fromTypedOr } from "./json-types.ts";
 import { DEFAULT_LIMITS, type Limits } from "./wire.ts";
@@ -20,8 +19,7 @@ export function parseJson(text: string, limits: Pick<Limits, "maxDepth"> = DEFAU
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw new DecodeError("not JSON", { cause: error });
+  } catch {
     return parseTolerant(text, limits.maxDepth);
   }
   return hasSpecialKeys(text) ? revive(value) : value;

@@ -22,8 +22,9 @@ export type ResultTuple = readonly [
  * in Celery.
  */
 export function tupleOrValue(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || value instanceof Date || value instanceof Uint8Array)
-    return value;
+  const leaf =
+    typeof value !== "object" || value === null || value instanceof Date || value instanceof Uint8Array;
+  if (leaf) return value;
   const { toJSON } = value as { readonly toJSON?: unknown };
   if (typeof toJSON !== "function") return value;
   const data: unknown = Reflect.apply(toJSON, value, []);
@@ -50,7 +51,7 @@ export function writeResultTuple(node: ResultNode): ResultTuple {
   return [[node.id, parent], node.children === null ? null : node.children.map(writeResultTuple)];
 }
 
-/** Reads a result tuple, also Celery's short forms (a bare id, `[id, null]`); null when the value is none. */
+/** Reads a result tuple, also the short form `[id, null]`; null when the value is none. */
 export function readResultTuple(value: unknown): ResultNode | null {
   if (!Array.isArray(value) || value.length !== 2) return null;
   const [head, tail] = value as readonly unknown[];

@@ -3,13 +3,15 @@ import { Buffer } from "node:buffer";
 import * as zlib from "node:zlib";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { importPeer } from "../../../src/base/import-peer.ts";
 import { codecNeeded, loadCodec } from "../../../src/codecs/index.ts";
 import { Sink } from "../../../src/codecs/sink.ts";
 import { DecodeError, EncodeError, PetioleError } from "../../../src/errors.ts";
-import { decompress } from "../../../src/protocol/compression.ts";
+import { decompress, OutputTooLarge } from "../../../src/protocol/compression.ts";
 import { serialize } from "../../../src/protocol/serialization.ts";
 import { DEFAULT_LIMITS } from "../../../src/protocol/wire.ts";
 import { seed } from "../../support/seed.ts";
+import { classThrownBy, thrownBy } from "../../support/thrown-by.ts";
 
 const base64 = (text: string): Buffer => Buffer.from(text, "base64");
 const nodeHasZstd = "zstdDecompressSync" in zlib;
@@ -81,13 +83,10 @@ describe.each(["bzip2", "lzma"] as const)("%s", (name) => {
       fc.property(fc.nat(lines.byteLength - 1), fc.nat(7), (at, bit) => {
         const damaged = Buffer.from(lines);
         damaged[at] = (damaged[at] ?? 0) ^ (1 << bit);
-        let out: string | null = null;
-        try {
-          out = Buffer.from(decompress(damaged, name)).toString();
-        } catch (error) {
-          expect(error).toBeInstanceOf(DecodeError);
-        }
-        expect([null, LINES]).toContain(out);
+        const failure = classThrownBy(() => decompress(damaged, name));
+        const out = failure === null ? Buffer.from(decompress(damaged, name)).toString() : LINES;
+        expect([null, DecodeError]).toContain(failure);
+        expect(out).toBe(LINES);
       }),
       { seed, numRuns: 40 },
     );
@@ -101,8 +100,9 @@ describe("zstd", () => {
     const wide = [0x60, 0x2c, 0x00];
     expect(decompress(zstdFrame([[1, 300]], wide), "application/zstd")).toHaveLength(300);
     const skippable = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9]);
+    // Node's own stops after the first frame.
     const two = Buffer.concat([zstdFrame(["a"]), skippable, zstdFrame(["b"])]);
-    if (!nodeHasZstd) expect(Buffer.from(decompress(two, "zstd")).toString()).toBe("ab");
+    expect(["ab", ...(nodeHasZstd ? ["a"] : [])]).toContain(Buffer.from(decompress(two, "zstd")).toString());
   });
 
   test("a bomb is refused once it passes the bound", () => {
@@ -138,11 +138,11 @@ describe("zstd", () => {
   test("arbitrary bytes after the mark are data or a DecodeError", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
-        try {
-          decompress(Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), bytes]), "zstd");
-        } catch (error) {
-          expect(error).toBeInstanceOf(DecodeError);
-        }
+        expect([null, DecodeError]).toContain(
+          classThrownBy(() =>
+            decompress(Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), bytes]), "zstd"),
+          ),
+        );
       }),
       { seed, numRuns: 1000 },
     );
@@ -156,18 +156,24 @@ describe("a sink", () => {
     for (let n = 0; n < 904; n++) sink.addByte(2);
     expect(sink.bytes()).toHaveLength(5000);
     expect(sink.bytes()[4999]).toBe(2);
-    expect(() => sink.addByte(3)).toThrow();
-    expect(() => sink.add(new Uint8Array(1))).toThrow();
+    expect(() => sink.addByte(3)).toThrow(OutputTooLarge);
+    expect(() => sink.add(new Uint8Array(1))).toThrow(OutputTooLarge);
   });
 });
 
 describe("loadCodec", () => {
   test("is idempotent, takes names and content types, and lets what is built in pass", async () => {
-    await Promise.all(
-      ["bzip2", "bzip", "application/x-bz2", "json", "application/json", "gzip", "zlib", "brotli"].map(
-        loadCodec,
-      ),
-    );
+    const names = [
+      "bzip2",
+      "bzip",
+      "application/x-bz2",
+      "json",
+      "application/json",
+      "gzip",
+      "zlib",
+      "brotli",
+    ];
+    await expect(Promise.all(names.map(loadCodec))).resolves.toHaveLength(names.length);
   });
 
   test("a codec that does not exist is an error", async () => {
@@ -175,13 +181,22 @@ describe("loadCodec", () => {
     await expect(loadCodec("rar")).rejects.toThrow('there is no codec "rar" to load');
   });
 
+  test("a package that is not installed is named, with the command; another failure is let through", async () => {
+    const missing = (): Promise<unknown> =>
+      Promise.reject(Object.assign(new Error("x"), { code: "ERR_MODULE_NOT_FOUND" }));
+    await expect(importPeer("fzstd", "zstd", missing)).rejects.toThrow(
+      "zstd needs the package fzstd: npm install fzstd",
+    );
+    await expect(importPeer("fzstd", "zstd", () => Promise.reject(new Error("broken")))).rejects.toThrow(
+      "broken",
+    );
+    await expect(importPeer("no-such-package-here", "nothing")).rejects.toThrow(
+      expect.objectContaining({ code: "PET_PEER_MISSING" }),
+    );
+  });
+
   test("an error says which codec it needs, and with it the call succeeds", async () => {
-    let needed: string | null = null;
-    try {
-      serialize([1], "msgpack");
-    } catch (error) {
-      needed = codecNeeded(error);
-    }
+    const needed = codecNeeded(thrownBy(() => serialize([1], "msgpack")));
     expect(needed).toBe("msgpack");
     await loadCodec(String(needed));
     expect(serialize([1], "msgpack").body).toEqual(new Uint8Array([0x91, 1]));

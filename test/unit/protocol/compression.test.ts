@@ -98,8 +98,8 @@ describe("the registry", () => {
       name: "reverse",
       aliases: ["rev"],
       contentType: "application/x-reverse",
-      compress: (bytes) => Uint8Array.from(bytes).reverse(),
-      decompress: (bytes) => Uint8Array.from(bytes).reverse(),
+      compress: (bytes) => Uint8Array.from(bytes).toReversed(),
+      decompress: (bytes) => Uint8Array.from(bytes).toReversed(),
     });
     expect(compress("abc", "rev")).toEqual({
       body: new Uint8Array([99, 98, 97]),

@@ -5,6 +5,7 @@ import { parseJson } from "../../../src/protocol/json.ts";
 import { parseTolerant } from "../../../src/protocol/json-tolerant.ts";
 import { Decimal, PlainDate, PlainTime, Uuid } from "../../../src/protocol/values.ts";
 import { seed } from "../../support/seed.ts";
+import { classThrownBy } from "../../support/thrown-by.ts";
 
 const typed = (type: unknown, value: unknown): string => JSON.stringify({ __type__: type, __value__: value });
 const code = (expected: string): unknown => expect.objectContaining({ code: expected });
@@ -25,8 +26,8 @@ describe("numbers", () => {
     ["1e+21", 1e21],
     ["-0.0", -0],
     ["[1, 1.5, -2, 1E5, 0]", [1, 1.5, -2, 1e5, 0]],
-    ["12345678901234567.5", 12345678901234567.5],
-    ["12345678901234567e1", 123456789012345670],
+    ["12345678901234567.5", Number("12345678901234567.5")],
+    ["12345678901234567e1", Number("12345678901234567e1")],
   ])("%s", (text, value) => {
     expect(parseJson(text)).toEqual(value);
     expect(parseTolerant(text, 10)).toEqual(value);
@@ -192,21 +193,9 @@ describe("the tolerant parser", () => {
 
   test("refuses what JSON.parse refuses, Python's words aside", () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'[]{},:"\\ue1-.0tfn \n') }), (text) => {
-        let native = true;
-        try {
-          JSON.parse(text);
-        } catch {
-          native = false;
-        }
-        let ours = true;
-        try {
-          parseTolerant(text, 1000);
-        } catch (error) {
-          expect(error).toBeInstanceOf(DecodeError);
-          ours = false;
-        }
-        expect(ours).toBe(native);
+      fc.property(fc.string({ unit: fc.constantFrom(...Array.from('[]{},:"\\ue1-.0tfn \n')) }), (text) => {
+        const native = classThrownBy(() => JSON.parse(text)) === null;
+        expect(classThrownBy(() => parseTolerant(text, 1000))).toBe(native ? null : DecodeError);
       }),
       { seed, numRuns: 3000 },
     );

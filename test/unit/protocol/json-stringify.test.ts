@@ -24,6 +24,13 @@ class Signature {
   }
 }
 
+const HOLE: unknown[] = [];
+HOLE[1] = 1;
+const NAMELESS = (() =>
+  class {
+    readonly x = 1;
+  })();
+
 describe("what travels", () => {
   test.each<[string, unknown, string]>([
     ["text", 'a "b" \\ \n\u0001', '"a \\"b\\" \\\\ \\n\\u0001"'],
@@ -90,7 +97,7 @@ describe("what does not travel", () => {
       [1, undefined],
       "args[1] is undefined: it would arrive as null; send null, or leave it out",
     ],
-    ["a hole", [[, 1]], "args[0][0] is undefined: it would arrive as null; send null, or leave it out"],
+    ["a hole", [HOLE], "args[0][0] is undefined: it would arrive as null; send null, or leave it out"],
     ["a function", { f: () => 1 }, "args.f is a function: only data can be sent"],
     ["a toJSON of its own", [{ toJSON: () => 1 }], "args[0].toJSON is a function: only data can be sent"],
     ["a symbol", [Symbol("x")], "args[0] is a symbol: only data can be sent"],
@@ -119,7 +126,7 @@ describe("what does not travel", () => {
     ],
     [
       "an instance without a name",
-      [new (class {})()],
+      [new NAMELESS()],
       "args[0] is an instance of a class without a name: send a plain object ({ ...it }) of the fields that matter",
     ],
     [

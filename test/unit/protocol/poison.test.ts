@@ -4,6 +4,7 @@ import { DecodeError } from "../../../src/errors.ts";
 import { decodeEnvelope } from "../../../src/protocol/envelope.ts";
 import { decodeTask } from "../../../src/protocol/message.ts";
 import { DEFAULT_LIMITS, type DecodedTask } from "../../../src/protocol/wire.ts";
+import { thrownBy } from "../../support/thrown-by.ts";
 import { vectorEntries } from "../../support/vectors.ts";
 
 interface Accepted {
@@ -69,31 +70,28 @@ describe("what kills or loses a message in Python", () => {
     expect(entries.map(({ name }) => name)).toEqual(Object.keys(OUTCOMES));
   });
 
-  for (const { name, how } of entries) {
-    const raw = /^LPUSH celery (.*)$/s.exec(how)?.[1] ?? "";
-    const outcome = OUTCOMES[name];
-    if (outcome === undefined) continue;
-    if ("task" in outcome) {
-      test(`${name} is a task that runs`, () => {
-        expect(read(raw)).toMatchObject(outcome.task);
-      });
-    } else {
-      test(`${name} is refused, with the reason and ${outcome.taskId === null ? "no id" : "the id"}`, () => {
-        let thrown: unknown = null;
-        try {
-          read(raw);
-        } catch (error) {
-          thrown = error;
-        }
-        expect(thrown).toBeInstanceOf(DecodeError);
-        expect(thrown).toMatchObject({
-          message: outcome.reason,
-          taskId: outcome.taskId,
-          code: "PET_MESSAGE_INVALID",
-        });
-      });
-    }
-  }
+  const cases = entries.map(({ name, how }) => ({
+    name,
+    raw: /^LPUSH celery (.*)$/s.exec(how)?.[1] ?? "",
+    outcome: OUTCOMES[name] ?? FINE,
+  }));
+
+  test.each(cases.filter(({ outcome }) => "task" in outcome))(
+    "$name is a task that runs",
+    ({ raw, outcome }) => {
+      expect(read(raw)).toMatchObject((outcome as Accepted).task);
+    },
+  );
+
+  test.each(cases.filter(({ outcome }) => "reason" in outcome))(
+    "$name is refused, with the reason and the id",
+    (refused) => {
+      const { reason, taskId } = refused.outcome as Refused;
+      const error = thrownBy(() => read(refused.raw));
+      expect(error).toBeInstanceOf(DecodeError);
+      expect(error).toMatchObject({ message: reason, taskId, code: "PET_MESSAGE_INVALID" });
+    },
+  );
 
   test("what Python's workers were sent in the execution scenarios is read or refused alike", () => {
     const refused: string[] = [];

@@ -13,6 +13,7 @@ import {
   type ResultNode,
   readResultTuple,
   resultTuple,
+  tupleOrValue,
   writeResultTuple,
 } from "../../../src/protocol/result-tuple.ts";
 import { isException, isPropagated, isReady, states } from "../../../src/protocol/states.ts";
@@ -41,11 +42,11 @@ describe("states", () => {
       "RETRY",
       "REJECTED",
     ]);
+    expect(all.filter((state) => state in states)).toEqual(all.filter((state) => state !== "PROGRESS"));
     for (const state of all) {
       expect(isReady(state)).toBe(states.READY_STATES.has(state));
       expect(isException(state)).toBe(states.EXCEPTION_STATES.has(state));
       expect(isPropagated(state)).toBe(states.PROPAGATE_STATES.has(state));
-      if (state !== "PROGRESS") expect((states as unknown as Record<string, unknown>)[state]).toBe(state);
     }
   });
 });
@@ -143,6 +144,24 @@ describe("result tuples", () => {
     [{ 0: ["a", null], 1: null }],
   ])("%j is none", (value) => {
     expect(readResultTuple(value)).toBeNull();
+  });
+
+  test("a handle becomes its tuple, anything else stays what it is", () => {
+    const handle = { toJSON: () => resultTuple("a", PARENT) };
+    expect(tupleOrValue(handle)).toEqual(resultTuple("a", PARENT));
+    const others = [
+      null,
+      undefined,
+      5,
+      "a",
+      [1],
+      { a: 1 },
+      new Date(0),
+      new Uint8Array(1),
+      new URL("http://h/"),
+      new Uuid("1".repeat(32)),
+    ];
+    for (const other of others) expect(tupleOrValue(other)).toBe(other);
   });
 
   test("every tree of results comes back", () => {
