@@ -10,6 +10,7 @@
  *
  * A failed opening goes back to idle: the next attempt opens again.
  */
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../base/clock.ts";
 import { OperationalError, PetioleError, type PublishOutcome } from "../errors.ts";
 import type { Outgoing, QueueDeclaration, Transport } from "../transports/transport.ts";
@@ -52,6 +53,8 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#clock = options.clock;
     this.#open = options.open;
+    // One listener per send that waits for its next attempt: as many as there are.
+    setMaxListeners(0, this.#abort.signal);
   }
 
   /** Marks a send as begun. @throws PetioleError `PET_CLOSED` */

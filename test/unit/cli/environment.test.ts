@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { readEnvironment } from "../../../src/app/env.ts";
 import { fromEnvironment, variablesOf } from "../../../src/cli/environment.ts";
 import { COMMANDS, flagsOf, GLOBAL_OPTIONS, type OptionSpec } from "../../../src/cli/options.ts";
 
@@ -58,4 +59,18 @@ describe("options from the environment", () => {
       fromEnvironment(option("worker", "--concurrency"), "worker", { CELERY_WORKER_CONCURRENCY: "lots" }),
     ).toThrow(/CELERY_WORKER_CONCURRENCY.*"lots" is not a whole number/);
   });
+});
+
+test("no variable of an option is an unknown setting to configFromEnv", () => {
+  const variables = [
+    ...GLOBAL_OPTIONS.flatMap((spec) => variablesOf(spec, null)),
+    ...COMMANDS.flatMap(({ name, options }) => options.flatMap((spec) => variablesOf(spec, name))),
+  ].filter((name) => name.startsWith("CELERY_"));
+  expect(variables.length).toBeGreaterThan(30);
+  // Where the variable is a setting as well, the text has to be one of its values.
+  const text = (name: string): string =>
+    /CONCURRENCY|MULTIPLIER/.test(name) ? "4" : /TIMEOUT|LIMIT|EXPIRES/.test(name) ? "30" : "async";
+  const env = Object.fromEntries(variables.map((name) => [name, text(name)]));
+  expect(readEnvironment(env, "CELERY").unknown).toEqual([]);
+  expect(readEnvironment({ CELERY_WORKER_QUEUE: "x" }, "CELERY").unknown).toHaveLength(1);
 });
