@@ -64,7 +64,7 @@ function runPlain(execution: TaskExecution): Promise<Outcome> | Outcome {
   try {
     execution.args = bindArguments(definition, job.args, job.kwargs);
   } catch (error) {
-    return failure(execution, error);
+    return notCalled(execution, error);
   }
   let value: unknown;
   try {
@@ -150,7 +150,7 @@ async function runToEnd(execution: TaskExecution): Promise<Ended> {
   try {
     execution.args = await boundArguments(execution);
   } catch (error) {
-    return { outcome: failure(execution, error), value: error };
+    return { outcome: notCalled(execution, error), value: error };
   }
   try {
     value = await withinSoftLimit(execution);
@@ -227,6 +227,14 @@ function failure(execution: TaskExecution, error: unknown): Outcome {
     runtimeMs: execution.runtimeMs,
     children: execution.sent,
   };
+}
+
+/** A failure before the function was called: no frame is the user's. */
+function notCalled(execution: TaskExecution, error: unknown): Outcome {
+  const outcome = failure(execution, error);
+  if (outcome.kind !== "failure" || outcome.error.traceback === null) return outcome;
+  const traceback = outcome.error.traceback.replace(/^ {2}[^\n]*\n/gm, "");
+  return { ...outcome, error: { ...outcome.error, traceback } };
 }
 
 /** Frames of this package, between the start of a traceback and the user's function. */

@@ -219,6 +219,9 @@ describe("failure", () => {
     const { error } = failureOf(run("t.add", { args: [1] }) as Outcome);
     expect(error).toMatchObject({ type: "TypeError", module: "builtins" });
     expect(error.args[0]).toContain("t.add() missing 1 required positional argument: 'y'");
+    expect(error.traceback).toMatch(
+      /^Traceback \(most recent call last\):\nTypeError: t\.add\(\) missing[^\n]*\n$/,
+    );
     expect(port.starts).toBe(1);
   });
 
