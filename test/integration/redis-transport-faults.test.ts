@@ -282,6 +282,30 @@ describe("leases", () => {
     expect(inbox.lost).toEqual([]);
   });
 
+  test("a worker that holds nothing gives its thread back, and the next message starts one that renews", async () => {
+    const transport = await open();
+    const other = await open();
+    const inbox = new Inbox(transport, ["q"], { prefetch: 1 });
+    const { thread, resting } = internals(inbox).leases.signals;
+    resting.init();
+    for (const [i, id] of ["m0", "m1"].entries()) {
+      await transport.publish(many("q", 1, i), null);
+      const [held] = await inbox.take(1);
+      expect(idOf(held!)).toBe(id);
+      await thread.next({ timeoutMs: 5000 });
+      resting.expectEmpty();
+      const until = performance.now() + 2 * 1500;
+      while (performance.now() < until);
+      const watcher = new Inbox(other, ["q"], { prefetch: 0 });
+      internals(watcher).sweeper.signals.sweep.init();
+      expect(await internals(watcher).sweeper.signals.sweep.next({ timeoutMs: 5000 })).toBe(0);
+      await watcher.consumer.close();
+      await inbox.ack([held!]);
+      await resting.next({ timeoutMs: 5000 });
+    }
+    expect(inbox.lost).toEqual([]);
+  });
+
   test("an event loop that stands still for longer than worker_stall_limit gives its messages up", async () => {
     const logger = new LogKeeper();
     const transport = await open({ logger, settings: { ...SHORT_LEASE, workerStallLimitMs: 600 } });

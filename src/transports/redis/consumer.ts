@@ -132,6 +132,7 @@ export class RedisConsumer implements Consumer {
       clock,
       logger,
       table: holds.table,
+      idle: () => holds.held.size + holds.waiting.size + holds.leaving.size === 0,
       keys: [keys.index, keys.lease],
       nodePrefix: nodePrefix(node),
       onGone: (tags) => void this.#renewal.verify(new Set(tags)),

@@ -1,5 +1,6 @@
 /**
  * Keeps leases alive: starts the beat thread with the first message, and beats from the main thread while there is none.
+ * A worker that has held nothing for a whole period gives the thread back (11 MB); the next message starts another.
  *
  * What the thread reports as gone is a hint only: it may have asked before a FETCH was executed, or after an ack. The
  * consumer asks again on the data connection, where the order is its own.
@@ -20,6 +21,8 @@ export interface LeaseOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly table: LeaseTable;
+  /** Nothing is held, in whatever state. */
+  readonly idle: () => boolean;
   /** unacked_index, unacked_lease. */
   readonly keys: readonly [string, string];
   readonly nodePrefix: string;
@@ -42,7 +45,10 @@ const RESTART_MS = 1000;
 
 export class LeaseKeeper {
   /** Messages of the thread, for tests. */
-  readonly signals: { readonly thread: TestSignal<ThreadMessage> } = { thread: new TestSignal() };
+  readonly signals: { readonly thread: TestSignal<ThreadMessage>; readonly resting: TestSignal<number> } = {
+    thread: new TestSignal(),
+    resting: new TestSignal(),
+  };
   readonly #options: LeaseOptions;
   #thread: Worker | null = null;
   /** Beats while there is no thread; bumps the progress counter always. */
@@ -50,6 +56,8 @@ export class LeaseKeeper {
   #restart: Timer | null = null;
   #started = false;
   #stopped = false;
+  /** A message was handed over since the last tick. Written by `start` and `#tick`. */
+  #used = false;
   /** The thread can do nothing here: its options cannot cross a thread border. */
   #alone = false;
 
@@ -59,6 +67,7 @@ export class LeaseKeeper {
 
   /** Before the first message is handed over: user code may block the event loop from then on. */
   start(): void {
+    this.#used = true;
     if (this.#started || this.#stopped) return;
     this.#started = true;
     this.#startThread();
@@ -75,7 +84,7 @@ export class LeaseKeeper {
   }
 
   #tick(): void {
-    const { clock, settings, table, beatHere, onStall } = this.#options;
+    const { clock, settings, table, idle, beatHere, onStall } = this.#options;
     const { beatMs, leaseMs, workerStallLimitMs } = settings;
     const periodMs = workerStallLimitMs > 0 ? Math.min(beatMs, workerStallLimitMs / 3) : beatMs;
     const dueMs = clock.monotonic() + periodMs;
@@ -85,11 +94,22 @@ export class LeaseKeeper {
         table.progress();
         // A process that was stopped, or a very long block: the thread may have stood still as well.
         if (clock.monotonic() - dueMs > leaseMs / 2) onStall();
+        else if (!this.#used && idle()) return this.#rest();
         else if (this.#thread === null) beatHere();
+        this.#used = false;
         this.#tick();
       },
       { unref: true },
     );
+  }
+
+  /** There is nothing to renew: neither thread nor timer, until the next message. */
+  #rest(): void {
+    this.#started = false;
+    this.#restart?.cancel();
+    const thread = this.#thread;
+    this.#thread = null;
+    void thread?.terminate().then(() => this.signals.resting.signal(thread.threadId));
   }
 
   #startThread(): void {
