@@ -81,7 +81,7 @@ function removeStale() {
   const sources = new Set(files(join(root, "src")).map((name) => name.replace(/\.ts$/, "")));
   for (const name of files(dist)) {
     const source = name.replace(/(\.d\.ts|\.js)(\.map)?$/, "");
-    if (!sources.has(source)) rmSync(join(dist, name));
+    if (!sources.has(source) || name.endsWith(".d.ts.map")) rmSync(join(dist, name));
   }
 }
 

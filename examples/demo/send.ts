@@ -41,9 +41,7 @@ async function run(client: Celery, calls: readonly Call[]): Promise<void> {
     const result = await send();
     const outcome = await result.get({ timeout: 20 }).then(
       (value) => ({ result: value }),
-      (error: unknown) => ({
-        error: error instanceof RemoteError ? `${error.type}: ${error.message}` : String(error),
-      }),
+      (error: unknown) => ({ error: error instanceof RemoteError ? error.message : String(error) }),
     );
     write({ task, args, ...outcome, ms: Math.round(performance.now() - started) });
   }

@@ -1,6 +1,7 @@
 // Prints, as JSON, every file that Node loads for a script: node loaded-files.mjs <specifier> [<statements>]
 // `petiole` in the statements is what the import gave.
-import { register } from "node:module";
+import { createRequire, register } from "node:module";
+import { pathToFileURL } from "node:url";
 
 const [specifier, statements = ""] = process.argv.slice(2);
 const seen = [];
@@ -21,4 +22,6 @@ const AsyncFunction = (async () => {}).constructor;
 await new AsyncFunction("petiole", statements)(petiole);
 // Messages of the hooks' thread that are still under way.
 await new Promise((resolve) => setTimeout(resolve, 50));
-process.stdout.write(JSON.stringify(seen.filter((url) => url.startsWith("file:"))));
+// What was required, the hooks do not see.
+for (const file of Object.keys(createRequire(import.meta.url).cache)) seen.push(pathToFileURL(file).href);
+process.stdout.write(JSON.stringify([...new Set(seen)].filter((url) => url.startsWith("file:"))));
