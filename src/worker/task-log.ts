@@ -105,7 +105,7 @@ export class TaskLog {
 }
 
 function seconds(ms: number): number {
-  return Number((ms / 1000).toFixed(6));
+  return Math.round(ms * 1000) / 1_000_000;
 }
 
 function isInfoEnabled(logger: LevelLogger): boolean {
