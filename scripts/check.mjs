@@ -19,6 +19,7 @@ const GROUPS = [
     ["types", [bin("tsc"), "-p", "tsconfig.check.json"]],
     ["types: tests of", [bin("tsc"), "-p", "test/types/tsconfig.json"]],
     ["types: examples", [bin("tsc"), "-p", "examples/tsconfig.json"]],
+    ["public API documented", [bin("typedoc")]],
     ["import rules", [bin("depcruise"), "src", "--config", ".dependency-cruiser.cjs"]],
     ["dead code", [bin("knip")]],
   ],
@@ -40,7 +41,7 @@ function run([what, [program, ...args]]) {
     child.once("error", (error) => (output += error.message));
     child.once("close", (code) => {
       const time = `${((Date.now() - started) / 1000).toFixed(1)} s`;
-      process.stdout.write(`${code === 0 ? "ok  " : "FAIL"}  ${what.padEnd(16)} ${time}\n`);
+      process.stdout.write(`${code === 0 ? "ok  " : "FAIL"}  ${what.padEnd(22)} ${time}\n`);
       if (code !== 0) process.stdout.write(`${output.trim()}\n`);
       resolve(code === 0);
     });

@@ -129,7 +129,11 @@ export class Celery {
     );
   }
 
-  /** Registers an errback that is told of the failed task's request, its error and its traceback. */
+  /**
+   * Registers an errback that is told of the failed task's request, its error and its traceback.
+   *
+   * @typeParam F - the function, whose parameters may be fewer
+   */
   errback<F extends (request: TaskRequest, error: RemoteError, traceback: string) => unknown>(
     name: string,
     fn: F,

@@ -12,6 +12,7 @@ const MAX_LEVELS = 3;
 /** Characters that the last part may have beyond the room: dates and the like stay whole. */
 const SLACK = 80;
 
+/** Bounds of what `argsrepr`, events and logs show. */
 export interface ReprOptions {
   /** Characters; default 1024. */
   readonly maxLength?: number;

@@ -23,9 +23,11 @@ export class PlainDate {
   constructor(value: string) {
     this.value = checked(value, DATE, "a date like 2024-01-02");
   }
+  /** The text that Python's `str()` gives. */
   toString(): string {
     return this.value;
   }
+  /** Its text: what `JSON.stringify` of yours shows. Messages carry kombu's typed form instead. */
   toJSON(): string {
     return this.value;
   }
@@ -38,9 +40,11 @@ export class PlainTime {
   constructor(value: string) {
     this.value = checked(value, TIME, "a time like 03:04:05.5");
   }
+  /** The text that Python's `str()` gives. */
   toString(): string {
     return this.value;
   }
+  /** Its text: what `JSON.stringify` of yours shows. Messages carry kombu's typed form instead. */
   toJSON(): string {
     return this.value;
   }
@@ -58,9 +62,11 @@ export class Uuid {
         : hex;
     this.value = checked(dashed, UUID, "a UUID of 32 hexadecimal digits");
   }
+  /** The text that Python's `str()` gives. */
   toString(): string {
     return this.value;
   }
+  /** Its text: what `JSON.stringify` of yours shows. Messages carry kombu's typed form instead. */
   toJSON(): string {
     return this.value;
   }
@@ -73,9 +79,11 @@ export class Decimal {
   constructor(value: string) {
     this.value = checked(value, DECIMAL, "a decimal number like 1.50");
   }
+  /** The text that Python's `str()` gives. */
   toString(): string {
     return this.value;
   }
+  /** Its text: what `JSON.stringify` of yours shows. Messages carry kombu's typed form instead. */
   toJSON(): string {
     return this.value;
   }

@@ -5,6 +5,7 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;
+    /** Checks a value, and may convert it. */
     readonly validate: (
       value: unknown,
       ...rest: any[]

@@ -116,10 +116,15 @@ export interface TaskOptions<B extends boolean = false, I = undefined, O = undef
   readonly serializer?: Serializer | undefined;
   readonly compression?: Compression | undefined;
   readonly description?: string | undefined;
+  /** Runs before the function. */
   readonly beforeStart?: ((task: TaskContext) => unknown) | undefined;
+  /** Runs after a success, before the result is stored. */
   readonly onSuccess?: ((task: TaskContext, result: unknown) => unknown) | undefined;
+  /** Runs after a failure. */
   readonly onFailure?: ((task: TaskContext, error: unknown) => unknown) | undefined;
+  /** Runs after an attempt that will be repeated. */
   readonly onRetry?: ((task: TaskContext, error: unknown) => unknown) | undefined;
+  /** Runs last, however it ended. */
   readonly afterReturn?: ((task: TaskContext, state: TaskState, result: unknown) => unknown) | undefined;
 }
 
@@ -143,7 +148,11 @@ type ResultFor<O, F extends AnyFunction> = O extends StandardSchema ? OutputOf<O
 
 /** `app.task` and {@link sharedTask}. */
 export interface TaskFactory {
-  /** Registers a function as a task. Its parameters and result are inferred. */
+  /**
+   * Registers a function as a task. Its parameters and result are inferred.
+   *
+   * @typeParam F - the function
+   */
   <F extends (...args: never[]) => unknown>(
     name: string,
     fn: F & Sendable<Parameters<F>, Returned<ReturnType<F>>>,

@@ -17,12 +17,14 @@ export type LogLevel = "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL" | "FA
 
 /** A logger that owns its output. */
 export interface WorkerLogger extends Logger {
+  /** Whether a line of this level would be written. */
   isLevelEnabled(level: string): boolean;
   child(fields: object): WorkerLogger;
   /** Writes what is buffered. To be called before the process ends. */
   flush(): void;
 }
 
+/** How a worker's log looks, and where it goes. */
 export interface WorkerLoggerOptions {
   /** Default: WARNING. */
   readonly level?: LogLevel | undefined;

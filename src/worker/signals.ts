@@ -12,6 +12,7 @@
 import type { Logger } from "../base/logger.ts";
 import type { Worker } from "./worker.ts";
 
+/** What a process does about SIGTERM, SIGINT and SIGQUIT while its worker runs. */
 export interface SignalOptions {
   readonly logger: Logger;
   /** The worker is told to end cold: tasks are given up. */

@@ -32,6 +32,10 @@ export interface StopOptions {
   readonly signal?: NodeJS.Signals | undefined;
 }
 
+/**
+ * A worker in this process: `await new Worker(app, { concurrency: 10 }).start()`. It installs no signal handlers. Python:
+ * `celery.apps.worker.Worker`.
+ */
 export class Worker {
   readonly app: Celery;
   readonly #service: WorkerService;
