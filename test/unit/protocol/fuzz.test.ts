@@ -90,7 +90,8 @@ function places(tree: unknown): (readonly [container: Record<string, unknown>, k
 
 function changed(json: string, changes: readonly Change[]): string {
   const tree: unknown = JSON.parse(json);
-  for (const { path, value, remove } of changes) {
+  for (const { path, value: given, remove } of changes) {
+    const value: unknown = JSON.parse(JSON.stringify(given));
     const all = places(tree);
     const [container, key] = all[path % all.length] ?? [{}, ""];
     if (remove) delete container[key];
