@@ -80,11 +80,11 @@ async function open(role: "producer" | "worker"): Promise<RedisTransport> {
   return transport;
 }
 
-async function measure(name: string, messages: number, run: () => Promise<void>): Promise<Row> {
+async function measure(name: string, messages: number, work: () => Promise<void>): Promise<Row> {
   const redisBefore = await redisCpuUs();
   const cpuBefore = process.cpuUsage();
   const started = performance.now();
-  await run();
+  await work();
   const elapsedMs = performance.now() - started;
   const cpu = process.cpuUsage(cpuBefore);
   const redisUs = (await redisCpuUs()) - redisBefore;
@@ -141,6 +141,7 @@ const finish: Settle = (transport, delivery) => {
 /** `lanes`: deliveries that are "running" at once; null settles all of a batch at once. */
 async function drain(prefetch: number, settle: Settle, lanes: number | null = null): Promise<void> {
   const transport = await open("worker");
+  const most = lanes ?? Number.POSITIVE_INFINITY;
   await new Promise<void>((resolve) => {
     let done = 0;
     let running = 0;
@@ -153,7 +154,7 @@ async function drain(prefetch: number, settle: Settle, lanes: number | null = nu
       if (done === MESSAGES) resolve();
     };
     const pump = (): void => {
-      while (waiting.length > 0 && (lanes === null || running < lanes)) {
+      while (waiting.length > 0 && running < most) {
         const delivery = waiting.shift();
         if (!delivery || !consumer) return;
         running += 1;

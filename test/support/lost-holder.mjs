@@ -1,6 +1,6 @@
 // A worker that takes messages and is then killed. Started by tests with IPC: `{dist, options, queue, count, markStarted}`
 // comes as the first message; the ids it took go back; SIGKILL follows.
-process.once("message", async ({ dist, options, queue, count, markStarted }) => {
+async function hold({ dist, options, queue, count, markStarted }) {
   const { openRedisTransport } = await import(`${dist}transports/redis/index.js`);
   const { systemClock } = await import(`${dist}base/clock.js`);
   const { silentLogger } = await import(`${dist}base/logger.js`);
@@ -23,4 +23,6 @@ process.once("message", async ({ dist, options, queue, count, markStarted }) => 
     onLost: () => {},
     onState: () => {},
   });
-});
+}
+
+process.once("message", (message) => void hold(message));

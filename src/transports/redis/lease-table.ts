@@ -17,8 +17,6 @@ const WIDTH = 4;
 const ROWS_AT_START = 1024;
 /** 65536 rows of 64 messages. */
 const ROWS_AT_MOST = 65_536;
-/** Messages of one row. */
-export const ROW_BITS = 64;
 
 export class LeaseTable {
   readonly buffer: SharedArrayBuffer;
