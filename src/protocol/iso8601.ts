@@ -20,10 +20,10 @@ export function parseIso(text: string): number {
   const date = new Date(0);
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   date.setUTCHours(Number(hour), Number(minute), Number(second), ms);
+  // A day that its month has not has moved to another month.
   const valid =
     Number(month) >= 1 &&
     date.getUTCMonth() === Number(month) - 1 &&
-    date.getUTCDate() === Number(day) &&
     Number(hour) < 24 &&
     Number(minute) < 60 &&
     Number(second) < 60;

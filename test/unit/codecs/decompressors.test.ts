@@ -79,6 +79,9 @@ describe.each(["bzip2", "lzma"] as const)("%s", (name) => {
     for (let length = 0; length < lines.byteLength; length += 97) {
       expect(() => decompress(lines.subarray(0, length), name)).toThrow(DecodeError);
     }
+    expect(() => decompress(lines.subarray(0, 400), name)).toThrow(
+      `the body is not ${name} data: it ends too early`,
+    );
     fc.assert(
       fc.property(fc.nat(lines.byteLength - 1), fc.nat(7), (at, bit) => {
         const damaged = Buffer.from(lines);
