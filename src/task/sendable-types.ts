@@ -1,4 +1,5 @@
 import type { AsyncResult } from "../app/result-types.ts";
+import type { Decimal, PlainDate, PlainTime, Uuid } from "../protocol/values.ts";
 
 /** Seconds, as everywhere in Celery's API. */
 export type Seconds = number;
@@ -40,6 +41,10 @@ type FlawOf<T, At extends string, Depth extends 0[]> = T extends
   | void
   | Date
   | Uint8Array
+  | PlainDate
+  | PlainTime
+  | Uuid
+  | Decimal
   ? never
   : T extends AsyncResult<any>
     ? At extends "the result"
