@@ -14,7 +14,7 @@ beforeEach(async () => {
   fleet = await startFleet({
     config: {
       broker_transport_options: { visibility_timeout: VISIBILITY },
-      worker_prefetch_multiplier: 4,
+      worker_prefetch_multiplier: 8,
     },
   });
   ({ app } = fleet);
@@ -23,6 +23,7 @@ beforeEach(async () => {
 afterEach(() => fleet?.stop());
 
 const holdLate = () => app.remote<(gate: string) => string>("demo.hold_late");
+const request = () => app.remote<(key: string) => null>("demo.record_request");
 const record = () => app.remote<(key: string, value: unknown) => unknown>("demo.record");
 
 /** Waits out the visibility timeout: a wall-clock rule between two programs that no signal of ours can shorten. */
@@ -54,9 +55,9 @@ test("our worker runs what a killed Python worker held", async () => {
   const theirs = await fleet.pythonWorker({ name: "py@test", concurrency: 1, pool: "prefork" });
   const running = await holdLate().delay("gate-theirs");
   await fleet.waiting("gate-theirs");
-  const reserved = await app.sendMany([record().s("held", 1), record().s("held", 2)]);
+  const reserved = await app.sendMany([record().s("held", 1), record().s("held", 2), request().s("told")]);
   const counted = await record().applyAsync(["held", 3], { countdown: 60 });
-  await eventually("all four are held", async () => (await fleet.unacked()) === 4);
+  await eventually("all five are held", async () => (await fleet.unacked()) === 5);
   await theirs.kill("SIGKILL");
   await fleet.open("gate-theirs");
   await fleet.worker({ hostname: "ts@test", concurrency: 2 });
@@ -64,26 +65,36 @@ test("our worker runs what a killed Python worker held", async () => {
   for (const one of reserved) await one.get({ timeout: 40 });
   const seen = (await fleet.seen("held")) as [string, number][];
   expect(seen.map(([language, value]) => `${language} ${value}`).sort()).toEqual(["ts 1", "ts 2"]);
+  expect(await fleet.seen("told")).toMatchObject([{ redelivered: true }]);
   // The one with an ETA is parked again, not run early.
   expect(await counted.state()).toBe("PENDING");
   expect(await fleet.unacked()).toBe(1);
 });
 
-test("a message that we recovered says that it was redelivered, to both languages", async () => {
-  const ours = await fleet.cliWorker({ name: "ts@test", concurrency: 1 });
-  await holdLate().delay("gate-redelivered");
-  await fleet.waiting("gate-redelivered");
-  await app.sendMany([app.remote<(key: string) => null>("demo.record_request").s("redelivered")]);
+test("our worker gives what a killed Python worker held back to another Python worker, as redelivered", async () => {
+  const dead = await fleet.pythonWorker({ name: "dead@test", concurrency: 1 });
+  await holdLate().delay("gate-heal");
+  await fleet.waiting("gate-heal");
+  await request().delay("healed");
   await eventually("both are held", async () => (await fleet.unacked()) === 2);
-  await ours.kill("SIGKILL");
-  await fleet.open("gate-redelivered");
-  await visibilityPassed();
-  await fleet.pythonWorker({ name: "py@test", concurrency: 2 });
-  const [request] = await eventually("Python ran it", async () => {
-    const seen = (await fleet.seen("redelivered")) as { redelivered: boolean }[];
-    return seen.length === 1 && seen;
+  await dead.kill("SIGKILL");
+  await fleet.open("gate-heal");
+  // It serves another queue; what it finds lost it puts back on theirs. The Python worker would wait an hour.
+  await fleet.worker({ hostname: "ts@test", queues: ["other"], concurrency: 1 });
+  await fleet.pythonWorker({
+    name: "py@test",
+    concurrency: 2,
+    config: { broker_transport_options: { visibility_timeout: 3600 } },
   });
-  expect(request!.redelivered).toBe(true);
+  const [seen] = await eventually(
+    "Python ran it",
+    async () => {
+      const all = (await fleet.seen("healed")) as { redelivered: boolean }[];
+      return all.length === 1 && all;
+    },
+    { timeoutMs: 30_000 },
+  );
+  expect(seen!.redelivered).toBe(true);
 });
 
 test("an early-acknowledged task that was running when our worker was killed does not run again", async () => {
