@@ -12,8 +12,8 @@ export const SECTIONS = {
   enqueue: ({ peers, quick }) =>
     [
       { mode: "sequential", full: 5000, few: 1000, celery: 1000, warmup: 500 },
-      { mode: "inflight", full: 40_000, few: 10_000, celery: 2000, warmup: 5000 },
-      { mode: "bulk", full: 50_000, few: 20_000, celery: 2000, warmup: 5000 },
+      { mode: "inflight", full: 100_000, few: 10_000, celery: 2000, warmup: 20_000 },
+      { mode: "bulk", full: 100_000, few: 20_000, celery: 2000, warmup: 20_000 },
     ].flatMap(({ mode, warmup, ...sizes }) =>
       peers.map((peer) => ({
         peer,

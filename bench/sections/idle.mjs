@@ -6,7 +6,8 @@ import { firstStamp, produce, withServer, withWorker } from "../lib/run-peer.mjs
 import { now } from "../lib/stamps.mjs";
 
 const CONCURRENCY = 10;
-const SETTLE_MS = 3000;
+/** What a start leaves behind is given back by then: garbage, and a worker's thread that has nothing to do. */
+const SETTLE_MS = 25_000;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** `{ rssMB, cpuPercent, commandsPerSecond, commands }`; the commands are counted after the CPU, since counting costs some. */
