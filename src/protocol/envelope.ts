@@ -42,7 +42,7 @@ function json(value: unknown, where: string): string {
 }
 
 /** Names of a task's headers in the order in which `encodeTask` makes them, as JSON. */
-const TASK_HEADERS: readonly string[] = [
+export const TASK_HEADERS: readonly string[] = [
   "lang",
   "task",
   "id",

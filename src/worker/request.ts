@@ -13,6 +13,7 @@
  */
 
 import type { RunningJob } from "../pool/pool.ts";
+import { TASK_HEADERS } from "../protocol/envelope.ts";
 import type { Job, JobPort } from "../protocol/job.ts";
 import type { DecodedTask } from "../protocol/wire.ts";
 import type { TaskRequest } from "../task/context-types.ts";
@@ -95,25 +96,7 @@ export class Request implements Job, JobPort {
 
 /** Headers that are Celery's or ours; the rest is the sender's. */
 const OWN_HEADERS: ReadonlySet<string> = new Set([
-  "lang",
-  "task",
-  "id",
-  "shadow",
-  "eta",
-  "expires",
-  "group",
-  "group_index",
-  "retries",
-  "timelimit",
-  "root_id",
-  "parent_id",
-  "argsrepr",
-  "kwargsrepr",
-  "origin",
-  "ignore_result",
-  "replaced_task_nesting",
-  "stamped_headers",
-  "stamps",
+  ...TASK_HEADERS,
   "compression",
   "redelivered",
   "x-delivery-count",

@@ -30,6 +30,8 @@ export interface IntakeOptions {
   readonly onBroken: (delivery: RedisDelivery, reason: string) => void;
 }
 
+/** A prefetch from this on is shared by two calls. */
+const TWO_CALLS_FROM = 16;
 /** Calls in flight at most. */
 const FETCHES_AT_MOST = 3;
 /** A full FETCH this often, whatever wake-up says: it also releases parked messages. */
@@ -164,7 +166,10 @@ export class Intake {
   /** Asks for as much as fits. */
   pump(): void {
     if (!this.#mayFetch()) return;
-    const batch = this.#options.context.settings.fetchBatch;
+    const { fetchBatch } = this.#options.context.settings;
+    // Two calls share a small prefetch: while one's messages run, the other is on its way. Below that a call costs too much.
+    const share = this.#prefetch < TWO_CALLS_FROM ? this.#prefetch : (this.#prefetch + 1) >> 1;
+    const batch = Math.max(1, Math.min(fetchBatch, share));
     while (!this.#drained) {
       const free = this.#prefetch - this.#options.holds.held.size - this.#fetcher.requested;
       const { inFlight } = this.#fetcher;
