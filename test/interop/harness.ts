@@ -5,6 +5,7 @@ import type { Celery, CeleryOptions } from "petiole";
 import type { Worker, WorkerOptions } from "petiole/worker";
 import { cli, root } from "../support/built.ts";
 import { eventually } from "../support/eventually.ts";
+import { trackProcess } from "../support/left-overs.ts";
 import {
   type PythonClient,
   type PythonWorker,
@@ -158,6 +159,7 @@ async function startCli(options: CliWorkerOptions, env: Record<string, string>):
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  trackProcess(child, cli);
   const dieWithUs = (): boolean => child.kill("SIGKILL");
   process.once("exit", dieWithUs);
   let log = "";

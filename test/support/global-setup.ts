@@ -1,12 +1,13 @@
 /**
  * Once for each run of vitest: the build that child processes use, the Redis server's program, a folder for
- * the run's temporary files. At the end, servers that a killed test file left behind are stopped by their pids.
+ * the run's temporary files. At the end, processes that a killed test file left behind are stopped by their pids.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "./built.ts";
+import { stopLeftOvers } from "./left-overs.ts";
 
 export default function setup(): () => void {
   // Projects share the process: what the first one prepared serves all.
@@ -16,7 +17,7 @@ export default function setup(): () => void {
   build();
   execFileSync(process.execPath, [join(root, "scripts/ensure-servers.mjs")], { stdio: "inherit" });
   return () => {
-    for (const entry of readdirSync(dir)) stopLeftOver(join(dir, entry));
+    stopLeftOvers(dir);
     rmSync(dir, { recursive: true, force: true });
     delete process.env["PETIOLE_TEST_DIR"];
   };
@@ -28,19 +29,4 @@ function build(): void {
   if (run.status === 0) return;
   if (process.env["CI"] === "true") throw new Error("the build failed: see the compiler's messages above");
   process.stderr.write("the build has errors (above); testing what it emitted\n");
-}
-
-/** A process is ours when its command line names the directory that we made for it. */
-function stopLeftOver(dir: string): void {
-  const pidFile = join(dir, "pid");
-  if (!existsSync(pidFile)) return;
-  const pid = readFileSync(pidFile, "utf8");
-  const command = spawnSync("ps", ["-o", "args=", "-p", pid], { encoding: "utf8" }).stdout;
-  if (command?.includes("redis-server") || command?.includes(dir)) {
-    try {
-      process.kill(Number(pid), "SIGKILL");
-    } catch {
-      // Gone meanwhile.
-    }
-  }
 }

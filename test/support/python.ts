@@ -4,11 +4,14 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { root } from "./built.ts";
 import { eventually } from "./eventually.ts";
+import { trackProcess } from "./left-overs.ts";
 
 const START_MS = 30_000;
 const STOP_MS = 15_000;
 const CALL_MS = 60_000;
 const oracleDir = `${root}test/oracle`;
+/** In the command line of each: the interpreter of the oracle. */
+const oracleWord = ".venv/bin/python";
 
 let found: string | undefined;
 
@@ -101,6 +104,7 @@ export async function startPythonClient(options: PythonOptions): Promise<PythonC
     detached: true,
   });
   running.add(child);
+  trackProcess(child, oracleWord, true);
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => {
     stderr += chunk.toString();
@@ -205,6 +209,7 @@ export async function startPythonWorker(options: PythonWorkerOptions): Promise<P
     detached: true,
   });
   running.add(child);
+  trackProcess(child, oracleWord, true);
   let log = "";
   const keep = (chunk: Buffer): void => {
     log += chunk.toString();

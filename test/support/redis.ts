@@ -3,12 +3,13 @@
  * Tests never use, flush or stop a server that they did not start.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect as connectTcp, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
+import { trackProcess } from "./left-overs.ts";
 
 /** Time that a server has to answer PING, to stop on SIGTERM, and to answer one command. */
 const READY_MS = 20_000;
@@ -137,7 +138,7 @@ async function launch(setup: Launch): Promise<ChildProcess> {
     failure = error;
   });
   child.once("exit", () => running.delete(child));
-  if (child.pid !== undefined) writeFileSync(join(dir, "pid"), String(child.pid));
+  trackProcess(child, binary);
   const deadline = Date.now() + READY_MS;
   for (;;) {
     if (failure) {
