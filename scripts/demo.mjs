@@ -2,7 +2,7 @@
 // commands to try in a second terminal until Ctrl-C. DEMO_EXIT=1 ends after the twenty tasks. Exit code 1 when one of them
 // did not go round. Everything that it starts is stopped by its pid.
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -229,3 +229,5 @@ try {
   process.exitCode = 1;
 }
 await stopAll();
+// The logs of what went well tell nothing.
+if (process.exitCode === 0) rmSync(logs, { recursive: true, force: true });
