@@ -102,6 +102,7 @@ export class RedisConsumer implements Consumer {
       calls,
       tell,
       schedule: () => this.#schedule(),
+      turn: () => this.#runTurn(),
       onFirst: () => this.leases.start(),
       onRefused,
       onBroken: (delivery, reason) => this.#bury(delivery, reason),

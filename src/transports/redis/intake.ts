@@ -24,14 +24,14 @@ export interface IntakeOptions {
   readonly tell: (call: () => void) => void;
   /** A turn of the consumer is wanted. */
   readonly schedule: () => void;
+  /** Asks for more and sends what was settled, now. */
+  readonly turn: () => void;
   readonly onFirst: () => void;
   readonly onRefused: (error: RedisError) => void;
   /** Only we could see that it is no message. */
   readonly onBroken: (delivery: RedisDelivery, reason: string) => void;
 }
 
-/** A prefetch from this on is shared by two calls. */
-const TWO_CALLS_FROM = 16;
 /** Calls in flight at most. */
 const FETCHES_AT_MOST = 3;
 /** A full FETCH this often, whatever wake-up says: it also releases parked messages. */
@@ -167,9 +167,8 @@ export class Intake {
   pump(): void {
     if (!this.#mayFetch()) return;
     const { fetchBatch } = this.#options.context.settings;
-    // Two calls share a small prefetch: while one's messages run, the other is on its way. Below that a call costs too much.
-    const share = this.#prefetch < TWO_CALLS_FROM ? this.#prefetch : (this.#prefetch + 1) >> 1;
-    const batch = Math.max(1, Math.min(fetchBatch, share));
+    // Two calls share a small prefetch: while the messages of one run, the other is on its way.
+    const batch = Math.max(1, Math.min(fetchBatch, (this.#prefetch + 1) >> 1));
     while (!this.#drained) {
       const free = this.#prefetch - this.#options.holds.held.size - this.#fetcher.requested;
       const { inFlight } = this.#fetcher;
@@ -220,7 +219,13 @@ export class Intake {
     }
     if (fetched.deliveries.length > 0) {
       if (this.#paused && this.#quiet.length === 0) this.#late.push(...fetched.deliveries);
-      else this.#hand(fetched.deliveries);
+      else {
+        // The next call is on its way while these run, and what they settled leaves before the next batch runs: replies that
+        // come together would otherwise keep Redis and this process waiting for each other in turn.
+        this.pump();
+        this.#hand(fetched.deliveries);
+        this.#options.turn();
+      }
     }
     if (this.#fetcher.inFlight === 0) {
       if (this.#paused) this.#tellQuiet();
