@@ -127,9 +127,12 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     async unacked() {
       return Number(await redisCommand(broker, "HLEN", "unacked"));
     },
+    // Waits: the next step of a chain is published, and may be over, before its parent's result is stored.
     async meta(id) {
-      const text = await redisCommand(backend, "GET", `celery-task-meta-${id}`);
-      if (text === "") throw new Error(`nothing is stored for ${id}`);
+      const text = await eventually(`a result of ${id} is stored`, async () => {
+        const stored = await redisCommand(backend, "GET", `celery-task-meta-${id}`);
+        return stored === "" ? undefined : stored;
+      });
       return JSON.parse(text) as Record<string, unknown>;
     },
     async stop() {
