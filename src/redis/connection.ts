@@ -143,11 +143,11 @@ export class RedisConnection {
 
   /** Several commands in one write; a refused one is a `RedisError` in its place. Rejects only when the connection ends. */
   async pipeline(commands: readonly (readonly [string, ...RedisArg[]])[]): Promise<unknown[]> {
-    this.cork();
-    const sent = commands.map(([name, ...args]) =>
-      this.command(name, args).catch((error: unknown) => error as RedisError),
+    const sent = this.corked(() =>
+      commands.map(([name, ...args]) =>
+        this.command(name, args).catch((error: unknown) => error as RedisError),
+      ),
     );
-    this.uncork();
     const replies = await Promise.all(sent);
     for (const reply of replies) {
       if (reply instanceof RedisError && reply.kind === "connection") throw reply;
@@ -167,13 +167,15 @@ export class RedisConnection {
     });
   }
 
-  /** Holds writes back until `uncork`, so that they leave in one packet. */
-  cork(): void {
-    this.#client.stream?.cork();
-  }
-
-  uncork(): void {
-    this.#client.stream?.uncork();
+  /** What is sent inside leaves in one packet. */
+  corked<T>(send: () => T): T {
+    const { stream } = this.#client;
+    stream.cork();
+    try {
+      return send();
+    } finally {
+      stream.uncork();
+    }
   }
 
   /** Sees the raw bytes that arrive, after the client library. Ends with the connection. */

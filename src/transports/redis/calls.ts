@@ -13,6 +13,8 @@ export interface Call {
   onReply(reply: unknown, again: boolean): void;
   /** Refused for good: it is not sent again. */
   onError(error: RedisError): void;
+  /** The consumer was closed before there was an answer. */
+  onDropped(): void;
 }
 
 interface OpenCall {
@@ -74,6 +76,13 @@ export class CallQueue {
     for (const open of this.#open) this.#send(open, connection);
   }
 
+  /** The connection may be used: what was asked for since `resend` is sent. */
+  connected(): void {
+    const connection = this.#options.connection();
+    if (connection === null) return;
+    for (const open of this.#open) if (open.sent === 0) this.#send(open, connection);
+  }
+
   /** Resolves when every call was answered. */
   settled(): Promise<void> {
     if (this.#open.size === 0) return Promise.resolve();
@@ -87,7 +96,9 @@ export class CallQueue {
     this.#stopped = true;
     this.#retry?.cancel();
     this.#retry = null;
+    const unanswered = [...this.#open];
     this.#open.clear();
+    for (const { call } of unanswered) call.onDropped();
     this.#tellIdle();
   }
 

@@ -161,6 +161,7 @@ export class RedisConsumer implements Consumer {
     if (this.#state === "closed") return;
     if (state === "live") {
       this.#setState("live");
+      this.#calls.connected();
       this.sweeper.connected();
       this.intake.connected();
     } else if (state === "reclaiming") this.#setState("reclaiming");
@@ -226,6 +227,7 @@ export class RedisConsumer implements Consumer {
           this.#refused(error);
           resolve();
         },
+        onDropped: resolve,
       });
     });
   }
@@ -316,10 +318,13 @@ export class RedisConsumer implements Consumer {
     if (this.#state === "closed") return;
     this.#holds.table.progress();
     const { connection } = this.#context.session;
-    connection?.cork();
-    this.intake.pump();
-    this.#settler.flush();
-    connection?.uncork();
+    if (connection === null) this.#settler.flush();
+    else {
+      connection.corked(() => {
+        this.intake.pump();
+        this.#settler.flush();
+      });
+    }
   }
 
   /** As after a reconnect: what is held is renewed, or told as lost. Never rejects. */

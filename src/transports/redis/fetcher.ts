@@ -236,6 +236,9 @@ class FetchCall implements Call {
   onError(error: RedisError): void {
     this.#fetcher.refused(this, error);
   }
+
+  /** What it took comes back when its lease ends. */
+  onDropped(): void {}
 }
 
 interface ReplyContext extends Pick<FetcherOptions, "holds" | "limits" | "keys" | "onRefused"> {

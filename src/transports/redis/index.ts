@@ -244,12 +244,10 @@ export class RedisTransport implements Transport {
         selectAllowed: facts.selectAllowed,
       };
     }
-    connection.cork();
     const declared = [...this.#bindings].map(([exchange, members]) =>
       connection.command("sadd", [this.#keys.binding(exchange), ...members]),
     );
     const reclaimed = [...this.#consumers].map((consumer) => consumer.reclaim(connection));
-    connection.uncork();
     await Promise.all(reclaimed);
     for (const outcome of await Promise.allSettled(declared)) {
       if (outcome.status === "rejected") {

@@ -42,6 +42,7 @@ interface ThreadMessage {
 }
 
 const RESTART_MS = 1000;
+const TERMINATE_MS = 1000;
 
 export class LeaseKeeper {
   /** Messages of the thread, for tests. */
@@ -80,7 +81,14 @@ export class LeaseKeeper {
     this.#restart?.cancel();
     const thread = this.#thread;
     this.#thread = null;
-    await thread?.terminate();
+    if (thread === null) return;
+    // Nobody waits long for a thread that does not end: it holds nothing that is needed.
+    await Promise.race([
+      thread.terminate(),
+      new Promise<void>((resolve) => {
+        this.#options.clock.setTimer(TERMINATE_MS, resolve, { unref: true });
+      }),
+    ]);
   }
 
   #tick(): void {

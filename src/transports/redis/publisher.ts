@@ -197,13 +197,15 @@ export class Publisher {
 
   #send(carriers: readonly Carrier[], routed: readonly Routed[]): void {
     const { session } = this.#options;
-    session.connection?.cork();
-    for (const carrier of carriers) {
-      carrier.settle(session.command(carrier.name, carrier.args));
-      this.#track(carrier.done);
-    }
-    if (routed.length > 0) this.#track(this.#sendRouted(routed));
-    session.connection?.uncork();
+    const send = (): void => {
+      for (const carrier of carriers) {
+        carrier.settle(session.command(carrier.name, carrier.args));
+        this.#track(carrier.done);
+      }
+      if (routed.length > 0) this.#track(this.#sendRouted(routed));
+    };
+    if (session.connection === null || carriers.length === 1) send();
+    else session.connection.corked(send);
   }
 
   /** Never rejects. Bindings are read for every flush, as kombu does for every publish: another process may have bound a queue. */

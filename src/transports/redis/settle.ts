@@ -100,8 +100,13 @@ class HoldsCall implements Call {
   }
 
   onError(error: RedisError): void {
-    for (const delivery of this.deliveries) this.#context.holds.end(delivery);
     this.#context.onRefused(error);
+    this.onDropped();
+  }
+
+  /** Nobody knows whether it was done; the holder is no holder any more. */
+  onDropped(): void {
+    for (const delivery of this.deliveries) this.#context.holds.end(delivery);
     for (const resolve of this.resolves) resolve("gone");
   }
 }
@@ -278,12 +283,12 @@ class MovesCall implements Call {
     const { keys } = this.#context;
     const tags = this.#moves.map((one) => one.delivery.brokerTag);
     const values = (await connection.command("hmget", [keys.unacked, ...tags], "bytes")) as (Buffer | null)[];
-    connection.cork();
-    const replies = this.#moves.map((moving, i) => {
-      const value = values[i] ?? null;
-      return value === null ? Promise.resolve(0) : this.#move(connection, moving, value);
-    });
-    connection.uncork();
+    const replies = connection.corked(() =>
+      this.#moves.map((moving, i) => {
+        const value = values[i] ?? null;
+        return value === null ? Promise.resolve(0) : this.#move(connection, moving, value);
+      }),
+    );
     return Promise.all(replies);
   }
 
@@ -298,6 +303,10 @@ class MovesCall implements Call {
 
   onError(error: RedisError): void {
     this.#context.onRefused(error);
+    this.onDropped();
+  }
+
+  onDropped(): void {
     for (const { delivery, resolve } of this.#moves) {
       this.#context.holds.end(delivery);
       resolve("gone");

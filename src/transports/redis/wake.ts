@@ -128,12 +128,13 @@ export class Wake {
     const keys = probing ? [...lists, this.#options.probeKey] : lists;
     this.#armed = true;
     this.#pushed = false;
-    session.connection?.cork();
-    const caching = session.command("client", ["caching", "yes"]);
-    const exists = session.command("exists", keys);
-    session.connection?.uncork();
     try {
-      const [, found] = await Promise.all([caching, exists]);
+      const [caching, found] = await session.pipeline([
+        ["client", "caching", "yes"],
+        ["exists", ...keys],
+      ]);
+      if (caching instanceof RedisError) throw caching;
+      if (found instanceof RedisError) throw found;
       if (this.#stopped || this.#lists.length === 0) return;
       this.#armSafety();
       if (probing && this.#proved === undefined) this.#startProbe();
