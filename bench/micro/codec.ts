@@ -8,6 +8,7 @@ import { toIso } from "../../src/protocol/iso8601.ts";
 import { decodeTask, encodeTask } from "../../src/protocol/message.ts";
 import { decodeMeta, encodeMeta } from "../../src/protocol/meta.ts";
 import { DEFAULT_LIMITS, type OutgoingTask } from "../../src/protocol/wire.ts";
+import { outgoingTask } from "../../test/support/outgoing-task.ts";
 
 const id = "7f6c1b52-0c1a-4f0e-9d5f-3a1b2c3d4e5f";
 const FORMAT = { serializer: "json", compression: null };
@@ -15,35 +16,8 @@ const ROUTE = { exchange: "", routingKey: "celery", priority: 0, deliveryTag: id
 const READ = { accept: ["json"], limits: DEFAULT_LIMITS };
 
 function task(args: readonly unknown[], kwargs: Readonly<Record<string, unknown>>): OutgoingTask {
-  return {
-    id,
-    task: "bench.noop",
-    args,
-    kwargs,
-    embed: null,
-    eta: null,
-    expires: null,
-    expirationMs: null,
-    retries: 0,
-    timeLimit: null,
-    softTimeLimit: null,
-    rootId: id,
-    parentId: null,
-    group: null,
-    groupIndex: null,
-    shadow: null,
-    ignoreResult: false,
-    replacedTaskNesting: 0,
-    stampedHeaders: null,
-    stamps: {},
-    origin: "gen1@host",
-    replyTo: "bbd3eb43-a387-3751-ba6e-46e26ec8caa6",
-    priority: null,
-    deliveryMode: 2,
-    headers: null,
-    argsrepr: null,
-    kwargsrepr: null,
-  };
+  const replyTo = "bbd3eb43-a387-3751-ba6e-46e26ec8caa6";
+  return outgoingTask({ id, task: "bench.noop", args, kwargs, rootId: id, replyTo });
 }
 
 const rows = Array.from({ length: 40 }, (_, n) => ({

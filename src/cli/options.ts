@@ -121,11 +121,28 @@ const WORKER: CommandSpec = {
       group: "Pool",
       parse: size,
     },
-    { flags: "--time-limit <seconds>", about: "hard limit of a task", group: "Pool", parse: seconds },
+    {
+      flags: "--time-limit <seconds>",
+      about: "hard limit of a task: it fails; in these pools its function cannot be stopped",
+      group: "Pool",
+      parse: seconds,
+    },
     { flags: "--soft-time-limit <seconds>", about: "soft limit of a task", group: "Pool", parse: seconds },
-    { flags: "--without-gossip", about: "do not listen to the events of other workers", group: "Steps" },
-    { flags: "--without-mingle", about: "do not synchronise with other workers at start", group: "Steps" },
-    { flags: "--without-heartbeat", about: "send no heartbeat events", group: "Steps" },
+    {
+      flags: "--without-gossip",
+      about: "do not listen to the events of other workers; accepted, this version never does",
+      group: "Steps",
+    },
+    {
+      flags: "--without-mingle",
+      about: "do not synchronise with other workers at start; accepted, this version never does",
+      group: "Steps",
+    },
+    {
+      flags: "--without-heartbeat",
+      about: "send no heartbeat events; accepted, this version sends none",
+      group: "Steps",
+    },
     {
       flags: "--print-steps",
       about: "print the order in which the worker starts its parts, and end",

@@ -31,6 +31,8 @@ interface Entry {
   readonly listeners: Set<SubscribeOptions>;
   /** Resolves once the server confirmed; made anew by every SUBSCRIBE. */
   ready: Promise<void>;
+  /** Was wanted while there was no connection yet: the first one comes with a gap for it. */
+  missed: boolean;
 }
 
 export class RedisPubSub {
@@ -87,11 +89,15 @@ export class RedisPubSub {
         pattern: options.pattern ?? false,
         listeners: new Set(),
         ready: Promise.resolve(),
+        missed: false,
       };
       map.set(options.channel, entry);
       this.#joining.push(entry);
+      const made = entry;
       entry.ready = this.#scheduleFlush();
-      entry.ready.catch(() => {});
+      entry.ready.catch(() => {
+        made.missed = true;
+      });
     }
     const kept = entry;
     kept.listeners.add(options);
@@ -196,12 +202,12 @@ export class RedisPubSub {
 
   #onLive(): void {
     this.#armPing();
-    if (!this.#wasLive) {
-      this.#wasLive = true;
-      return;
-    }
+    const again = this.#wasLive;
+    this.#wasLive = true;
     for (const map of [this.#channels, this.#patterns]) {
       for (const entry of map.values()) {
+        if (!again && !entry.missed) continue;
+        entry.missed = false;
         for (const one of entry.listeners) one.onGap?.();
       }
     }

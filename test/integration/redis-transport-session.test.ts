@@ -390,9 +390,14 @@ describe("pub/sub", () => {
     const one = new RedisPubSub(options(own.url, { backoffCapMs: 50 }));
     opened.push(one);
     const heard: string[] = [];
-    const subscription = one.open({ channel: "later", listener: (text) => heard.push(text) });
+    let gaps = 0;
+    const onGap = (): void => {
+      gaps += 1;
+    };
+    const subscription = one.open({ channel: "later", listener: (text) => heard.push(text), onGap });
     await expect(subscription.ready).rejects.toThrow("cannot connect");
     await own.restart();
+    await eventually("the gap before the first connection was told", () => gaps === 1);
     await eventually("it is heard", async () => {
       await own.command("PUBLISH", "later", "x");
       return heard.length > 0;

@@ -38,7 +38,7 @@ export async function connect<T extends Connectable>(
       if (!retry || attempt > most || signal.aborted || !mayPass(err)) throw err;
       const waitMs = Math.min(attempt * STEP_MS, LONGEST_MS);
       context.logger.error(
-        { server: what.name, attempt, most, waitSeconds: waitMs / 1000, err },
+        { server: what.name, attempt, most, waitSeconds: waitMs / 1000, reason: (err as Error).message },
         "cannot connect: trying again",
       );
       await new Promise<void>((resolve) => {

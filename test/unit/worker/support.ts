@@ -28,6 +28,7 @@ import type {
   TransportCapabilities,
 } from "../../../src/transports/transport.ts";
 import { Worker, type WorkerOptions } from "../../../src/worker/index.ts";
+import { outgoingTask } from "../../support/outgoing-task.ts";
 
 export interface Line {
   readonly level: "debug" | "info" | "warn" | "error";
@@ -223,35 +224,7 @@ export interface RigOptions {
 /** A message as a client sends it. */
 export function message(given: Partial<OutgoingTask> & { readonly task: string }): WireMessage {
   const id = given.id ?? "t1";
-  const task: OutgoingTask = {
-    id,
-    args: [],
-    kwargs: {},
-    embed: null,
-    eta: null,
-    expires: null,
-    expirationMs: null,
-    retries: 0,
-    timeLimit: null,
-    softTimeLimit: null,
-    rootId: id,
-    parentId: null,
-    group: null,
-    groupIndex: null,
-    shadow: null,
-    ignoreResult: false,
-    replacedTaskNesting: 0,
-    stampedHeaders: null,
-    stamps: {},
-    origin: "gen1@client",
-    replyTo: null,
-    priority: null,
-    deliveryMode: 2,
-    headers: null,
-    argsrepr: null,
-    kwargsrepr: null,
-    ...given,
-  };
+  const task = outgoingTask({ id, args: [], rootId: id, origin: "gen1@client", ...given });
   const encoded = encodeTask(task, { serializer: "json", compression: null });
   const delivery_info = { exchange: "", routing_key: "celery" };
   return { ...encoded, properties: { ...encoded.properties, delivery_info } };
