@@ -53,6 +53,8 @@ describe("waking", () => {
     const one = await idle({ options: { wake } });
     expect(one.wake.mode).toBe(mode);
     for (let i = 0; i < 20; i++) {
+      // What comes before it waits is found by its look.
+      await eventually("it waits for a push", () => one.wake.waiting);
       await producer.publish([toQueue(i % 2 ? "q" : "r", `m${i}`, i % 10)], null);
       const [delivery] = await one.inbox.take(1, 1500);
       expect(ids([delivery!])).toEqual([`m${i}`]);

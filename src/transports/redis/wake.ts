@@ -61,6 +61,8 @@ export class Wake {
   #lists: readonly string[] = [];
   /** The server has promised a push for them. */
   #armed = false;
+  /** The server has answered that the lists are empty, and a push will come: what is published from now on is pushed. */
+  #waiting = false;
   /** Something was pushed since the last look. */
   #pushed = false;
   #missed = 0;
@@ -82,6 +84,11 @@ export class Wake {
     return this.#mode;
   }
 
+  /** For tests: see `#waiting`. */
+  get waiting(): boolean {
+    return this.#waiting;
+  }
+
   /** The consumer found nothing in these lists and is idle: look once more, and wake it when something comes. */
   arm(lists: readonly string[]): void {
     this.#lists = lists;
@@ -93,6 +100,7 @@ export class Wake {
   disarm(): void {
     this.#lists = [];
     this.#armed = false;
+    this.#waiting = false;
     this.#safety?.cancel();
     this.#poll?.cancel();
     this.#safety = null;
@@ -127,6 +135,7 @@ export class Wake {
     const probing = this.#proved === undefined;
     const keys = probing ? [...lists, this.#options.probeKey] : lists;
     this.#armed = true;
+    this.#waiting = false;
     this.#pushed = false;
     try {
       const [caching, found] = await session.pipeline([
@@ -138,7 +147,10 @@ export class Wake {
       if (this.#stopped || this.#lists.length === 0) return;
       this.#armSafety();
       if (probing && this.#proved === undefined) this.#startProbe();
-      if (found === 0) return;
+      if (found === 0) {
+        this.#waiting = this.#armed && !this.#pushed;
+        return;
+      }
       if (repeat && !this.#pushed) this.#noteMissed();
       this.#wake(null, "look");
     } catch (error) {
@@ -162,6 +174,7 @@ export class Wake {
 
   #wake(lists: readonly string[] | null, by: WokenBy): void {
     this.#armed = false;
+    this.#waiting = false;
     this.signals.woken.signal(by);
     this.#options.onWake(lists);
   }
@@ -266,6 +279,7 @@ export class Wake {
         if (state === "live") this.#look();
         else if (from === "live") {
           this.#armed = false;
+          this.#waiting = false;
           if (redirect)
             this.#subscriber?.reset(new RedisError("connection", "the other half of the pair was lost"));
           this.#look();
