@@ -110,7 +110,7 @@ export function verdicts(report) {
 function machineLines({ machine: m, rounds, startedAt, notRun }) {
   return [
     `${m.cores} cores "${m.cpu}", ${m.memoryGiB} GiB, ${m.os}; load ${m.loadBefore} before, ${m.loadAfter} after`,
-    `Node ${m.node}, Redis ${m.redis} (no persistence, loopback), Petiole ${m.petiole}${m.commit ? ` (${m.commit})` : ""} on ioredis ${m.ioredis}, BullMQ ${m.bullmq}${
+    `Node ${m.node}, Redis ${m.redis} (no persistence, loopback), Petiole ${m.petiole}${m.commit ? ` (${m.commit})` : ""}, BullMQ ${m.bullmq} on ioredis ${m.ioredis}${
       m.celery ? `, Python ${m.python} with Celery ${m.celery}, kombu ${m.kombu}, redis-py ${m.redisPy}` : ""
     }`,
     `${rounds} interleaved rounds, ${startedAt.slice(0, 10)}; median (min-max)`,

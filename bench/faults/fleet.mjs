@@ -114,7 +114,7 @@ export class Fleet {
   async heldBy(nodes) {
     const held = [];
     for (const [tag, value] of Object.entries(await this.client.hgetall("unacked"))) {
-      const node = /^ts1:(?:p:\d+:)?([0-9a-f]{16}):/.exec(tag)?.[1];
+      const node = /^ts1:(?:p:\d+:)?([0-9a-f]+):/.exec(tag)?.[1];
       if (node === undefined || !nodes.includes(node)) continue;
       held.push(idIn(value));
     }

@@ -1,24 +1,23 @@
 /**
- * One TCP connection (or unix socket) to Redis: one object of the client library, used until it breaks and never again.
- *
- * What the library would do by itself is off: no reconnect, no re-send, no offline queue, no command timers. A connection on
- * which nothing was answered for `commandMs` while something is outstanding is destroyed, because a late reply would be
- * lost (and with it the messages it carries).
+ * One TCP connection (or unix socket) to Redis, used until it breaks and never again: no reconnect, no re-send, no queue while
+ * it is not there. A connection on which nothing was answered for `commandMs` while something is outstanding is destroyed,
+ * because a late reply would be lost (and with it the messages it carries).
  */
-import { createRequire } from "node:module";
-import type * as client from "ioredis";
+import type { Socket } from "node:net";
 import type { Clock, Timer } from "../base/clock.ts";
 import { HANDLING, RedisError, replyError } from "./errors.ts";
+import { shakeHands } from "./handshake.ts";
+import { isRespError, isRespPush, type RespValue } from "./resp.ts";
+import { INCOMPLETE, RespReader } from "./resp-reader.ts";
+import { type RedisArg, RespWriter } from "./resp-writer.ts";
 import type { LuaScript } from "./scripts.ts";
+import { openSocket, type SocketAddress } from "./socket.ts";
 import type { RedisAddress } from "./url.ts";
 
-// The client is CommonJS. `import` would parse all of it once more for its names: 35 ms of a start, and 4 MB.
-const { Command, Redis } = createRequire(import.meta.url)("ioredis") as typeof client;
-
-export type RedisArg = string | Buffer | number;
+export { ArgBlock, type RedisArg } from "./resp-writer.ts";
 
 export interface DialOptions {
-  readonly address: RedisAddress;
+  readonly address: SocketAddress & Pick<RedisAddress, "username" | "password" | "db" | "redacted">;
   /** 3 falls back to 2 where the server has no RESP3. */
   readonly protocol: 2 | 3;
   /** `CLIENT SETNAME`; null sets none. */
@@ -41,104 +40,124 @@ export interface ScriptCall {
 /** How often per deadline the watchdog looks; also how late it may be before it suspects a blocked event loop. */
 const WATCH_STEPS = 4;
 
+/** A command without a reply. */
+interface Pending {
+  readonly name: string;
+  readonly form: ReplyForm;
+  readonly resolve: (reply: RespValue) => void;
+  readonly reject: (error: Error) => void;
+  /** Replies to come: SUBSCRIBE and its like answer once for each channel. */
+  replies: number;
+  next: Pending | null;
+}
+
+/** Commands whose replies are pushes (RESP3) or look like them (RESP2). */
+const SUBSCRIBING = new Set(["subscribe", "psubscribe", "unsubscribe", "punsubscribe"]);
+
+export type MessageListener = (channel: string, payload: string, pattern: string | null) => void;
+
 export class RedisConnection {
-  readonly address: RedisAddress;
+  readonly address: DialOptions["address"];
   /** Why the connection ended; null while it works. Written by `#end`. */
   closed: RedisError | null = null;
   /** Called once when it ended. Set by the owner. */
   onClose: ((reason: RedisError) => void) | null = null;
+  /** Sees pushes that are no pub/sub messages, such as `invalidate` and its keys. Set by the owner. */
+  onPush: ((push: readonly RespValue[]) => void) | null = null;
+  /** Sees pub/sub messages; `pattern` is null for a plain channel. Set by the owner. */
+  onMessage: MessageListener | null = null;
 
-  readonly #client: client.Redis;
+  readonly #socket: Socket;
   readonly #options: DialOptions;
-  /** Commands without a reply. */
-  #pending = 0;
+  readonly #reader = new RespReader();
+  readonly #writer: RespWriter;
+  /** Commands without a reply, in the order they were sent in. */
+  #first: Pending | null = null;
+  #last: Pending | null = null;
+  /** Open `corked` calls. */
+  #corks = 0;
+  /** RESP2 only: arrays may be messages. */
+  #subscribed = false;
   /** Monotonic ms of the last reply, or of the first send after a silence. */
   #progressAt = 0;
   #watchAt = 0;
   #watch: Timer | null = null;
   #dialled = false;
-  /** What the client library said last; the cause of the end. */
-  #lastError: unknown = null;
+  /** What the socket said last; the cause of the end. */
+  #lastError: Error | null = null;
 
-  private constructor(options: DialOptions) {
+  private constructor(options: DialOptions, onReady: () => void) {
     this.address = options.address;
     this.#options = options;
-    const { address } = options;
-    const name = (options.clientName ?? "").replace(/[\s\r\n]+/g, "_");
-    this.#client = new Redis({
-      ...(address.path === null ? { host: address.host, port: address.port } : { path: address.path }),
-      ...(address.tls === null ? {} : { tls: { ...address.tls } }),
-      ...(address.username === null ? {} : { username: address.username }),
-      ...(address.password === null ? {} : { password: address.password }),
-      ...(name === "" ? {} : { connectionName: name }),
-      db: address.db,
-      protocol: options.protocol,
-      lazyConnect: true,
-      retryStrategy: () => null,
-      enableOfflineQueue: false,
-      enableReadyCheck: false,
-      disableClientInfo: true,
-      maxRetriesPerRequest: null,
-      autoResendUnfulfilledCommands: false,
-      autoResubscribe: false,
-      connectTimeout: options.dialMs,
-      keepAlive: 30_000,
+    const socket = openSocket(options.address, { onReady, onData: (chunk) => this.#read(chunk) });
+    this.#socket = socket;
+    this.#writer = new RespWriter((bytes) => {
+      socket.write(bytes);
+      return options.address.tls === null && socket.writableLength === 0;
     });
-    this.#client.on("error", (error: unknown) => {
+    socket.on("error", (error) => {
       this.#lastError = error;
     });
-    this.#client.on("end", () => this.#end(this.#dialled ? this.#lost() : this.#dialError(null)));
+    socket.on("close", () => this.#end(this.#dialled ? this.#lost() : this.#dialError()));
   }
 
   /** Resolves once the handshake is done. Rejects with a `RedisError`. */
   static async dial(options: DialOptions): Promise<RedisConnection> {
-    const connection = new RedisConnection(options);
-    const timer = options.clock.setTimer(options.dialMs, () => {
-      connection.destroy(
-        new RedisError(
-          "connection",
-          `${options.address.redacted}: no connection within ${options.dialMs} ms`,
-          {
-            outcome: "not sent",
-          },
-        ),
-      );
-    });
-    try {
-      await connection.#client.connect();
-      connection.#dialled = true;
-    } catch (error) {
-      const reason = connection.closed ?? connection.#dialError(error);
-      connection.destroy(reason);
-      throw reason;
-    } finally {
-      timer.cancel();
-    }
+    const { address, dialMs, clock } = options;
+    let timer: Timer | null = null;
+    const connection = await new Promise<RedisConnection>((resolve, reject) => {
+      const dialled = new RedisConnection(options, () => {
+        dialled.onClose = null;
+        resolve(dialled);
+      });
+      dialled.onClose = reject;
+      timer = clock.setTimer(dialMs, () => {
+        const text = `${address.redacted}: no connection within ${dialMs} ms`;
+        dialled.destroy(new RedisError("connection", text, { outcome: "not sent" }));
+      });
+    })
+      .then(async (dialled) => {
+        try {
+          await shakeHands((commands) => dialled.pipeline(commands), options);
+        } catch (error) {
+          // A refusal is told as it is; whatever else ended the attempt is in `closed`.
+          const reason = dialled.closed ?? (error as RedisError);
+          dialled.destroy(reason);
+          throw reason;
+        }
+        dialled.#dialled = true;
+        return dialled;
+      })
+      .finally(() => timer?.cancel());
     if (connection.closed) throw connection.closed;
     return connection;
   }
 
-  /** Commands sent and not answered. */
-  get pending(): number {
-    return this.#pending;
-  }
-
-  /** Sends one command. Rejects with a `RedisError`. */
+  /** Sends one command; `name` in small letters. Rejects with a `RedisError`. */
   command(name: string, args: readonly RedisArg[], form: ReplyForm = "text"): Promise<unknown> {
-    if (this.closed !== null) return Promise.reject(this.#notSent());
-    if (this.#pending++ === 0) this.#startWatch();
-    const command = new Command(name, args as RedisArg[], { replyEncoding: form === "text" ? "utf8" : null });
-    this.#client.sendCommand(command);
-    return command.promise.then(
-      (reply: unknown) => {
-        this.#answered();
-        return reply;
-      },
-      (error: unknown) => {
-        this.#answered();
-        throw this.#failed(error, name);
-      },
-    );
+    return new Promise((resolve, reject) => {
+      if (this.closed !== null) {
+        reject(this.#notSent());
+        return;
+      }
+      const subscribing = SUBSCRIBING.has(name);
+      if (subscribing) this.#subscribed = true;
+      const pending: Pending = {
+        name,
+        form,
+        resolve,
+        reject,
+        replies: subscribing ? args.length : 1,
+        next: null,
+      };
+      if (this.#last === null) {
+        this.#first = pending;
+        this.#startWatch();
+      } else this.#last.next = pending;
+      this.#last = pending;
+      this.#writer.command(name, args);
+      if (this.#corks === 0) this.#writer.flush();
+    });
   }
 
   /** Several commands in one write; a refused one is a `RedisError` in its place. Rejects only when the connection ends. */
@@ -167,38 +186,22 @@ export class RedisConnection {
     });
   }
 
-  /** What is sent inside leaves in one packet. */
+  /** What is sent inside leaves together. */
   corked<T>(send: () => T): T {
-    const { stream } = this.#client;
-    stream.cork();
+    this.#corks += 1;
     try {
       return send();
     } finally {
-      stream.uncork();
+      this.#corks -= 1;
+      if (this.#corks === 0 && this.closed === null) this.#writer.flush();
     }
-  }
-
-  /** Sees the raw bytes that arrive, after the client library. Ends with the connection. */
-  tap(listener: (chunk: Buffer) => void): void {
-    this.#client.stream.on("data", listener);
-  }
-
-  /** Pub/sub messages: `pattern` is null for a plain channel. */
-  onMessage(listener: (channel: string, payload: string, pattern: string | null) => void): void {
-    this.#client.on("message", (channel: string, payload: string) => listener(channel, payload, null));
-    this.#client.on("pmessage", (pattern: string, channel: string, payload: string) =>
-      listener(channel, payload, pattern),
-    );
   }
 
   /** Ends the connection at once; what is outstanding rejects. Idempotent. */
   destroy(reason: RedisError): void {
     if (this.closed !== null) return;
     this.#end(reason);
-    const stream = this.#client.stream as { destroy(): void } | undefined;
-    // Before the socket exists only the library can stop the dial; afterwards its own way would wait for the peer.
-    if (stream === undefined) this.#client.disconnect();
-    else stream.destroy();
+    this.#socket.destroy();
   }
 
   #end(reason: RedisError): void {
@@ -208,12 +211,70 @@ export class RedisConnection {
     this.#watch = null;
     const listener = this.onClose;
     this.onClose = null;
+    this.onPush = null;
+    this.onMessage = null;
     listener?.(reason);
+    let pending = this.#first;
+    this.#first = null;
+    this.#last = null;
+    for (; pending !== null; pending = pending.next) pending.reject(reason);
   }
 
-  #answered(): void {
-    this.#pending -= 1;
+  #read(chunk: Buffer): void {
+    if (this.closed !== null) return;
+    const reader = this.#reader;
     this.#progressAt = this.#options.clock.monotonic();
+    try {
+      reader.feed(chunk);
+      for (;;) {
+        reader.bytes = this.#first?.form === "bytes";
+        const value = reader.next();
+        if (value === INCOMPLETE) return;
+        this.#take(value);
+        // A reply may have ended the connection.
+        if (this.closed !== null) return;
+      }
+    } catch (error) {
+      const text = `${this.address.redacted}: ${error instanceof Error ? error.message : String(error)}`;
+      this.destroy(new RedisError("connection", text, { cause: error, outcome: "unknown" }));
+    }
+  }
+
+  #take(value: RespValue): void {
+    if (isRespPush(value)) this.#takePush(value.push);
+    else if (this.#subscribed && Array.isArray(value) && isPubSub(value)) this.#takePush(value);
+    else this.#settle(value);
+  }
+
+  #takePush(push: readonly RespValue[]): void {
+    const [kind, first = null, second = null, third = null] = push;
+    if (kind === "message") {
+      // Invalidations that RESP2 hears come as messages whose payload is the list of keys.
+      if (typeof second === "string") this.onMessage?.(textOf(first), second, null);
+      else this.onPush?.(["invalidate", second]);
+    } else if (kind === "pmessage") this.onMessage?.(textOf(second), textOf(third), textOf(first));
+    else if (typeof kind === "string" && SUBSCRIBING.has(kind)) this.#settle(second);
+    else this.onPush?.(push);
+  }
+
+  #settle(value: RespValue): void {
+    const pending = this.#first;
+    // Such as a last word before the server closes the connection.
+    if (pending === null) return;
+    if (isRespError(value)) {
+      this.#shift(pending);
+      pending.reject(this.#refused(value.error, pending.name));
+      return;
+    }
+    pending.replies -= 1;
+    if (pending.replies > 0) return;
+    this.#shift(pending);
+    pending.resolve(value);
+  }
+
+  #shift(pending: Pending): void {
+    this.#first = pending.next;
+    if (pending.next === null) this.#last = null;
   }
 
   #startWatch(): void {
@@ -230,7 +291,7 @@ export class RedisConnection {
   /** Looks at the deadline; stops looking while nothing is outstanding. */
   #look(): void {
     this.#watch = null;
-    if (this.#pending === 0 || this.closed !== null) return;
+    if (this.#first === null || this.closed !== null) return;
     const { clock, commandMs } = this.#options;
     const now = clock.monotonic();
     // Timers run before sockets are read: after a blocked event loop the reply may be waiting in the socket.
@@ -248,7 +309,7 @@ export class RedisConnection {
 
   #lost(): RedisError {
     const cause = this.#lastError;
-    const detail = cause instanceof Error ? `: ${cause.message}` : "";
+    const detail = cause === null ? "" : `: ${cause.message}`;
     return new RedisError("connection", `the connection to ${this.address.redacted} was lost${detail}`, {
       cause,
       outcome: "unknown",
@@ -263,35 +324,36 @@ export class RedisConnection {
     });
   }
 
-  #dialError(error: unknown): RedisError {
-    const cause = this.#lastError ?? error;
-    forgetArguments(cause);
-    const text =
-      cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);
-    if (cause instanceof Error && cause.name === "ReplyError") {
-      return replyError(text, `the connection to ${this.address.redacted}`, cause);
-    }
-    return new RedisError("connection", `cannot connect to ${this.address.redacted}: ${text}`, {
+  #dialError(): RedisError {
+    const cause = this.#lastError;
+    // Several addresses that all refused have a code, but no text.
+    const detail =
+      cause === null ? "it was closed" : cause.message || String((cause as NodeJS.ErrnoException).code);
+    return new RedisError("connection", `cannot connect to ${this.address.redacted}: ${detail}`, {
       cause,
       outcome: "not sent",
     });
   }
 
-  /** Turns what a command rejected with into a `RedisError`, and ends the connection where its kind says so. */
-  #failed(error: unknown, name: string): RedisError {
-    if (!(error instanceof Error) || error.name !== "ReplyError") {
-      // The library rejects commands before it tells that the connection has ended.
-      this.destroy(this.#lost());
-      return this.closed ?? this.#lost();
-    }
-    forgetArguments(error);
-    const failure = replyError(error.message, name.toUpperCase(), error);
-    if (HANDLING[failure.kind] === "reconnect") this.destroy(failure);
+  /** An error reply as a `RedisError`; ends the connection where its kind says so. */
+  #refused(text: string, name: string): RedisError {
+    const failure = replyError(text, name.toUpperCase());
+    if (this.#dialled && HANDLING[failure.kind] === "reconnect") this.destroy(failure);
     return failure;
   }
 }
 
-/** The client library keeps a refused command on its error: passwords and messages have no place in logs. */
-function forgetArguments(error: unknown): void {
-  if (error instanceof Error && "command" in error) delete error.command;
+function textOf(value: RespValue): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** RESP2: an array that is no reply, or a reply that comes once for each channel. */
+function isPubSub(value: readonly RespValue[]): boolean {
+  const kind = value[0];
+  return (
+    typeof kind === "string" &&
+    (SUBSCRIBING.has(kind) ||
+      (kind === "message" && value.length === 3) ||
+      (kind === "pmessage" && value.length === 4))
+  );
 }

@@ -98,10 +98,12 @@ export function classifyReply(text: string): RedisErrorKind {
 /** An error of Redis or of the way to it. */
 export class RedisError extends OperationalError {
   readonly kind: RedisErrorKind;
+  /** The words of the server; null where it is not the server that refused. */
+  readonly reply: string | null;
   constructor(
     kind: RedisErrorKind,
     message: string,
-    options?: ErrorOptions & { readonly outcome?: PublishOutcome },
+    options?: ErrorOptions & { readonly outcome?: PublishOutcome; readonly reply?: string },
   ) {
     super(message, {
       ...options,
@@ -110,6 +112,7 @@ export class RedisError extends OperationalError {
     // To users it is the public class.
     this.name = "OperationalError";
     this.kind = kind;
+    this.reply = options?.reply ?? null;
   }
 }
 
@@ -128,11 +131,11 @@ const ADVICE: Partial<Record<RedisErrorKind, string>> = {
 };
 
 /** An error reply as a `RedisError`. `operation` says what was tried, in plain words. */
-export function replyError(text: string, operation: string, cause: unknown): RedisError {
+export function replyError(text: string, operation: string): RedisError {
   const kind = classifyReply(text);
   const advice = ADVICE[kind];
   return new RedisError(kind, `Redis refused ${operation}: ${text}${advice ? ` (${advice})` : ""}`, {
-    cause,
+    reply: text,
     // A command that is refused was not run; a script may have been stopped in the middle.
     outcome: kind === "other" ? "unknown" : "not sent",
   });

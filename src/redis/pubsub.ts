@@ -185,7 +185,7 @@ export class RedisPubSub {
   }
 
   async #resubscribe(connection: RedisConnection): Promise<void> {
-    connection.onMessage((channel, payload, pattern) => this.#deliver(channel, payload, pattern));
+    connection.onMessage = (channel, payload, pattern) => this.#deliver(channel, payload, pattern);
     this.#joining = [];
     this.#leaving = [];
     const calls: Promise<unknown>[] = [];

@@ -275,6 +275,16 @@ describe("FETCH", () => {
     expect(await counts()).toMatchObject({ list: 0, unacked: 1 });
   });
 
+  test("what begins and ends like an envelope is not parsed here: its consumer finds out at once", async () => {
+    const parts = ['{"body":"x"', '"properties":{"delivery_info":{}', '"delivery_tag":"0-1"}}'];
+    const broken = parts.join(",oops,");
+    await db.command("lpush", ["q", broken, ...parts.map((part) => broken.replace(part, "true"))]);
+    const reply = await fetch(1);
+    expect(reply.rest.filter((part) => part === "not a JSON object")).toHaveLength(parts.length);
+    expect(reply.rest).toContain(broken);
+    expect(await counts()).toMatchObject({ list: 0, unacked: 1 });
+  });
+
   test("a hundred bad ones end a call, the next goes on", async () => {
     await db.command("lpush", ["q", ...Array.from({ length: 150 }, (_, i) => `bad ${i}`)]);
     await push("q", "good");

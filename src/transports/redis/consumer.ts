@@ -105,7 +105,7 @@ export class RedisConsumer implements Consumer {
       turn: () => this.#runTurn(),
       onFirst: () => this.leases.start(),
       onRefused,
-      onBroken: (delivery, reason) => this.#bury(delivery, reason),
+      onBroken: (delivery, reason, told) => this.#bury(delivery, reason, told),
     });
     this.#settler = new Settler({
       keys,
@@ -339,9 +339,9 @@ export class RedisConsumer implements Consumer {
   }
 
   /** It goes where FETCH puts its like. */
-  #bury(delivery: RedisDelivery, reason: string): void {
+  #bury(delivery: RedisDelivery, reason: string, told: () => void): void {
     if (!this.#holds.leave(delivery, "leaving")) return;
-    this.#settler.move(delivery, { kind: "dead", reason, list: this.#context.defaultQueue }, ignore);
+    this.#settler.move(delivery, { kind: "dead", reason, list: this.#context.defaultQueue }, told);
     this.#schedule();
   }
 

@@ -3,11 +3,11 @@
  * own, so that a call that is sent again takes nothing twice (`scripts/fetch.lua.ts`).
  */
 import { decodeEnvelope } from "../../protocol/envelope.ts";
-import type { Limits, WireMessage } from "../../protocol/wire.ts";
+import type { Limits } from "../../protocol/wire.ts";
 import type { RedisArg, RedisConnection } from "../../redis/connection.ts";
 import { type RedisError, replyError } from "../../redis/errors.ts";
 import type { Call, CallQueue } from "./calls.ts";
-import { type FetchedCall, type Holds, RedisDelivery } from "./holds.ts";
+import { type FetchedCall, type HoldFields, type Holds, RedisDelivery } from "./holds.ts";
 import type { RedisKeys } from "./keys.ts";
 import type { RedisTransportSettings } from "./options.ts";
 import { FETCH } from "./scripts/fetch.lua.ts";
@@ -16,14 +16,9 @@ import { parseUnackedValue } from "./unacked-value.ts";
 
 /** What one reply says. */
 export interface Fetched {
+  /** Not read yet: see `RedisDelivery.read`. */
   readonly deliveries: readonly RedisDelivery[];
   readonly dead: readonly { readonly queue: string; readonly reason: string; readonly raw: string }[];
-  /** Held, but nothing that can be handed over: to be put on the dead list. */
-  readonly broken: readonly {
-    readonly delivery: RedisDelivery;
-    readonly reason: string;
-    readonly raw: string;
-  }[];
   /** Every list was found empty. */
   readonly drained: boolean;
   readonly serverTimeMs: number;
@@ -200,7 +195,6 @@ export class Fetcher {
     return {
       deliveries: builder.deliveries,
       dead: builder.dead,
-      broken: builder.broken,
       drained: status === "0",
       serverTimeMs,
       parked: eta === "" ? null : { atMs: msOf(eta), tag: String(reply[2]) },
@@ -251,7 +245,6 @@ interface ReplyContext extends Pick<FetcherOptions, "holds" | "limits" | "keys" 
 class ReplyBuilder {
   readonly deliveries: RedisDelivery[] = [];
   readonly dead: { queue: string; reason: string; raw: string }[] = [];
-  readonly broken: { delivery: RedisDelivery; reason: string; raw: string }[] = [];
   lastQueue: string | null = null;
   readonly #context: ReplyContext;
 
@@ -275,7 +268,7 @@ class ReplyBuilder {
         this.dead.push({ queue: this.lastQueue, reason: String(reply[at + 1]), raw: String(reply[at + 2]) });
       } else {
         const key = call.lists.keys[Number(reply[at + 1]) - 1] ?? keys.unacked;
-        onRefused(replyError(String(reply[at + 2]), `FETCH from the key ${JSON.stringify(key)}`, null));
+        onRefused(replyError(String(reply[at + 2]), `FETCH from the key ${JSON.stringify(key)}`));
       }
       at += 3;
     }
@@ -284,7 +277,7 @@ class ReplyBuilder {
 
   /** (i, value)*: what an earlier copy of the call took and nobody has put back. */
   readReplay(reply: readonly (string | number)[]): void {
-    const { holds, call } = this.#context;
+    const { holds, call, keys, limits } = this.#context;
     const values = new Map<number, string>();
     for (let at = 4; at + 1 < reply.length; at += 2) values.set(Number(reply[at]), String(reply[at + 1]));
     if (values.size === 0) {
@@ -299,7 +292,7 @@ class ReplyBuilder {
         continue;
       }
       const raw = Buffer.from(parsed.raw, "latin1").toString();
-      this.#deliver({ index, queue: parsed.routingKey, raw, step: null });
+      this.#deliver({ index, queue: parsed.routingKey, raw, step: keys.stepOf(priorityIn(raw, limits)) });
     }
   }
 
@@ -316,48 +309,24 @@ class ReplyBuilder {
     this.#deliver({ index, queue, raw, step });
   }
 
-  #deliver(what: {
-    readonly index: number;
-    readonly queue: string;
-    readonly raw: string;
-    /** null: by its priority. */
-    readonly step: number | null;
-  }): void {
-    const { holds, limits, keys, prefix, call, serverTimeMs } = this.#context;
-    const { index, queue, raw } = what;
-    let message: WireMessage | null = null;
-    let reason = "";
-    try {
-      message = decodeEnvelope(raw, limits);
-    } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
-    }
-    const delivery = new RedisDelivery({
-      fetched: call.fetched,
-      index,
-      step: what.step ?? keys.stepOf(priorityOf(message)),
-      brokerTag: `${prefix}${call.call}:${index}`,
-      queue,
-      message: message ?? NOTHING,
-      serverTimeMs,
-    });
+  #deliver(what: Pick<HoldFields, "index" | "queue" | "raw" | "step">): void {
+    const { holds, prefix, call, serverTimeMs } = this.#context;
+    const { index, queue, raw, step } = what;
+    const brokerTag = `${prefix}${call.call}:${index}`;
+    const { fetched } = call;
+    const delivery = new RedisDelivery({ fetched, index, step, brokerTag, queue, raw, serverTimeMs });
     holds.add(delivery);
-    if (message === null) this.broken.push({ delivery, reason, raw });
-    else this.deliveries.push(delivery);
+    this.deliveries.push(delivery);
   }
 }
 
-const NOTHING: WireMessage = {
-  body: "",
-  contentType: "",
-  contentEncoding: "",
-  headers: {},
-  properties: {},
-};
-
-function priorityOf(message: WireMessage | null): number {
-  const priority = message?.properties["priority"];
-  return typeof priority === "number" ? priority : 0;
+function priorityIn(raw: string, limits: Limits): number {
+  try {
+    const { priority } = decodeEnvelope(raw, limits).properties;
+    return typeof priority === "number" ? priority : 0;
+  } catch {
+    return 0;
+  }
 }
 
 /** `seconds.microseconds` as ms, without the rounding of a product. */

@@ -9,7 +9,8 @@
  * | lost    | somebody else has it, or will; the worker may still run it | – |
  * | ended   | the broker has answered | – |
  */
-import type { WireMessage } from "../../protocol/wire.ts";
+import { decodeEnvelope } from "../../protocol/envelope.ts";
+import type { Limits, WireMessage } from "../../protocol/wire.ts";
 import type { Delivery } from "../transport.ts";
 import { LeaseTable } from "./lease-table.ts";
 
@@ -35,39 +36,81 @@ export interface HoldFields {
   readonly step: number;
   readonly brokerTag: string;
   readonly queue: string;
-  readonly message: WireMessage;
+  /** As it came. */
+  readonly raw: string;
   readonly serverTimeMs: number;
 }
+
+const UNREAD: WireMessage = {
+  body: "",
+  contentType: "",
+  contentEncoding: "",
+  headers: {},
+  properties: {},
+};
 
 export class RedisDelivery implements Delivery {
   /** The broker's tag, with a suffix when the message was delivered again from memory. */
   readonly tag: string;
   readonly queue: string;
-  readonly message: WireMessage;
-  readonly redelivered: boolean;
-  readonly deliveryCount: number;
   readonly serverTimeMs: number;
   readonly fetched: FetchedCall;
   readonly index: number;
   readonly step: number;
   readonly brokerTag: string;
+  /** Empty until `read`. */
+  message: WireMessage = UNREAD;
+  redelivered = false;
+  deliveryCount = 0;
+  /** The text until it was read; afterwards null. */
+  raw: string | null;
   /** Written by `Holds` only. */
   state: HoldState = "held";
   /** Its start was recorded: the script that ends the hold has to remove that. */
   started = false;
 
   constructor(fields: HoldFields, tag: string = fields.brokerTag) {
-    const { message } = fields;
     this.tag = tag;
     this.queue = fields.queue;
-    this.message = message;
-    this.redelivered = isRedelivered(message);
-    this.deliveryCount = deliveryCountOf(message);
     this.serverTimeMs = fields.serverTimeMs;
     this.fetched = fields.fetched;
     this.index = fields.index;
     this.step = fields.step;
     this.brokerTag = fields.brokerTag;
+    this.raw = fields.raw;
+  }
+
+  /** Makes `message` of the text, once. Called just before the worker gets it: what is read early is long in memory. */
+  read(limits: Limits): void {
+    if (this.raw === null) return;
+    this.#take(decodeEnvelope(this.raw, limits));
+    this.raw = null;
+  }
+
+  /** The same hold as a new delivery, of a message that was read. */
+  again(tag: string, serverTimeMs: number): RedisDelivery {
+    const again = new RedisDelivery(
+      {
+        fetched: this.fetched,
+        index: this.index,
+        step: this.step,
+        brokerTag: this.brokerTag,
+        queue: this.queue,
+        raw: "",
+        serverTimeMs,
+      },
+      tag,
+    );
+    again.#take(this.message);
+    again.raw = null;
+    again.started = this.started;
+    return again;
+  }
+
+  #take(message: WireMessage): void {
+    this.message = message;
+    this.redelivered = isRedelivered(message);
+    this.deliveryCount = deliveryCountOf(message);
   }
 }
 
@@ -129,11 +172,7 @@ export class Holds {
   redeliver(delivery: RedisDelivery, serverTimeMs: number, round: number): RedisDelivery {
     this.waiting.delete(delivery);
     delivery.state = "ended";
-    const again = new RedisDelivery(
-      { ...fieldsOf(delivery), serverTimeMs },
-      `${delivery.brokerTag}~${round}`,
-    );
-    again.started = delivery.started;
+    const again = delivery.again(`${delivery.brokerTag}~${round}`, serverTimeMs);
     this.held.add(again);
     return again;
   }
@@ -160,9 +199,4 @@ export class Holds {
     if (fetched.left <= 0) this.table.free(fetched.row);
     else this.table.clear(fetched.row, index);
   }
-}
-
-function fieldsOf(delivery: RedisDelivery): HoldFields {
-  const { fetched, index, step, brokerTag, queue, message, serverTimeMs } = delivery;
-  return { fetched, index, step, brokerTag, queue, message, serverTimeMs };
 }

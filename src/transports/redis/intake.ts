@@ -28,12 +28,14 @@ export interface IntakeOptions {
   readonly turn: () => void;
   readonly onFirst: () => void;
   readonly onRefused: (error: RedisError) => void;
-  /** Only we could see that it is no message. */
-  readonly onBroken: (delivery: RedisDelivery, reason: string) => void;
+  /** Only we could see that it is no message: puts it on the dead list, and then calls `told`. */
+  readonly onBroken: (delivery: RedisDelivery, reason: string, told: () => void) => void;
 }
 
 /** Calls in flight at most. */
 const FETCHES_AT_MOST = 3;
+/** The worker gets messages one by one for so long; the rest of a batch then comes at once. */
+const HAND_MS = 10;
 /** A full FETCH this often, whatever wake-up says: it also releases parked messages. */
 const FULL_FETCH_MS = 5000;
 
@@ -204,16 +206,12 @@ export class Intake {
   }
 
   #fetched(fetched: Fetched): void {
-    const { tell, consume, context, onBroken } = this.#options;
+    const { tell, consume, context } = this.#options;
     this.lot.setServerTime(fetched.serverTimeMs);
     this.lot.learn(fetched.parked);
-    const got = fetched.deliveries.length + fetched.dead.length + fetched.broken.length;
+    const got = fetched.deliveries.length + fetched.dead.length;
     this.#spreadMs = got > 0 ? 0 : Math.min(context.settings.wakeSpreadMs, Math.max(1, 2 * this.#spreadMs));
     this.#drained = fetched.drained;
-    for (const { delivery, reason, raw } of fetched.broken) {
-      onBroken(delivery, reason);
-      tell(() => consume.onDead({ queue: delivery.queue, reason, raw, message: null }));
-    }
     for (const dead of fetched.dead) {
       tell(() => consume.onDead({ ...dead, message: this.#decode(dead.raw) }));
     }
@@ -234,9 +232,41 @@ export class Intake {
     if (!this.#drained) this.#options.schedule();
   }
 
+  /**
+   * One by one: what a message is made into is garbage before the next is read, while a batch that is read as a whole is
+   * copied by the garbage collector again and again. When the worker took its time with them the rest goes as one batch, so
+   * that it can let others in.
+   */
   #hand(deliveries: readonly RedisDelivery[]): void {
-    this.#options.onFirst();
-    this.#options.tell(() => this.#options.consume.onBatch(deliveries));
+    const { context, consume, tell, onFirst } = this.#options;
+    onFirst();
+    const untilMs = context.clock.monotonic() + HAND_MS;
+    for (const [at, delivery] of deliveries.entries()) {
+      if (!this.#read(delivery)) continue;
+      if (context.clock.monotonic() < untilMs) {
+        tell(() => consume.onBatch([delivery]));
+        continue;
+      }
+      const rest = [delivery, ...deliveries.slice(at + 1).filter((one) => this.#read(one))];
+      tell(() => consume.onBatch(rest));
+      return;
+    }
+  }
+
+  /** False: nothing that can be handed over; it goes to the dead list. */
+  #read(delivery: RedisDelivery): boolean {
+    const { context, consume, tell, onBroken } = this.#options;
+    const { queue, raw } = delivery;
+    try {
+      delivery.read(context.limits);
+      return true;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      onBroken(delivery, reason, () =>
+        tell(() => consume.onDead({ queue, reason, raw: raw ?? "", message: null })),
+      );
+      return false;
+    }
   }
 
   /** What can be read of a bad message, so that a failure can be stored under its id. */

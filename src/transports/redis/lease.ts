@@ -13,7 +13,6 @@ import type { RedisAddress } from "../../redis/url.ts";
 import type { BeatThreadData } from "./beat-thread.ts";
 import type { LeaseTable } from "./lease-table.ts";
 import type { RedisTransportSettings } from "./options.ts";
-import { BEAT } from "./scripts/lease.lua.ts";
 
 export interface LeaseOptions {
   readonly address: RedisAddress;
@@ -177,7 +176,7 @@ export class LeaseKeeper {
       password: address.password,
       tls: address.tls === null ? null : tls,
       anyHostName: checkServerIdentity !== undefined,
-      script: { text: BEAT.text, sha: BEAT.sha },
+      redacted: address.redacted,
       keys,
       nodePrefix,
       leaseMs: settings.leaseMs,

@@ -5,7 +5,7 @@
 import { uuid4 } from "../../base/uuid.ts";
 import { OperationalError, type PublishOutcome } from "../../errors.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
-import type { RedisArg } from "../../redis/connection.ts";
+import { ArgBlock } from "../../redis/connection.ts";
 import type { RedisSession } from "../../redis/session.ts";
 import type { Outgoing } from "../transport.ts";
 import { type Binding, matchingQueues, parseBindings } from "./bindings.ts";
@@ -19,8 +19,9 @@ const UNITS_AT_MOST = 1024 * 1024;
 /** One command, shared by all that put something into it. */
 class Carrier {
   readonly name: "lpush" | "publish";
-  readonly args: RedisArg[];
-  units = 0;
+  readonly key: string;
+  /** Messages are bytes at once: as long as they wait nothing else of them is in memory. */
+  readonly block = new ArgBlock();
   /** Settles with the command. Nobody may be left without a handler: see the constructor. */
   readonly done: Promise<void>;
   #resolve: () => void = () => {};
@@ -28,7 +29,7 @@ class Carrier {
 
   constructor(name: "lpush" | "publish", key: string) {
     this.name = name;
-    this.args = [key];
+    this.key = key;
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -36,13 +37,8 @@ class Carrier {
     this.done.catch(() => {});
   }
 
-  add(text: string): void {
-    this.args.push(text);
-    this.units += text.length;
-  }
-
   get full(): boolean {
-    return this.args.length > VALUES_AT_MOST || this.units > UNITS_AT_MOST;
+    return this.block.count >= VALUES_AT_MOST || this.block.units > UNITS_AT_MOST;
   }
 
   settle(sent: Promise<unknown>): void {
@@ -150,7 +146,7 @@ export class Publisher {
       this.#carriers.push(carrier);
       if (name === "lpush") this.#open.set(key, carrier);
     }
-    carrier.add(text);
+    carrier.block.add(text);
     this.#schedule();
     return carrier.done;
   }
@@ -199,7 +195,7 @@ export class Publisher {
     const { session } = this.#options;
     const send = (): void => {
       for (const carrier of carriers) {
-        carrier.settle(session.command(carrier.name, carrier.args));
+        carrier.settle(session.command(carrier.name, [carrier.key, carrier.block]));
         this.#track(carrier.done);
       }
       if (routed.length > 0) this.#track(this.#sendRouted(routed));

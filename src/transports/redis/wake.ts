@@ -15,7 +15,7 @@ import type { Logger } from "../../base/logger.ts";
 import { TestSignal } from "../../base/test-signal.ts";
 import type { RedisConnection } from "../../redis/connection.ts";
 import { RedisError } from "../../redis/errors.ts";
-import { isRespPush, RespReader } from "../../redis/resp.ts";
+import type { RespValue } from "../../redis/resp.ts";
 import { RedisSession, type SessionOptions } from "../../redis/session.ts";
 import type { RedisTransportSettings } from "./options.ts";
 
@@ -179,6 +179,11 @@ export class Wake {
     this.#options.onWake(lists);
   }
 
+  #hear([kind, keys]: readonly RespValue[]): void {
+    if (kind !== "invalidate") return;
+    this.#onPush(Array.isArray(keys) ? keys.filter((key) => typeof key === "string") : null);
+  }
+
   /** A push: `keys` null when everything was flushed, or where the protocol does not tell. */
   #onPush(keys: readonly string[] | null): void {
     if (this.#stopped) return;
@@ -294,18 +299,7 @@ export class Wake {
   }
 
   async #track(connection: RedisConnection): Promise<void> {
-    const reader = new RespReader();
-    connection.tap((chunk) => {
-      try {
-        for (const value of reader.push(chunk)) {
-          if (!isRespPush(value) || value.push[0] !== "invalidate") continue;
-          const keys = value.push[1];
-          this.#onPush(Array.isArray(keys) ? keys.map(String) : null);
-        }
-      } catch (error) {
-        connection.destroy(new RedisError("connection", "a push could not be read", { cause: error }));
-      }
-    });
+    connection.onPush = (push) => this.#hear(push);
     await this.#askForTracking(connection, ["tracking", "on", "optin", "noloop"]);
   }
 
@@ -342,7 +336,7 @@ export class Wake {
       reclaim: async (connection) => {
         // Before SUBSCRIBE: a subscribed RESP2 connection may not ask.
         this.#subscriberId = Number(await connection.command("client", ["id"]));
-        connection.onMessage(() => this.#onPush(null));
+        connection.onPush = (push) => this.#hear(push);
         await connection.command("subscribe", [INVALIDATE]);
       },
       onState: (_state, from) => {

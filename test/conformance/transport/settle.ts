@@ -249,6 +249,9 @@ export function settleTests(suite: Suite): void {
       "[".repeat(100_000),
       `{"a":${"[".repeat(50_000)}${"]".repeat(50_000)}}`,
       "\u0000\ufffd\u2028",
+      // Begins and ends like an envelope.
+      '{"body":"x","headers":{,"properties":{"delivery_info":{},"delivery_tag":"0-1"}}',
+      '{"body": "x", "properties": {"delivery_info": {}, oops, "delivery_tag": "0-1"}}',
     ];
 
     test("goes to the default queue's dead list, is told, and does not stop the others", async () => {

@@ -35,7 +35,7 @@ describe("Redis errors", () => {
   });
 
   test("what will not change by itself is refused, the rest unreachable; users see an OperationalError", () => {
-    const refused = replyError("WRONGTYPE Operation against a key", "FETCH", null);
+    const refused = replyError("WRONGTYPE Operation against a key", "FETCH");
     expect(refused).toBeInstanceOf(RedisError);
     expect([refused.name, refused.code, refused.outcome]).toEqual([
       "OperationalError",
@@ -43,7 +43,7 @@ describe("Redis errors", () => {
       "not sent",
     ]);
     expect(refused.message).toContain("rename or delete");
-    expect(replyError("LOADING x", "FETCH", null).code).toBe("PET_BROKER_UNREACHABLE");
-    expect(replyError("ERR something", "FETCH", null).outcome).toBe("unknown");
+    expect(replyError("LOADING x", "FETCH").code).toBe("PET_BROKER_UNREACHABLE");
+    expect(replyError("ERR something", "FETCH").outcome).toBe("unknown");
   });
 });

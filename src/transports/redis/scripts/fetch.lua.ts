@@ -96,13 +96,18 @@ if next_parked[1] then
   out[3] = next_parked[1]
 end
 
-local decode = cjson.decode
+local decode, find, sub = cjson.decode, string.find, string.sub
+-- Begins and ends as what kombu and we write; anything else is parsed. Plain finds: they cost a tenth of parsing.
+local function has_outline(raw)
+  local tag = find(raw, 'delivery_tag"', -64, true)
+  return tag and find(raw, '^delivery_tag": ?"[%w-]+"}}$', tag) and find(raw, '^{"body": ?"')
+    and find(raw, 'delivery_info":', -400, true) and find(raw, 'properties":', 1, true)
+end
 local function flaw(raw)
   if #raw > max_bytes then return 'larger than ' .. max_bytes .. ' bytes' end
+  if has_outline(raw) then return nil end
   if #raw > 65536 then
-    if string.byte(raw, 1) == 123 and string.byte(raw, -1) == 125 and string.find(raw, '"delivery_tag"', 1, true) then
-      return nil
-    end
+    if sub(raw, 1, 1) == '{' and sub(raw, -1) == '}' and find(raw, '"delivery_tag"', 1, true) then return nil end
     return 'not a message envelope'
   end
   local ok, message = pcall(decode, raw)
