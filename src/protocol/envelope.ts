@@ -31,13 +31,39 @@ export function encodeEnvelope(message: WireMessage, route: EnvelopeRoute): stri
   const encoding = properties["body_encoding"];
   const literal = encoding !== undefined && encoding !== "base64" ? literalBody(message.body) : null;
   const body = literal === null ? `"${base64(message.body)}"` : quote(literal);
-  return `{"body":${body},"content-encoding":${quote(message.contentEncoding)},"content-type":${quote(message.contentType)},"headers":${writeHeaders(message.headers)},"properties":{${ownProperties(properties)}"delivery_info":{"exchange":${quote(route.exchange)},"routing_key":${quote(route.routingKey)}},"priority":${json(properties["priority"] ?? route.priority, "priority")},"body_encoding":${literal === null ? '"base64"' : json(encoding, "body_encoding")},"delivery_tag":${quote(route.deliveryTag)}}}`;
+  const { exchange, routingKey, priority, deliveryTag } = route;
+  return `{"body":${body}${content(message)},"headers":${writeHeaders(message.headers)},"properties":{${ownProperties(properties)}${deliveryInfo(exchange, routingKey)},"priority":${json(properties["priority"] ?? priority, "priority")},"body_encoding":${literal === null ? '"base64"' : json(encoding, "body_encoding")},"delivery_tag":${quote(deliveryTag)}}}`;
+}
+
+// Most of an envelope is what the last one had: such pieces are kept, in one text, until something else comes.
+
+const lastContent = { encoding: "", type: "", text: ',"content-encoding":"","content-type":""' };
+
+function content({ contentEncoding, contentType }: WireMessage): string {
+  if (lastContent.encoding !== contentEncoding || lastContent.type !== contentType) {
+    lastContent.text = `,"content-encoding":${quote(contentEncoding)},"content-type":${quote(contentType)}`;
+    lastContent.encoding = contentEncoding;
+    lastContent.type = contentType;
+  }
+  return lastContent.text;
+}
+
+const lastInfo = { exchange: "", routingKey: "", text: '"delivery_info":{"exchange":"","routing_key":""}' };
+
+function deliveryInfo(exchange: string, routingKey: string): string {
+  if (lastInfo.exchange !== exchange || lastInfo.routingKey !== routingKey) {
+    lastInfo.text = `"delivery_info":{"exchange":${quote(exchange)},"routing_key":${quote(routingKey)}}`;
+    lastInfo.exchange = exchange;
+    lastInfo.routingKey = routingKey;
+  }
+  return lastInfo.text;
 }
 
 /** What {@link stringifyJson} gives, quicker for what headers and properties mostly hold. */
 function json(value: unknown, where: string): string {
   if (value === null) return "null";
   if (typeof value === "string") return quote(value);
+  if (typeof value === "boolean") return value ? "true" : "false";
   return stringifyJson(value, where);
 }
 
@@ -63,9 +89,17 @@ export const TASK_HEADERS: readonly string[] = [
   "stamped_headers",
   "stamps",
 ];
+/** Longest text of a header that is kept. */
+const KEPT_AT_MOST = 128;
 const TASK_HEADER_TEXTS: readonly string[] = TASK_HEADERS.map(
   (name, index) => `${index === 0 ? "" : ","}"${name}":`,
 );
+
+/** Of each header of a task: the last value that cannot change, and `,"name":value`. */
+const lastHeaders: { value: unknown; text: string }[] = TASK_HEADER_TEXTS.map((text) => ({
+  value: undefined,
+  text,
+}));
 
 /** One pass over the names; those of a task, in their order, need no quoting. */
 function writeHeaders(headers: WireMessage["headers"]): string {
@@ -74,12 +108,31 @@ function writeHeaders(headers: WireMessage["headers"]): string {
   for (const name in headers) {
     const value = headers[name];
     if (value === undefined) continue;
-    text +=
-      name === TASK_HEADERS[index] ? TASK_HEADER_TEXTS[index] : `${text === "" ? "" : ","}${quote(name)}:`;
-    text += value === 0 ? "0" : value === false ? "false" : json(value, `headers.${name}`);
+    if (name === TASK_HEADERS[index]) text += taskHeader(index, value);
+    else text += `${text === "" ? "" : ","}${quote(name)}:${json(value, `headers.${name}`)}`;
     index++;
   }
   return `{${text}}`;
+}
+
+function taskHeader(index: number, value: unknown): string {
+  const last = lastHeaders[index] as { value: unknown; text: string };
+  if (Object.is(last.value, value)) return last.text;
+  const text = `${TASK_HEADER_TEXTS[index]}${json(value, `headers.${TASK_HEADERS[index]}`)}`;
+  if (text.length <= KEPT_AT_MOST && staysAsItIs(value)) {
+    last.value = value;
+    last.text = text;
+  }
+  return text;
+}
+
+/** An object may have changed when it comes again, unless it is frozen. */
+function staysAsItIs(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return (
+    Object.isFrozen(value) &&
+    Object.values(value).every((member) => typeof member !== "object" || member === null)
+  );
 }
 
 function ownProperties(properties: WireMessage["properties"]): string {

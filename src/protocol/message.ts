@@ -44,6 +44,7 @@ export interface DecodeOptions {
 }
 
 const NO_EMBED: TaskEmbed = { callbacks: null, errbacks: null, chain: null, chord: null };
+const NO_TIME_LIMITS: readonly null[] = Object.freeze([null, null]);
 const NO_EMBED_JSON = '{"callbacks":null,"errbacks":null,"chain":null,"chord":null}';
 
 /**
@@ -98,7 +99,10 @@ function taskHeaders(task: OutgoingTask): Record<string, unknown> {
     group: task.group,
     group_index: task.groupIndex,
     retries: task.retries,
-    timelimit: [task.timeLimit, task.softTimeLimit],
+    timelimit:
+      task.timeLimit === null && task.softTimeLimit === null
+        ? NO_TIME_LIMITS
+        : [task.timeLimit, task.softTimeLimit],
     root_id: task.rootId,
     parent_id: task.parentId,
     argsrepr: task.argsrepr ?? reprArgs(task.args),

@@ -90,6 +90,66 @@ describe("encodeEnvelope", () => {
     expect(eta).toBeUndefined();
   });
 
+  test("whatever was written before, an envelope holds what its message says now", () => {
+    const same = [1];
+    const frozen = Object.freeze([null, 5]);
+    const value = fc.oneof(
+      fc.constantFrom<unknown>(
+        null,
+        0,
+        1,
+        true,
+        false,
+        "",
+        "a",
+        "b",
+        "\u00e9",
+        "x".repeat(200),
+        same,
+        frozen,
+      ),
+      fc.constant(Object.freeze([same])),
+      fc.dictionary(fc.constantFrom("k"), fc.integer()),
+    );
+    const names = ["lang", "task", "id", "shadow", "retries", "stamps", "own"];
+    const message = fc.record({
+      headers: fc.record(Object.fromEntries(names.map((name) => [name, value])), { requiredKeys: [] }),
+      contentType: fc.constantFrom("application/json", "x"),
+      contentEncoding: fc.constantFrom("utf-8", "binary"),
+      exchange: fc.constantFrom("", "e"),
+      routingKey: fc.constantFrom("q", "r"),
+    });
+    const property = fc.property(fc.array(message, { maxLength: 8 }), (messages) => {
+      for (const { headers, contentType, contentEncoding, exchange, routingKey } of messages) {
+        same[0] = (same[0] ?? 0) + 1;
+        const text = encodeEnvelope(
+          { ...MESSAGE, headers, contentType, contentEncoding },
+          { ...ROUTE, exchange, routingKey },
+        );
+        expect(JSON.parse(text)).toMatchObject({
+          headers,
+          "content-type": contentType,
+          "content-encoding": contentEncoding,
+          properties: { delivery_info: { exchange, routing_key: routingKey } },
+        });
+      }
+    });
+    fc.assert(property, { seed });
+  });
+
+  test("minus zero is not taken for the zero that came before", () => {
+    const text = (retries: number): string =>
+      encodeEnvelope(
+        { ...MESSAGE, headers: { lang: "a", task: "a", id: "a", shadow: "a", eta: "a", expires: retries } },
+        ROUTE,
+      );
+    expect([text(0), text(-0), text(0)].map((one) => /"expires":([^}]*)/.exec(one)?.[1])).toEqual([
+      "0",
+      "-0.0",
+      "0",
+    ]);
+  });
+
   test("a header or a property that cannot travel is named", () => {
     expect(() => encodeEnvelope({ ...MESSAGE, headers: { user: new Map() } }, ROUTE)).toThrow(EncodeError);
     expect(() => encodeEnvelope({ ...MESSAGE, headers: { user: new Map() } }, ROUTE)).toThrow(
