@@ -9,6 +9,7 @@
  * | busy    |               | -> free       | -> free, late end dropped | signal aborted after the grace, -> free when it ends |
  */
 import type { Clock, Timer } from "../base/clock.ts";
+import { LinkedSet } from "../base/linked-set.ts";
 import type { Logger } from "../base/logger.ts";
 import { SoftTimeLimitExceeded, TimeLimitExceeded } from "../errors.ts";
 import { exceptionInfo } from "../protocol/exceptions.ts";
@@ -32,7 +33,7 @@ export class AsyncPool implements Pool {
   #size: number;
   #busy = 0;
   /** Jobs whose function has not ended; written by `submit` and `#release`. Jobs that end at once are never in it. */
-  readonly #running = new Set<AsyncJob>();
+  readonly #running = new LinkedSet<AsyncJob>();
   /** Called when the last job ends. Written by `stop`. */
   #onIdle: (() => void) | null = null;
 

@@ -1,7 +1,9 @@
 /** An AbortSignal that is only made when somebody asks for it: most jobs never look. */
+import { Linked } from "../base/linked-set.ts";
 import type { LazyAbort } from "../protocol/job.ts";
 
-export class JobAbort implements LazyAbort {
+/** `Linked`: its pool keeps those that run in a set. */
+export class JobAbort extends Linked implements LazyAbort {
   #controller: AbortController | null = null;
   #aborted = false;
   #reason: unknown;

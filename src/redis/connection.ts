@@ -275,6 +275,8 @@ export class RedisConnection {
   #shift(pending: Pending): void {
     this.#first = pending.next;
     if (pending.next === null) this.#last = null;
+    // Else one that has grown old would keep all that came after it alive.
+    pending.next = null;
   }
 
   #startWatch(): void {

@@ -13,6 +13,7 @@
  * goes on. closing: what never started, and late-acked tasks that were given up, go back to the broker.
  */
 import type { Clock, Timer } from "../base/clock.ts";
+import { LinkedSet } from "../base/linked-set.ts";
 import type { Logger } from "../base/logger.ts";
 import { WorkerShutdown } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
@@ -48,7 +49,7 @@ export class TaskConsumer {
   readonly #options: TaskConsumerOptions;
   readonly #reserved = new RequestQueue();
   /** Started and not ended; without those that ended at once. Written by `#start` and `onEnd`. */
-  readonly #active = new Set<Request>();
+  readonly #active = new LinkedSet<Request>();
   /** Held until their ETA, where the broker cannot. Written by `hold`. */
   readonly #held = new Map<Request, Timer>();
   #state: "idle" | "running" | "pausing" | "closing" | "closed" = "idle";
@@ -65,7 +66,7 @@ export class TaskConsumer {
   }
 
   /** Requests that are running, for `inspect active`. */
-  get active(): ReadonlySet<Request> {
+  get active(): Iterable<Request> & { readonly size: number } {
     return this.#active;
   }
 

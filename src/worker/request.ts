@@ -12,6 +12,7 @@
  * A request is also the pool's job and its port: one object for each task. What a task rarely looks at is made when it does.
  */
 
+import { Linked } from "../base/linked-set.ts";
 import type { RunningJob } from "../pool/pool.ts";
 import { TASK_HEADERS } from "../protocol/envelope.ts";
 import type { Job, JobPort } from "../protocol/job.ts";
@@ -31,7 +32,7 @@ export interface RequestHost {
   updateState(request: Request, state: string, meta: unknown): Promise<void>;
 }
 
-export class Request implements Job, JobPort {
+export class Request extends Linked implements Job, JobPort {
   readonly id: string;
   readonly task: string;
   readonly args: readonly unknown[];
@@ -59,6 +60,7 @@ export class Request implements Job, JobPort {
     strategy: Strategy,
     message: { readonly delivery: Delivery; readonly decoded: DecodedTask },
   ) {
+    super();
     const { decoded } = message;
     this.id = decoded.id;
     this.task = decoded.task;

@@ -3,6 +3,7 @@
  * may be executed twice without harm (the fence of FETCH, tags that are gone, compared hashes).
  */
 import type { Clock, Timer } from "../../base/clock.ts";
+import { Linked, LinkedSet } from "../../base/linked-set.ts";
 import type { RedisConnection } from "../../redis/connection.ts";
 import { HANDLING, type RedisError } from "../../redis/errors.ts";
 
@@ -17,13 +18,18 @@ export interface Call {
   onDropped(): void;
 }
 
-interface OpenCall {
+class OpenCall extends Linked {
   readonly call: Call;
-  sent: number;
+  sent = 0;
   /** Refused for now; sent again by the timer. */
-  refused: boolean;
+  refused = false;
   /** Refusals that are of an unknown kind. */
-  strange: number;
+  strange = 0;
+
+  constructor(call: Call) {
+    super();
+    this.call = call;
+  }
 }
 
 export interface CallQueueOptions {
@@ -42,7 +48,7 @@ const STRANGE_AT_MOST = 5;
 export class CallQueue {
   readonly #options: CallQueueOptions;
   /** In the order they are sent in. */
-  readonly #open = new Set<OpenCall>();
+  readonly #open = new LinkedSet<OpenCall>();
   #retry: Timer | null = null;
   #idle: (() => void)[] = [];
   #stopped = false;
@@ -63,7 +69,7 @@ export class CallQueue {
 
   /** Sends a call, or keeps it for the next connection. */
   issue(call: Call): void {
-    const open: OpenCall = { call, sent: 0, refused: false, strange: 0 };
+    const open = new OpenCall(call);
     this.#open.add(open);
     const connection = this.#options.connection();
     if (connection !== null) this.#send(open, connection);

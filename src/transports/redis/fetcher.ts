@@ -2,6 +2,7 @@
  * Takes messages: which lists, how many, and what the reply means. Up to three calls are in flight; each has a number of its
  * own, so that a call that is sent again takes nothing twice (`scripts/fetch.lua.ts`).
  */
+import { Linked, LinkedSet } from "../../base/linked-set.ts";
 import { decodeEnvelope } from "../../protocol/envelope.ts";
 import type { Limits } from "../../protocol/wire.ts";
 import type { RedisArg, RedisConnection } from "../../redis/connection.ts";
@@ -62,7 +63,7 @@ export class Fetcher {
   /** The queue after the one that gave the last message. */
   #next = 0;
   #call = 0;
-  #inFlight = new Set<FetchCall>();
+  #inFlight = new LinkedSet<FetchCall>();
   /** Messages that calls in flight may bring. */
   requested = 0;
 
@@ -209,12 +210,13 @@ interface FetchFields {
   readonly fetched: FetchedCall;
 }
 
-class FetchCall implements Call {
+class FetchCall extends Linked implements Call {
   readonly name = "fetch";
   readonly fields: FetchFields;
   readonly #fetcher: Fetcher;
 
   constructor(fetcher: Fetcher, fields: FetchFields) {
+    super();
     this.#fetcher = fetcher;
     this.fields = fields;
   }

@@ -9,6 +9,7 @@
  * | lost    | somebody else has it, or will; the worker may still run it | – |
  * | ended   | the broker has answered | – |
  */
+import { Linked, LinkedSet } from "../../base/linked-set.ts";
 import { decodeEnvelope } from "../../protocol/envelope.ts";
 import type { Limits, WireMessage } from "../../protocol/wire.ts";
 import type { Delivery } from "../transport.ts";
@@ -49,7 +50,7 @@ const UNREAD: WireMessage = {
   properties: {},
 };
 
-export class RedisDelivery implements Delivery {
+export class RedisDelivery extends Linked implements Delivery {
   /** The broker's tag, with a suffix when the message was delivered again from memory. */
   readonly tag: string;
   readonly queue: string;
@@ -70,6 +71,7 @@ export class RedisDelivery implements Delivery {
   started = false;
 
   constructor(fields: HoldFields, tag: string = fields.brokerTag) {
+    super();
     this.tag = tag;
     this.queue = fields.queue;
     this.serverTimeMs = fields.serverTimeMs;
@@ -131,11 +133,11 @@ export function deliveryCountOf(message: WireMessage): number {
 export class Holds {
   readonly table: LeaseTable = new LeaseTable();
   /** State held. Its size is what prefetch limits. */
-  readonly held: Set<RedisDelivery> = new Set();
+  readonly held: LinkedSet<RedisDelivery> = new LinkedSet();
   /** State waiting. */
-  readonly waiting: Set<RedisDelivery> = new Set();
+  readonly waiting: LinkedSet<RedisDelivery> = new LinkedSet();
   /** State leaving. */
-  readonly leaving: Set<RedisDelivery> = new Set();
+  readonly leaving: LinkedSet<RedisDelivery> = new LinkedSet();
 
   /** A call is about to be sent: what it may take is held from now on. */
   announce(call: number, n: number): FetchedCall {
