@@ -177,6 +177,14 @@ describe("FETCH", () => {
     expect(await counts()).toMatchObject({ list: 6, unacked: 3 });
   });
 
+  test("a call that may only learn what it took takes nothing, and keeps its late copy from taking anything", async () => {
+    expect((await fetch(1, { n: 0, replay: 3 })).ids).toEqual([]);
+    await push("q", "m0");
+    expect((await fetch(1, { n: 3 })).status).toBe("r");
+    expect(await counts()).toMatchObject({ list: 1, unacked: 0 });
+    expect((await fetch(2, { n: 3 })).ids).toEqual(["m0"]);
+  });
+
   test("an older call is a repeat too, a call that took nothing is not remembered", async () => {
     expect((await fetch(1)).status).toBe("0");
     await push("q", "m0", "m1");

@@ -1,4 +1,5 @@
 /** How an idle consumer of the build is woken, and what it costs while nothing happens. */
+import { spawnSync } from "node:child_process";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type * as Consumers from "../../src/transports/redis/consumer.ts";
 import type { RedisTransport } from "../../src/transports/redis/index.ts";
@@ -29,6 +30,22 @@ async function open(options: OpenOptions = {}, url = server.url): Promise<RedisT
   return transport;
 }
 
+/** Program: pushes a message and prints the reply. */
+const PUSH = `
+const [port, list, text] = process.argv.slice(1);
+const socket = require("node:net").connect(port, "127.0.0.1");
+const bulk = (arg) => "$" + Buffer.byteLength(arg) + "\\r\\n" + arg + "\\r\\n";
+socket.write("*3\\r\\n" + bulk("LPUSH") + bulk(list) + bulk(text));
+socket.once("data", (reply) => { process.stdout.write(String(reply).trim()); socket.destroy(); });
+`;
+
+/** A message as it lies in a list. */
+async function messageOf(queue: string, id: string): Promise<string> {
+  const producer = await open({ role: "producer" });
+  await producer.publish([toQueue(queue, id)], null);
+  return server.command("RPOP", queue);
+}
+
 interface Idle {
   readonly inbox: Inbox;
   readonly wake: Wake;
@@ -44,24 +61,23 @@ async function idle(options: OpenOptions = {}, url = server.url): Promise<Idle> 
 }
 
 describe("waking", () => {
-  test.each([
-    ["auto", "tracking", "push"],
-    ["tracking", "tracking", "push"],
-    ["tracking-redirect", "tracking-redirect", "push"],
-  ])("wake = %s: %s proves itself, and every message is pushed", async (wake, mode, by) => {
-    const producer = await open({ role: "producer" });
-    const one = await idle({ options: { wake } });
-    expect(one.wake.mode).toBe(mode);
-    for (let i = 0; i < 20; i++) {
-      // What comes before it waits is found by its look.
-      await eventually("it waits for a push", () => one.wake.waiting);
-      await producer.publish([toQueue(i % 2 ? "q" : "r", `m${i}`, i % 10)], null);
-      const [delivery] = await one.inbox.take(1, 1500);
-      expect(ids([delivery!])).toEqual([`m${i}`]);
-      await one.inbox.ack([delivery!]);
-      expect(await one.wake.signals.woken.next({ timeoutMs: 1000 })).toBe(by);
-    }
-  });
+  test.each(["tracking", "tracking-redirect"])(
+    "wake = %s proves itself, and every message is pushed",
+    async (wake) => {
+      const producer = await open({ role: "producer" });
+      const one = await idle({ options: { wake } });
+      expect(one.wake.mode).toBe(wake);
+      for (let i = 0; i < 20; i++) {
+        // What comes before it waits is found by its look.
+        await eventually("it waits for a push", () => one.wake.waiting);
+        await producer.publish([toQueue(i % 2 ? "q" : "r", `m${i}`, i % 10)], null);
+        const [delivery] = await one.inbox.take(1, 1500);
+        expect(ids([delivery!])).toEqual([`m${i}`]);
+        await one.inbox.ack([delivery!]);
+        expect(await one.wake.signals.woken.next({ timeoutMs: 1000 })).toBe("push");
+      }
+    },
+  );
 
   test("wake = poll finds messages too", async () => {
     const producer = await open({ role: "producer" });
@@ -124,10 +140,118 @@ describe("waking", () => {
     const count = (name: string): number =>
       Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, "m").exec(stats)?.[1] ?? 0);
     // Only what is sent: calls inside of scripts are counted there as well.
-    const sent = count("evalsha") + count("exists") + count("client\\|caching") + count("ping");
+    const sent = ["evalsha", "exists", "client\\|caching", "client\\|unblock", "blmove", "ping"]
+      .map(count)
+      .reduce((sum, one) => sum + one);
     expect(sent).toBeGreaterThan(0);
     expect(sent / 6).toBeLessThanOrEqual(3);
     expect(one.inbox.deliveries).toEqual([]);
+  });
+
+  describe("a FETCH that waits in the server", () => {
+    const calls = async (name: string): Promise<number> => {
+      const stats = await server.command("INFO", "commandstats");
+      return Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, "m").exec(stats)?.[1] ?? 0);
+    };
+    /** Idle, with a FETCH that waits. */
+    async function waiting(options: OpenOptions = {}, url = server.url): Promise<Idle> {
+      const one = await idle(options, url);
+      await eventually("a FETCH waits", () => one.wake.fetches && one.wake.waiting);
+      return one;
+    }
+
+    test("brings what comes into the first list, without a command of the consumer", async () => {
+      const producer = await open({ role: "producer" });
+      const one = await waiting();
+      for (let i = 0; i < 20; i++) {
+        await eventually("a FETCH waits", () => one.wake.fetches && one.wake.waiting);
+        await server.command("CONFIG", "RESETSTAT");
+        await producer.publish([toQueue("q", `m${i}`)], null);
+        const [delivery] = await one.inbox.take(1, 1500);
+        expect(ids([delivery!])).toEqual([`m${i}`]);
+        expect([await calls("client\\|unblock"), await calls("lpush")]).toEqual([0, 1]);
+        await one.inbox.ack([delivery!]);
+      }
+    });
+
+    test("is let run when something comes into another list", async () => {
+      const producer = await open({ role: "producer" });
+      const one = await waiting();
+      await server.command("CONFIG", "RESETSTAT");
+      for (let i = 0; i < 20; i++) {
+        await eventually("a FETCH waits", () => one.wake.fetches && one.wake.waiting);
+        await producer.publish([i % 2 ? toQueue("r", `m${i}`) : toQueue("q", `m${i}`, 9)], null);
+        const [delivery] = await one.inbox.take(1, 1500);
+        expect(ids([delivery!])).toEqual([`m${i}`]);
+        await one.inbox.ack([delivery!]);
+      }
+      expect(await calls("client\\|unblock")).toBeGreaterThanOrEqual(20);
+    });
+
+    test("what a lost one took is asked for at once, and none is lost", async () => {
+      const message = await messageOf("q", "m");
+      const one = await waiting();
+      const { port } = new URL(server.url);
+      await server.command("CONFIG", "RESETSTAT");
+      for (let i = 0; i < 10; i++) {
+        await eventually("a FETCH waits", () => one.wake.fetches && one.wake.waiting);
+        // While this process stands still the server takes the message for it, and answers: nobody reads the answer.
+        const pushed = spawnSync(process.execPath, ["-e", PUSH, port, "q", message], { encoding: "utf8" });
+        expect(pushed.stdout).toBe(":1");
+        one.wake.cancel();
+        const [delivery] = await one.inbox.take(1, 3000);
+        await one.inbox.ack([delivery!]);
+      }
+      expect(one.inbox.deliveries).toHaveLength(10);
+      // What a call has taken before is read by HMGET.
+      expect(await calls("hmget")).toBeGreaterThan(0);
+      expect(await server.command("HLEN", "unacked")).toBe("0");
+    });
+
+    test.each([
+      ["BLMOVE", ["-blmove"]],
+      ["CLIENT UNBLOCK", ["-client|unblock"]],
+    ])("a server that refuses %s does without", async (_name, rules) => {
+      await server.command("ACL", "SETUSER", "plain", "reset", "on", ">pw", "~*", "&*", "+@all", ...rules);
+      const producer = await open({ role: "producer" });
+      const one = await idle({}, server.url.replace("//", "//plain:pw@"));
+      for (let i = 0; i < 8; i++) {
+        await eventually("it waits", () => one.wake.waiting);
+        await producer.publish([toQueue(i % 2 ? "q" : "r", `m${i}`)], null);
+        await one.inbox.ack(await one.inbox.take(1, 2500));
+      }
+      expect(ids(one.inbox.deliveries)).toEqual(Array.from({ length: 8 }, (_, i) => `m${i}`));
+    });
+
+    test("a pause and a lowered prefetch end it", async () => {
+      const producer = await open({ role: "producer" });
+      const one = await waiting();
+      await one.inbox.consumer.pause();
+      expect(one.wake.fetches).toBe(false);
+      await producer.publish([toQueue("q", "m0")], null);
+      expect(await producer.size("q")).toBe(1);
+      one.inbox.consumer.resume();
+      await one.inbox.ack(await one.inbox.take(1, 1500));
+      await eventually("a FETCH waits", () => one.wake.fetches);
+      one.inbox.consumer.setPrefetch(0);
+      await eventually("none waits", () => !one.wake.fetches);
+      await producer.publish([toQueue("q", "m1")], null);
+      expect(await producer.size("q")).toBe(1);
+      one.inbox.consumer.setPrefetch(1);
+      expect(ids(await one.inbox.take(1, 1500))).toEqual(["m1"]);
+    });
+
+    test("a long message is not sent twice for it again and again", async () => {
+      const producer = await open({ role: "producer" });
+      const one = await waiting();
+      const big = toQueue("q", "big");
+      await producer.publish([{ ...big, message: { ...big.message, body: "x".repeat(200_000) } }], null);
+      await one.inbox.ack(await one.inbox.take(1, 1500));
+      await eventually("it waits for a push", () => one.wake.waiting);
+      expect(one.wake.fetches).toBe(false);
+      await producer.publish([toQueue("q", "m1")], null);
+      expect(ids(await one.inbox.take(1, 1500))).toEqual(["m1"]);
+    });
   });
 
   test("many idle consumers: each message goes to one of them, and the losers' delay keeps the herd small", async () => {

@@ -69,6 +69,10 @@ export class CallQueue {
 
   /** Sends a call, or keeps it for the next connection. */
   issue(call: Call): void {
+    if (this.#stopped) {
+      call.onDropped();
+      return;
+    }
     const open = new OpenCall(call);
     this.#open.add(open);
     const connection = this.#options.connection();

@@ -22,6 +22,8 @@ export interface Fetched {
   readonly dead: readonly { readonly queue: string; readonly reason: string; readonly raw: string }[];
   /** Every list was found empty. */
   readonly drained: boolean;
+  /** It had waited in the server, and a message did come. */
+  readonly tooLate: boolean;
   readonly serverTimeMs: number;
   /** Time of the next parked message, ms, and its tag. */
   readonly parked: { readonly atMs: number; readonly tag: string } | null;
@@ -105,6 +107,11 @@ export class Fetcher {
 
   /** Asks for `n` messages (0: only releases parked ones that are due); `only`: of the queues that have one of these lists. */
   fetch(n: number, only: readonly string[] | null = null): void {
+    this.#options.calls.issue(this.prepare(n, only));
+  }
+
+  /** The same, for somebody else to send: `waiting-fetch.ts`. */
+  prepare(n: number, only: readonly string[] | null = null): FetchCall {
     const lists = this.#choose(only);
     this.#call += 1;
     const call = new FetchCall(this, {
@@ -115,17 +122,23 @@ export class Fetcher {
     });
     this.#inFlight.add(call);
     this.requested += n;
+    return call;
+  }
+
+  /** What a prepared call took, if anything, is asked for; from now on it takes nothing. */
+  learn(call: FetchCall): void {
+    call.takes = false;
     this.#options.calls.issue(call);
   }
 
   /** The call's arguments. A call that was sent before and must take nothing now still learns what it took then. */
-  send(call: FetchFields, connection: RedisConnection): Promise<unknown> {
+  send({ fields: call, takes }: FetchCall, connection: RedisConnection): Promise<unknown> {
     const { settings, limits, keys } = this.#options;
     const { lists } = call;
     const args: RedisArg[] = [
       this.#prefix,
       call.call,
-      this.#options.mayTake() ? call.n : 0,
+      takes && this.#options.mayTake() ? call.n : 0,
       call.n,
       settings.fetchBytes,
       settings.leaseMs / 1000,
@@ -142,7 +155,7 @@ export class Fetcher {
 
   answered(call: FetchCall, reply: unknown): void {
     this.#end(call);
-    this.#options.onFetched(this.#read(call.fields, reply as (string | number)[]));
+    this.#options.onFetched(this.#read(call, reply as (string | number)[]));
   }
 
   refused(call: FetchCall, error: RedisError): void {
@@ -184,7 +197,7 @@ export class Fetcher {
     };
   }
 
-  #read(call: FetchFields, reply: readonly (string | number)[]): Fetched {
+  #read({ fields: call, tooLate }: FetchCall, reply: readonly (string | number)[]): Fetched {
     const serverTimeMs = msOf(String(reply[0]));
     const status = reply[3];
     const builder = new ReplyBuilder({ ...this.#options, prefix: this.#prefix, call, serverTimeMs });
@@ -197,6 +210,7 @@ export class Fetcher {
       deliveries: builder.deliveries,
       dead: builder.dead,
       drained: status === "0",
+      tooLate,
       serverTimeMs,
       parked: eta === "" ? null : { atMs: msOf(eta), tag: String(reply[2]) },
     };
@@ -210,9 +224,13 @@ interface FetchFields {
   readonly fetched: FetchedCall;
 }
 
-class FetchCall extends Linked implements Call {
+export class FetchCall extends Linked implements Call {
   readonly name = "fetch";
   readonly fields: FetchFields;
+  /** false: only to learn what an earlier copy took. Written by `Fetcher.learn`. */
+  takes = true;
+  /** See `Fetched`. Written by who sends it. */
+  tooLate = false;
   readonly #fetcher: Fetcher;
 
   constructor(fetcher: Fetcher, fields: FetchFields) {
@@ -222,7 +240,7 @@ class FetchCall extends Linked implements Call {
   }
 
   send(connection: RedisConnection): Promise<unknown> {
-    return this.#fetcher.send(this.fields, connection);
+    return this.#fetcher.send(this, connection);
   }
 
   onReply(reply: unknown): void {

@@ -9,7 +9,7 @@ import type { RedisError } from "../../redis/errors.ts";
 import type { ConsumeOptions } from "../transport.ts";
 import type { CallQueue } from "./calls.ts";
 import type { ConsumerContext } from "./consumer.ts";
-import { type Fetched, Fetcher } from "./fetcher.ts";
+import { type FetchCall, type Fetched, Fetcher } from "./fetcher.ts";
 import type { Holds, RedisDelivery } from "./holds.ts";
 import { ParkingLot } from "./park.ts";
 import { Wake } from "./wake.ts";
@@ -51,6 +51,8 @@ export class Intake {
   #failed = false;
   /** Every list was found empty by the last reply, and nobody has said otherwise since. */
   #drained = false;
+  /** A message was said to be there since the last reply: finding none means that others were faster. */
+  #woke = false;
   /** Lists that wake-up named; null: any. */
   #named: readonly string[] | null = null;
   #full: Timer | null = null;
@@ -98,6 +100,8 @@ export class Intake {
       probeKey: keys.probe(node),
       random,
       onWake: (lists) => this.#woken(lists),
+      prepare: () => this.#prepare(),
+      learn: (call) => this.#fetcher.learn(call),
     });
   }
 
@@ -111,9 +115,11 @@ export class Intake {
   disconnected(): void {
     this.#live = false;
     this.wake.disarm();
+    this.wake.cancel();
   }
 
   setPrefetch(limit: number): void {
+    if (limit < this.#prefetch) this.wake.hurry();
     this.#prefetch = limit;
     this.#options.schedule();
   }
@@ -121,6 +127,7 @@ export class Intake {
   setQueues(queues: readonly string[]): void {
     this.#fetcher.setQueues(queues);
     this.#named = null;
+    this.wake.hurry();
     this.#look();
   }
 
@@ -130,6 +137,7 @@ export class Intake {
     this.#paused = true;
     this.lot.setPaused(true);
     this.wake.disarm();
+    this.wake.hurry();
     if (this.#fetcher.inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
       // Without a connection there may never be an answer; what the calls took is then put back when its lease ends.
@@ -168,9 +176,11 @@ export class Intake {
   /** Asks for as much as fits. */
   pump(): void {
     if (!this.#mayFetch()) return;
-    const { fetchBatch } = this.#options.context.settings;
-    // Two calls share a small prefetch: while the messages of one run, the other is on its way.
-    const batch = Math.max(1, Math.min(fetchBatch, (this.#prefetch + 1) >> 1));
+    if (this.wake.fetches) {
+      if (!this.#drained) this.wake.hurry();
+      return;
+    }
+    const batch = this.#batch;
     while (!this.#drained) {
       const free = this.#prefetch - this.#options.holds.held.size - this.#fetcher.requested;
       const { inFlight } = this.#fetcher;
@@ -183,6 +193,18 @@ export class Intake {
       // Of named lists one call tells enough.
       if (named !== null) return;
     }
+  }
+
+  /** Two calls share a small prefetch: while the messages of one run, the other is on its way. */
+  get #batch(): number {
+    return Math.max(1, Math.min(this.#options.context.settings.fetchBatch, (this.#prefetch + 1) >> 1));
+  }
+
+  /** The call that waits in the server while there is nothing; not for one that others were faster than. */
+  #prepare(): FetchCall | null {
+    if (!this.#mayFetch() || this.#fetcher.inFlight > 0 || this.#spreadMs > 0) return null;
+    const free = this.#prefetch - this.#options.holds.held.size;
+    return free <= 0 ? null : this.#fetcher.prepare(Math.min(free, this.#batch));
   }
 
   #mayFetch(): boolean {
@@ -210,7 +232,11 @@ export class Intake {
     this.lot.setServerTime(fetched.serverTimeMs);
     this.lot.learn(fetched.parked);
     const got = fetched.deliveries.length + fetched.dead.length;
-    this.#spreadMs = got > 0 ? 0 : Math.min(context.settings.wakeSpreadMs, Math.max(1, 2 * this.#spreadMs));
+    if (got > 0) this.#spreadMs = 0;
+    else if (this.#woke || fetched.tooLate) {
+      this.#spreadMs = Math.min(context.settings.wakeSpreadMs, Math.max(1, 2 * this.#spreadMs));
+    }
+    this.#woke = false;
     this.#drained = fetched.drained;
     for (const dead of fetched.dead) {
       tell(() => consume.onDead({ ...dead, message: this.#decode(dead.raw) }));
@@ -288,6 +314,7 @@ export class Intake {
     if (!this.#live || this.#paused || this.#spread !== null) return;
     const goOn = (): void => {
       this.#named = lists;
+      this.#woke = true;
       this.#look();
     };
     if (this.#spreadMs === 0) {
@@ -308,7 +335,8 @@ export class Intake {
       FULL_FETCH_MS,
       () => {
         this.#armFull();
-        this.#fetchAll();
+        // One that waits in the server ends more often than this.
+        if (!this.wake.fetches) this.#fetchAll();
       },
       { unref: true },
     );
@@ -316,6 +344,7 @@ export class Intake {
 
   /** Looks at every list, and releases what is due even when nothing fits. */
   #fetchAll(): void {
+    this.wake.hurry();
     if (!this.#mayFetch() || this.#fetcher.inFlight > 0) return;
     const free = this.#prefetch - this.#options.holds.held.size;
     this.#fetcher.fetch(Math.max(0, Math.min(free, this.#options.context.settings.fetchBatch)));

@@ -3,6 +3,7 @@
  *
  * | mode | how | falls back to |
  * |---|---|---|
+ * | tracking, with a waiting fetch | as the next, and of the first list a FETCH waits in the server (`waiting-fetch.ts`); only with `wake: auto` | tracking |
  * | tracking | a connection of its own: `CLIENT TRACKING ON OPTIN NOLOOP`; going idle = `CLIENT CACHING YES` + `EXISTS lists`; the server pushes `invalidate` when one changes | tracking-redirect |
  * | tracking-redirect | the same, the pushes go to a RESP2 subscriber; both connections live and die together | poll |
  * | poll | `EXISTS` on the data connection, 5 ms to 100 ms apart | – |
@@ -17,7 +18,9 @@ import type { RedisConnection } from "../../redis/connection.ts";
 import { RedisError } from "../../redis/errors.ts";
 import type { RespValue } from "../../redis/resp.ts";
 import { RedisSession, type SessionOptions } from "../../redis/session.ts";
+import type { FetchCall } from "./fetcher.ts";
 import type { RedisTransportSettings } from "./options.ts";
+import { WaitingFetch, type WaitingFetchOptions } from "./waiting-fetch.ts";
 
 export interface WakeOptions {
   readonly settings: RedisTransportSettings;
@@ -32,18 +35,23 @@ export interface WakeOptions {
   readonly random: () => number;
   /** Something may be there. `lists`: which, null = any. */
   readonly onWake: (lists: readonly string[] | null) => void;
+  /** Of a waiting fetch. */
+  readonly prepare: () => FetchCall | null;
+  readonly learn: WaitingFetchOptions["learn"];
 }
 
 type Mode = "tracking" | "tracking-redirect" | "poll";
 
 /** How the consumer was woken; for tests. */
-export type WokenBy = "push" | "look" | "poll";
+export type WokenBy = "fetch" | "push" | "look" | "poll";
 
 /** Pushes that did not come, found by the safety poll, before a mode is given up. */
 const MISSED_AT_MOST = 3;
 const PROBE_MS = 1000;
 const POLL_FROM_MS = 5;
 const POLL_TO_MS = 100;
+/** A waiting fetch ends after this: it is the safety poll. Never more than half a command's deadline. */
+const WAIT_MS = 2000;
 const INVALIDATE = "__redis__:invalidate";
 
 export class Wake {
@@ -52,7 +60,10 @@ export class Wake {
     mode: new TestSignal(),
   };
   readonly #options: WakeOptions;
+  readonly #fetch: WaitingFetch;
   #mode: Mode;
+  /** Of the wake connection. Written by `#track`. */
+  #clientId = 0;
   #session: RedisSession | null = null;
   /** Of tracking-redirect: hears the pushes. */
   #subscriber: RedisSession | null = null;
@@ -76,12 +87,39 @@ export class Wake {
 
   constructor(options: WakeOptions) {
     this.#options = options;
-    const { wake } = options.settings;
+    const { wake, commandDeadlineMs } = options.settings;
     this.#mode = wake === "auto" ? "tracking" : wake;
+    this.#fetch = new WaitingFetch({
+      clock: options.clock,
+      logger: options.logger,
+      data: options.data,
+      timeoutMs: Math.min(WAIT_MS, commandDeadlineMs / 2),
+      learn: options.learn,
+      onEnd: () => {
+        this.#armed = false;
+        this.#waiting = false;
+        this.signals.woken.signal("fetch");
+      },
+    });
   }
 
   get mode(): Mode {
     return this.#mode;
+  }
+
+  /** A FETCH waits in the server: no other may be sent until it is answered. */
+  get fetches(): boolean {
+    return this.#fetch.open;
+  }
+
+  /** Lets a FETCH that waits run now. */
+  hurry(): void {
+    this.#fetch.hurry();
+  }
+
+  /** Gives up a FETCH that waits: nobody can be told to let it run. */
+  cancel(): void {
+    this.#fetch.cancel();
   }
 
   /** For tests: see `#waiting`. */
@@ -129,23 +167,21 @@ export class Wake {
   }
 
   async #check(session: RedisSession, repeat: boolean): Promise<void> {
+    const { connection } = session;
+    // Only an answered one knows whether there is something.
+    if (connection === null || this.#fetch.open) return;
     this.#poll?.cancel();
     this.#poll = null;
-    const lists = this.#lists;
     const probing = this.#proved === undefined;
-    const keys = probing ? [...lists, this.#options.probeKey] : lists;
     this.#armed = true;
     this.#waiting = false;
     this.#pushed = false;
     try {
-      const [caching, found] = await session.pipeline([
-        ["client", "caching", "yes"],
-        ["exists", ...keys],
-      ]);
+      const [caching, found] = await connection.corked(() => this.#send(connection, probing));
       if (caching instanceof RedisError) throw caching;
       if (found instanceof RedisError) throw found;
       if (this.#stopped || this.#lists.length === 0) return;
-      this.#armSafety();
+      if (!this.#fetch.open) this.#armSafety();
       if (probing && this.#proved === undefined) this.#startProbe();
       if (found === 0) {
         this.#waiting = this.#armed && !this.#pushed;
@@ -156,6 +192,27 @@ export class Wake {
     } catch (error) {
       this.#refused(error);
     }
+  }
+
+  /** Arms the lists in one write; behind that the FETCH that waits for the first of them, where one may. */
+  #send(connection: RedisConnection, probing: boolean): Promise<unknown[]> {
+    const { settings, probeKey, prepare } = this.#options;
+    const [first] = this.#lists;
+    const mayWait = settings.wake === "auto" && this.#mode === "tracking" && this.#proved === true;
+    const call = mayWait && this.#fetch.usable ? prepare() : null;
+    const watched = call === null ? this.#lists : this.#lists.slice(1);
+    const keys = probing ? [...watched, probeKey] : watched;
+    const armed =
+      keys.length === 0
+        ? Promise.resolve([null, 0])
+        : connection.pipeline([
+            ["client", "caching", "yes"],
+            ["exists", ...keys],
+          ]);
+    if (call !== null && first !== undefined) {
+      this.#fetch.start({ call, connection, clientId: this.#clientId, list: first });
+    }
+    return armed;
   }
 
   #armSafety(): void {
@@ -300,6 +357,7 @@ export class Wake {
 
   async #track(connection: RedisConnection): Promise<void> {
     connection.onPush = (push) => this.#hear(push);
+    this.#clientId = Number(await connection.command("client", ["id"]));
     await this.#askForTracking(connection, ["tracking", "on", "optin", "noloop"]);
   }
 

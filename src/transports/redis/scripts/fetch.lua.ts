@@ -15,6 +15,7 @@
  * 2. parked messages whose time has come (64 at most) go to the front of their lists, the latest first;
  * 3. reads and checks messages, one per list and pass, until n, the budget or 100 bad ones;
  * 4. records what was read: the dead list, `unacked`, both indexes, the fence;
+ *    a call that takes nothing, but might have before, is noted in the fence as well: no late copy of it takes anything;
  * 5. removes it from the lists. A step that raises because a key has a wrong type leaves the messages where they were.
  *
  * Returns: server time (s, text), time of the next parked message or "", its tag, status ("0": the lists were emptied,
@@ -198,6 +199,8 @@ if #trims > 0 then
   end
   redis_call('SET', F, ARGV[2], 'PX', ARGV[8])
   for _, list in ipairs(trims) do redis_call('LTRIM', KEYS[list[1]], 0, -(list[3] + 1)) end
+elseif n <= 0 and tonumber(ARGV[4]) > 0 then
+  redis_call('SET', F, ARGV[2], 'PX', ARGV[8])
 end
 return out
 `,
