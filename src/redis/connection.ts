@@ -46,6 +46,8 @@ interface Pending {
   readonly form: ReplyForm;
   readonly resolve: (reply: RespValue) => void;
   readonly reject: (error: Error) => void;
+  /** The server does not know the script. */
+  readonly onNoScript: (() => void) | null;
   /** Replies to come: SUBSCRIBE and its like answer once for each channel. */
   replies: number;
   next: Pending | null;
@@ -136,28 +138,26 @@ export class RedisConnection {
   /** Sends one command; `name` in small letters. Rejects with a `RedisError`. */
   command(name: string, args: readonly RedisArg[], form: ReplyForm = "text"): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.closed !== null) {
-        reject(this.#notSent());
-        return;
-      }
-      const subscribing = SUBSCRIBING.has(name);
-      if (subscribing) this.#subscribed = true;
-      const pending: Pending = {
-        name,
-        form,
-        resolve,
-        reject,
-        replies: subscribing ? args.length : 1,
-        next: null,
-      };
-      if (this.#last === null) {
-        this.#first = pending;
-        this.#startWatch();
-      } else this.#last.next = pending;
-      this.#last = pending;
-      this.#writer.command(name, args);
-      if (this.#corks === 0) this.#writer.flush();
+      this.#send({ name, form, resolve, reject, onNoScript: null, replies: 1, next: null }, args);
     });
+  }
+
+  #send(pending: Pending, args: readonly RedisArg[]): void {
+    if (this.closed !== null) {
+      pending.reject(this.#notSent());
+      return;
+    }
+    if (SUBSCRIBING.has(pending.name)) {
+      this.#subscribed = true;
+      pending.replies = args.length;
+    }
+    if (this.#last === null) {
+      this.#first = pending;
+      this.#startWatch();
+    } else this.#last.next = pending;
+    this.#last = pending;
+    this.#writer.command(pending.name, args);
+    if (this.#corks === 0) this.#writer.flush();
   }
 
   /** Several commands in one write; a refused one is a `RedisError` in its place. Rejects only when the connection ends. */
@@ -180,9 +180,18 @@ export class RedisConnection {
    */
   script(script: LuaScript, call: ScriptCall): Promise<unknown> {
     const rest = [call.keys.length, ...call.keys, ...call.args];
-    return this.command("evalsha", [script.sha, ...rest], call.form).catch((error: unknown) => {
-      if (!(error instanceof RedisError) || error.kind !== "noscript") throw error;
-      return this.command("eval", [script.text, ...rest], call.form);
+    const { form = "text" } = call;
+    return new Promise((resolve, reject) => {
+      const onNoScript = (): void => {
+        this.#send({ name: "eval", form, resolve, reject, onNoScript: null, replies: 1, next: null }, [
+          script.text,
+          ...rest,
+        ]);
+      };
+      this.#send({ name: "evalsha", form, resolve, reject, onNoScript, replies: 1, next: null }, [
+        script.sha,
+        ...rest,
+      ]);
     });
   }
 
@@ -263,7 +272,9 @@ export class RedisConnection {
     if (pending === null) return;
     if (isRespError(value)) {
       this.#shift(pending);
-      pending.reject(this.#refused(value.error, pending.name));
+      const failure = this.#refused(value.error, pending.name);
+      if (failure.kind === "noscript" && pending.onNoScript !== null) pending.onNoScript();
+      else pending.reject(failure);
       return;
     }
     pending.replies -= 1;

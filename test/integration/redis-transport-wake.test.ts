@@ -142,7 +142,7 @@ describe("waking", () => {
     // Only what is sent: calls inside of scripts are counted there as well.
     const sent = ["evalsha", "exists", "client\\|caching", "client\\|unblock", "blmove", "ping"]
       .map(count)
-      .reduce((sum, one) => sum + one);
+      .reduce((sum, calls) => sum + calls);
     expect(sent).toBeGreaterThan(0);
     expect(sent / 6).toBeLessThanOrEqual(3);
     expect(one.inbox.deliveries).toEqual([]);

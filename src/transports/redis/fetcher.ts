@@ -200,7 +200,7 @@ export class Fetcher {
   #read({ fields: call, tooLate }: FetchCall, reply: readonly (string | number)[]): Fetched {
     const serverTimeMs = msOf(String(reply[0]));
     const status = reply[3];
-    const builder = new ReplyBuilder({ ...this.#options, prefix: this.#prefix, call, serverTimeMs });
+    const builder = new ReplyBuilder(this.#options, `${this.#prefix}${call.call}:`, { call, serverTimeMs });
     if (status === "r") builder.readReplay(reply);
     else builder.read(reply);
     const last = builder.lastQueue;
@@ -255,25 +255,31 @@ export class FetchCall extends Linked implements Call {
   onDropped(): void {}
 }
 
-interface ReplyContext extends Pick<FetcherOptions, "holds" | "limits" | "keys" | "onRefused"> {
-  readonly prefix: string;
-  readonly call: FetchFields;
-  readonly serverTimeMs: number;
-}
-
 /** Turns a reply's flat list into deliveries. */
 class ReplyBuilder {
   readonly deliveries: RedisDelivery[] = [];
   readonly dead: { queue: string; reason: string; raw: string }[] = [];
   lastQueue: string | null = null;
-  readonly #context: ReplyContext;
+  readonly #options: FetcherOptions;
+  /** What stands before a message's index in its tag. */
+  readonly #prefix: string;
+  readonly #call: FetchFields;
+  readonly #serverTimeMs: number;
 
-  constructor(context: ReplyContext) {
-    this.#context = context;
+  constructor(
+    options: FetcherOptions,
+    prefix: string,
+    of: { readonly call: FetchFields; readonly serverTimeMs: number },
+  ) {
+    this.#options = options;
+    this.#prefix = prefix;
+    this.#call = of.call;
+    this.#serverTimeMs = of.serverTimeMs;
   }
 
   read(reply: readonly (string | number)[]): void {
-    const { holds, call, keys, onRefused } = this.#context;
+    const { holds, keys, onRefused } = this.#options;
+    const call = this.#call;
     let index = 0;
     for (let at = 4; at < reply.length; ) {
       const list = Number(reply[at]);
@@ -297,7 +303,8 @@ class ReplyBuilder {
 
   /** (i, value)*: what an earlier copy of the call took and nobody has put back. */
   readReplay(reply: readonly (string | number)[]): void {
-    const { holds, call, keys, limits } = this.#context;
+    const { holds, keys, limits } = this.#options;
+    const call = this.#call;
     const values = new Map<number, string>();
     for (let at = 4; at + 1 < reply.length; at += 2) values.set(Number(reply[at]), String(reply[at + 1]));
     if (values.size === 0) {
@@ -317,25 +324,29 @@ class ReplyBuilder {
   }
 
   #queueOf(list: number): string {
-    const { queues } = this.#context.call.lists;
+    const { queues } = this.#call.lists;
     return queues[list % queues.length] ?? "";
   }
 
   #add(index: number, list: number, raw: string): void {
-    const { call, keys } = this.#context;
     const queue = this.#queueOf(list);
     this.lastQueue = queue;
-    const step = keys.steps[Math.floor(list / call.lists.queues.length)] ?? 0;
+    const step = this.#options.keys.steps[Math.floor(list / this.#call.lists.queues.length)] ?? 0;
     this.#deliver({ index, queue, raw, step });
   }
 
   #deliver(what: Pick<HoldFields, "index" | "queue" | "raw" | "step">): void {
-    const { holds, prefix, call, serverTimeMs } = this.#context;
     const { index, queue, raw, step } = what;
-    const brokerTag = `${prefix}${call.call}:${index}`;
-    const { fetched } = call;
-    const delivery = new RedisDelivery({ fetched, index, step, brokerTag, queue, raw, serverTimeMs });
-    holds.add(delivery);
+    const delivery = new RedisDelivery({
+      fetched: this.#call.fetched,
+      index,
+      step,
+      brokerTag: `${this.#prefix}${index}`,
+      queue,
+      raw,
+      serverTimeMs: this.#serverTimeMs,
+    });
+    this.#options.holds.add(delivery);
     this.deliveries.push(delivery);
   }
 }

@@ -267,8 +267,9 @@ export class Intake {
     const { context, consume, tell, onFirst } = this.#options;
     onFirst();
     const untilMs = context.clock.monotonic() + HAND_MS;
-    for (const [at, delivery] of deliveries.entries()) {
-      if (!this.#read(delivery)) continue;
+    for (let at = 0; at < deliveries.length; at++) {
+      const delivery = deliveries[at];
+      if (delivery === undefined || !this.#read(delivery)) continue;
       if (context.clock.monotonic() < untilMs) {
         tell(() => consume.onBatch([delivery]));
         continue;

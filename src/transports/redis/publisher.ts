@@ -25,7 +25,7 @@ class Carrier {
   /** Settles with the command. Nobody may be left without a handler: see the constructor. */
   readonly done: Promise<void>;
   #resolve: () => void = () => {};
-  #reject: (error: Error) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
 
   constructor(name: "lpush" | "publish", key: string) {
     this.name = name;
@@ -41,8 +41,18 @@ class Carrier {
     return this.block.count >= VALUES_AT_MOST || this.block.units > UNITS_AT_MOST;
   }
 
-  settle(sent: Promise<unknown>): void {
-    sent.then(this.#resolve, this.#reject);
+  /** `onEnd` is called after the callers have heard. */
+  settle(sent: Promise<unknown>, onEnd: () => void): void {
+    sent.then(
+      () => {
+        this.#resolve();
+        onEnd();
+      },
+      (error: unknown) => {
+        this.#reject(error);
+        onEnd();
+      },
+    );
   }
 
   fail(error: Error): void {
@@ -71,8 +81,9 @@ export class Publisher {
   #open = new Map<string, Carrier>();
   #routed: Routed[] = [];
   #scheduled = false;
-  /** Flushes that have not been answered. */
-  #outstanding = new Set<Promise<unknown>>();
+  /** Commands, and flushes without a connection, that have not been answered. */
+  #outstanding = 0;
+  #idle: (() => void)[] = [];
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -93,7 +104,10 @@ export class Publisher {
   /** Resolves when everything that was published has been answered. */
   async flushed(): Promise<void> {
     if (this.#scheduled) this.#flush();
-    await Promise.allSettled(this.#outstanding);
+    if (this.#outstanding === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#idle.push(resolve);
+    });
   }
 
   #publishOne(outgoing: Outgoing): Promise<void> {
@@ -176,29 +190,34 @@ export class Publisher {
     this.#routed = [];
     this.#open = new Map();
     const { session } = this.#options;
-    if (session.state === "live") this.#send(carriers, routed);
-    else {
-      this.#track(
-        session.live(null).then(
-          () => this.#send(carriers, routed),
-          (error: unknown) => {
-            const failure = notSent(error);
-            for (const carrier of carriers) carrier.fail(failure);
-            for (const one of routed) one.reject(failure);
-          },
-        ),
-      );
+    if (session.state === "live") {
+      this.#send(carriers, routed);
+      return;
     }
+    this.#outstanding += 1;
+    session
+      .live(null)
+      .then(
+        () => this.#send(carriers, routed),
+        (error: unknown) => {
+          const failure = notSent(error);
+          for (const carrier of carriers) carrier.fail(failure);
+          for (const one of routed) one.reject(failure);
+        },
+      )
+      .finally(this.#onEnd);
   }
 
   #send(carriers: readonly Carrier[], routed: readonly Routed[]): void {
     const { session } = this.#options;
     const send = (): void => {
       for (const carrier of carriers) {
-        carrier.settle(session.command(carrier.name, [carrier.key, carrier.block]));
-        this.#track(carrier.done);
+        this.#outstanding += 1;
+        carrier.settle(session.command(carrier.name, [carrier.key, carrier.block]), this.#onEnd);
       }
-      if (routed.length > 0) this.#track(this.#sendRouted(routed));
+      if (routed.length === 0) return;
+      this.#outstanding += 1;
+      void this.#sendRouted(routed).finally(this.#onEnd);
     };
     if (session.connection === null || carriers.length === 1) send();
     else session.connection.corked(send);
@@ -239,13 +258,13 @@ export class Publisher {
     await Promise.all(sent);
   }
 
-  #track(work: Promise<unknown>): void {
-    this.#outstanding.add(work);
-    const end = (): void => {
-      this.#outstanding.delete(work);
-    };
-    work.then(end, end);
-  }
+  readonly #onEnd = (): void => {
+    this.#outstanding -= 1;
+    if (this.#outstanding > 0) return;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  };
 }
 
 /** Waits for all; when one failed, what is known of the whole: "not sent" only when that holds for each. */
