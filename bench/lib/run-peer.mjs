@@ -58,11 +58,9 @@ export async function until(read, { what, worker = null, timeoutMs = 120_000, ev
 /** `[called, started]` of each body so far, in milliseconds, in the order of the calls. */
 export function stamps(file) {
   if (!existsSync(file)) return [];
-  return readFileSync(file, "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => line.split(" ").map(Number))
-    .toSorted((a, b) => a[0] - b[0]);
+  // The file may be there before its first line is, and end in the middle of one.
+  const whole = readFileSync(file, "utf8").split("\n").slice(0, -1);
+  return whole.map((line) => line.split(" ").map(Number)).toSorted((a, b) => a[0] - b[0]);
 }
 
 /** Waits for the first body: the worker is up and has run its code once. */

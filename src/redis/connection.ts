@@ -37,6 +37,8 @@ export interface ScriptCall {
   readonly form?: ReplyForm;
 }
 
+/** Bytes of one write over TLS that are copied, so that a small command does not cost a slab. */
+const COPIED_AT_MOST = 16 * 1024;
 /** How often per deadline the watchdog looks; also how late it may be before it suspects a blocked event loop. */
 const WATCH_STEPS = 4;
 
@@ -93,9 +95,12 @@ export class RedisConnection {
     this.#options = options;
     const socket = openSocket(options.address, { onReady, onData: (chunk) => this.#read(chunk) });
     this.#socket = socket;
+    const isPlain = options.address.tls === null;
     this.#writer = new RespWriter((bytes) => {
-      socket.write(bytes);
-      return options.address.tls === null && socket.writableLength === 0;
+      // A TLS socket does not say when it is done with them.
+      const copied = !isPlain && bytes.length <= COPIED_AT_MOST;
+      socket.write(copied ? Buffer.from(bytes) : bytes);
+      return copied || (isPlain && socket.writableLength === 0);
     });
     socket.on("error", (error) => {
       this.#lastError = error;

@@ -51,7 +51,7 @@ const PROBE_MS = 1000;
 const POLL_FROM_MS = 5;
 const POLL_TO_MS = 100;
 /** A waiting fetch ends after this: it is the safety poll. Never more than half a command's deadline. */
-const WAIT_MS = 2000;
+const WAIT_MS = 2500;
 const INVALIDATE = "__redis__:invalidate";
 
 export class Wake {

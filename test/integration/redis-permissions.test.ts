@@ -1,0 +1,74 @@
+/** The access control list that `docs/guarantees.md` gives is enough: nothing that is sent is refused. */
+import { readFileSync } from "node:fs";
+import { Redis } from "ioredis";
+import { Celery, currentTask } from "petiole";
+import { Worker } from "petiole/worker";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { silentLogger } from "../../src/base/logger.ts";
+import { eventually } from "../support/eventually.ts";
+import { type RedisServer, startRedis } from "../support/redis.ts";
+
+let server: RedisServer;
+let admin: Redis;
+beforeAll(async () => {
+  server = await startRedis();
+  admin = new Redis(server.port);
+});
+afterAll(async () => {
+  admin.disconnect();
+  await server.stop();
+});
+
+const guarantees = readFileSync(new URL("../../docs/guarantees.md", import.meta.url), "utf8");
+const rules = /^ACL SETUSER petiole on >password (.+)$/m.exec(guarantees)?.[1]?.split(" ") ?? [];
+
+async function allow(user: string, ...words: readonly string[]): Promise<string> {
+  await admin.call("ACL", "SETUSER", user, "reset", "on", ">password", ...words);
+  await admin.call("ACL", "LOG", "RESET");
+  return server.url.replace("//", `//${user}:password@`);
+}
+
+test("workers and clients need no more than the documents say", async () => {
+  expect(rules.length).toBeGreaterThan(30);
+  const url = await allow("petiole", ...rules);
+  const app = new Celery("acl", {
+    brokerUrl: `${url}/0`,
+    resultBackend: `${url}/1`,
+    logger: silentLogger,
+    resultChordRetryInterval: 1,
+  });
+  const add = app.task("acl.add", { trackStarted: true }, (x: number, y: number) => x + y);
+  const again = app.task("acl.again", { bind: true, acksLate: true }, (task) => {
+    if (task.request.retries === 0) task.retry({ countdown: 1 });
+    return currentTask()?.request.retries ?? null;
+  });
+  const worker = new Worker(app, { concurrency: 2 });
+  await worker.start();
+  try {
+    const results = [
+      await add.delay(1, 2),
+      await add.applyAsync([3, 4], { countdown: 6 }),
+      await add.applyAsync([5, 6], { priority: 9 }),
+      await again.delay(),
+    ];
+    await admin.lpush("celery", "no message");
+    expect(await Promise.all(results.map((one) => one.get({ timeout: 20 })))).toEqual([3, 7, 11, 1]);
+    await eventually("it is dead", async () => (await admin.llen("celery.dead")) === 1);
+    await results[0]?.forget();
+  } finally {
+    await worker.stop();
+    await app.close();
+  }
+  expect(await admin.call("ACL", "LOG")).toEqual([]);
+});
+
+test("a client that only sends needs less", async () => {
+  const words = /A client that only sends needs ([^.]+)\./.exec(guarantees.replaceAll("\n", " "))?.[1];
+  const commands = [...(words ?? "").matchAll(/`([^`]+)`/g)].map(([, name]) => `+${name}`);
+  expect(commands.length).toBeGreaterThan(5);
+  const url = await allow("sender", "~*", "&*", "-@all", ...commands);
+  const app = new Celery("acl", { brokerUrl: `${url}/0`, logger: silentLogger });
+  await app.sendTask("acl.add", [1, 2]);
+  await app.close();
+  expect(await admin.llen("celery")).toBe(1);
+});
