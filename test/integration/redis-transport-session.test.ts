@@ -78,6 +78,33 @@ describe("a session", () => {
     expect(JSON.stringify(refused)).not.toContain("lpush");
   });
 
+  test.each([2, 3] as const)(
+    "RESP%i: SUBSCRIBE is answered once for each channel, and the next command by its own reply",
+    async (protocol) => {
+      const one = session(server.url, { protocol });
+      await one.start(never);
+      const heard: unknown[][] = [];
+      if (one.connection === null) throw new Error("it is not live");
+      one.connection.onMessage = (...message) => heard.push(message);
+      const [, , pong] = await one.pipeline([
+        ["subscribe", "a", "b", "c"],
+        ["psubscribe", "d*", "e*"],
+        ["ping"],
+      ]);
+      // RESP2 answers a subscriber's PING as a list.
+      expect([pong].flat()).toContain(protocol === 3 ? "PONG" : "pong");
+      await server.command("PUBLISH", "b", "x");
+      await server.command("PUBLISH", "dd", "y");
+      await eventually("both are heard", () => heard.length === 2);
+      expect(heard).toEqual([
+        ["b", "x", null],
+        ["dd", "y", "d*"],
+      ]);
+      await one.command("unsubscribe", ["a", "b"]);
+      expect([await one.command("ping", ["z"])].flat()).toContain("z");
+    },
+  );
+
   test("a connection that is killed is replaced", async () => {
     const one = session(server.url);
     await one.start(never);

@@ -137,6 +137,14 @@ describe("encodeEnvelope", () => {
     fc.assert(property, { seed });
   });
 
+  test("an object that has changed since is written as it is", () => {
+    const lang = [1];
+    const text = (): string => encodeEnvelope({ ...MESSAGE, headers: { lang } }, ROUTE);
+    expect(text()).toContain('"lang":[1]');
+    lang.push(2);
+    expect(text()).toContain('"lang":[1,2]');
+  });
+
   test("minus zero is not taken for the zero that came before", () => {
     const text = (retries: number): string =>
       encodeEnvelope(

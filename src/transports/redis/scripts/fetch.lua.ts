@@ -13,7 +13,8 @@
  *    became a replica, or refuses writes, the script ends here even when there is nothing to take;
  * 1. a call that the fence has seen: answers what still exists under its tags and takes nothing;
  * 2. parked messages whose time has come (64 at most) go to the front of their lists, the latest first;
- * 3. reads and checks messages, one per list and pass, until n, the budget or 100 bad ones;
+ * 3. reads and checks messages, one per list and pass, until n, the budget or 100 bad ones. What begins and ends like an
+ *    envelope is not parsed here: that would be a third of the cost, and the consumer parses it at once;
  * 4. records what was read: the dead list, `unacked`, both indexes, the fence;
  *    a call that takes nothing, but might have before, is noted in the fence as well: no late copy of it takes anything;
  * 5. removes it from the lists. A step that raises because a key has a wrong type leaves the messages where they were.

@@ -103,6 +103,10 @@ describe("tags", () => {
     }
   });
 
+  test("are longer than the members that Redis keeps in a list", () => {
+    expect(`${nodePrefix(newNode())}1:1`.length).toBeGreaterThan(64);
+  });
+
   test("newest first: by call and index as numbers inside a node, nodes and strangers by their newest score", () => {
     const a = "a".repeat(16);
     const b = "b".repeat(16);
