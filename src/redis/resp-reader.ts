@@ -14,6 +14,9 @@ const MAX_DEPTH = 32;
 /** Room for what is left of a chunk; given back when a bigger one was needed and is empty again. */
 const STORE_BYTES = 64 * 1024;
 
+/** As `proto-max-bulk-len` of Redis. Room for a text is made when its length is known. */
+const BULK_AT_MOST = 512 * 1024 * 1024;
+
 const CR = 13;
 const MINUS = 45;
 const EMPTY: Buffer = Buffer.alloc(0);
@@ -192,6 +195,7 @@ export class RespReader {
       this.#at = eol + 2;
       return null;
     }
+    if (length > BULK_AT_MOST) throw new Error(`a Redis reply has a text of ${length} bytes`);
     const from = eol + 2;
     const to = from + length;
     if (to + 2 > this.#end) {

@@ -131,6 +131,7 @@ describe("the reader of RESP", () => {
   test.each([
     ["another protocol", "HTTP/1.1 400\r\n", "not a Redis reply"],
     ["a length that is no number", "$1x\r\n", "not a Redis reply"],
+    ["a text that no server may send", "$99999999999\r\nx", "99999999999 bytes"],
     ["nested too deep", "*1\r\n".repeat(100), "too deep"],
   ])("refused: %s", (_name, wire, message) => {
     expect(() => read(wire)).toThrow(message);
