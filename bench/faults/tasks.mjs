@@ -1,6 +1,7 @@
 /**
  * The tasks of the fault runs. What ran is written to another Redis, which no fault touches: `starts` and `ends` count
- * the executions of each id, `probes` has the wall clock of each probe.
+ * the executions of each id, `copies` further copies of its message (a publish of unknown outcome is repeated, with a delivery
+ * tag of its own), `probes` has the wall clock of each probe.
  */
 import { Redis } from "ioredis";
 import { Celery } from "petiole";
@@ -17,8 +18,11 @@ export const app = new Celery("faults", {
   taskRoutes: { "faults.probe": "probe" },
 });
 
-export const work = app.task("faults.work", { params: ["id", "ms"] }, async (id, ms) => {
+export const work = app.task("faults.work", { params: ["id", "ms"], bind: true }, async (task, id, ms) => {
   await record.hincrby("starts", id, 1);
+  const tag = String(task.request.properties.delivery_tag);
+  const isFirst = (await record.hsetnx("tags", id, tag)) === 1;
+  if (!isFirst && (await record.hget("tags", id)) !== tag) await record.hincrby("copies", id, 1);
   await new Promise((resolve) => setTimeout(resolve, ms));
   await record.hincrby("ends", id, 1);
   return id;
