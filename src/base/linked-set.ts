@@ -3,7 +3,7 @@
  *
  * A `Set` that is filled and emptied without end makes the garbage collector work: its tables are replaced again and again,
  * and a replaced table that has grown old keeps the next one alive, with all members it ever had, until the next full
- * collection. A third of a worker's garbage survived by that.
+ * collection. A quarter of what a worker allocates survived by that.
  */
 
 /** What a member extends. Written by {@link LinkedSet} only. */

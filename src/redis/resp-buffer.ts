@@ -41,6 +41,16 @@ export class RespBuffer {
     return chunks;
   }
 
+  /** Moves what was written into memory of its own size, and gives the slabs back. */
+  compact(): void {
+    this.#chunks = this.drain().map((chunk) => {
+      if (chunk.slab === null) return chunk;
+      const bytes = Buffer.from(chunk.bytes);
+      giveBack(chunk);
+      return { bytes, slab: null };
+    });
+  }
+
   /** `*<count>`: that many arguments follow. */
   array(count: number): void {
     this.#room(HEAD_BYTES);

@@ -24,6 +24,11 @@ export class ArgBlock {
   drain(): readonly Chunk[] {
     return this.#buffer.drain();
   }
+
+  /** For a wait of unknown length: keeps no more memory than the texts need. Nothing is added afterwards. */
+  compact(): void {
+    this.#buffer.compact();
+  }
 }
 
 export class RespWriter {

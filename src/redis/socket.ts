@@ -41,7 +41,7 @@ export function openSocket(
   return socket.on("connect", hooks.onReady);
 }
 
-/** Loaded with the first TLS connection: 6 ms of a start that others need not pay. */
+/** Loaded with the first TLS connection: others need not pay for it at their start. */
 function tls(): { readonly connect: typeof connectTls } {
   return process.getBuiltinModule("node:tls");
 }

@@ -194,6 +194,7 @@ export class Publisher {
       this.#send(carriers, routed);
       return;
     }
+    for (const carrier of carriers) carrier.block.compact();
     this.#outstanding += 1;
     session
       .live(null)

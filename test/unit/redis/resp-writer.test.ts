@@ -98,6 +98,7 @@ describe("the writer of RESP", () => {
     for (let round = 0; round < 3; round++) {
       const block = new ArgBlock();
       for (const text of texts) block.add(text);
+      if (round === 1) block.compact();
       expect([block.count, block.units]).toEqual([count, texts.join("").length]);
       one.command("lpush", ["key", block]);
       one.command("ping", []);
@@ -108,6 +109,13 @@ describe("the writer of RESP", () => {
     expect(found).toHaveLength(6);
     for (const at of [0, 2, 4]) expect(same(found[at] as unknown[], lpush)).toBe(true);
     expect(found[5]).toEqual([Buffer.from("ping")]);
+  });
+
+  test("a compacted block keeps its bytes and nothing more", () => {
+    const block = new ArgBlock();
+    block.add("x");
+    block.compact();
+    expect(block.drain()).toEqual([{ bytes: Buffer.from("$1\r\nx\r\n"), slab: null }]);
   });
 
   test("nothing is sent before a flush, and nothing by a flush without a command", () => {
