@@ -2,14 +2,15 @@
 import { Buffer } from "node:buffer";
 import { randomFillSync } from "node:crypto";
 
-/** Random bytes are fetched for so many ids at once. */
+/** So many ids are made at once: one id is then only cut out, also in a process that has not sent enough to be compiled. */
 const IDS = 128;
+const LENGTH = 36;
 const random = Buffer.allocUnsafeSlow(16 * IDS);
-/** Bytes that are used up. */
-let used = random.length;
+/** `xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx`, one after the other; the dashes stay, the digits are written over. */
+const texts = Buffer.alloc(LENGTH * IDS, "-");
+/** Where the next id begins. */
+let next = texts.length;
 
-/** `xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx`; the dashes stay, the digits are written over. */
-const text = Buffer.alloc(36, "-");
 const HIGH = new Uint8Array(256);
 const LOW = new Uint8Array(256);
 for (let byte = 0; byte < 256; byte += 1) {
@@ -20,20 +21,24 @@ for (let byte = 0; byte < 256; byte += 1) {
 
 /** A new random UUID, version 4, from the system's secure generator. */
 export function uuid4(): string {
-  if (used === random.length) {
-    randomFillSync(random);
-    used = 0;
-  }
+  if (next === texts.length) refill();
+  const from = next;
+  next += LENGTH;
+  return texts.toString("latin1", from, next);
+}
+
+function refill(): void {
+  randomFillSync(random);
+  next = 0;
   let to = 0;
-  for (let index = 0; index < 16; index += 1) {
-    let byte = random[used + index] ?? 0;
+  for (let at = 0; at < random.length; at += 1) {
+    const index = at & 15;
+    let byte = random[at] ?? 0;
     if (index === 6) byte = (byte & 0x0f) | 0x40;
     else if (index === 8) byte = (byte & 0x3f) | 0x80;
     if (index === 4 || index === 6 || index === 8 || index === 10) to += 1;
-    text[to] = HIGH[byte] ?? 0;
-    text[to + 1] = LOW[byte] ?? 0;
+    texts[to] = HIGH[byte] ?? 0;
+    texts[to + 1] = LOW[byte] ?? 0;
     to += 2;
   }
-  used += 16;
-  return text.toString("latin1", 0, 36);
 }

@@ -6,7 +6,7 @@ import { Buffer, isUtf8 } from "node:buffer";
 import { DecodeError } from "../errors.ts";
 import { base64Length, bytesOfBase64 } from "./base64.ts";
 import { parseJson, stringifyJson } from "./json.ts";
-import { quote } from "./json-write.ts";
+import { quote, quoteId } from "./json-write.ts";
 import { DEFAULT_LIMITS, type Limits, type WireMessage } from "./wire.ts";
 
 /** Where one copy of a message goes. */
@@ -89,6 +89,8 @@ export const TASK_HEADERS: readonly string[] = [
   "stamped_headers",
   "stamps",
 ];
+const ID = TASK_HEADERS.indexOf("id");
+const ROOT_ID = TASK_HEADERS.indexOf("root_id");
 /** Longest text of a header that is kept. */
 const KEPT_AT_MOST = 128;
 const TASK_HEADER_TEXTS: readonly string[] = TASK_HEADERS.map(
@@ -118,7 +120,9 @@ function writeHeaders(headers: WireMessage["headers"]): string {
 function taskHeader(index: number, value: unknown): string {
   const last = lastHeaders[index] as { value: unknown; text: string };
   if (Object.is(last.value, value)) return last.text;
-  const text = `${TASK_HEADER_TEXTS[index]}${json(value, `headers.${TASK_HEADERS[index]}`)}`;
+  const isId = (index === ID || index === ROOT_ID) && typeof value === "string";
+  const written = isId ? quoteId(value) : json(value, `headers.${TASK_HEADERS[index]}`);
+  const text = `${TASK_HEADER_TEXTS[index]}${written}`;
   if (text.length <= KEPT_AT_MOST && staysAsItIs(value)) {
     last.value = value;
     last.text = text;
@@ -139,14 +143,24 @@ function ownProperties(properties: WireMessage["properties"]): string {
   let text = "";
   for (const name in properties) {
     const value = properties[name];
+    if (value === undefined) continue;
     switch (name) {
+      case "correlation_id":
+        text += `"correlation_id":${typeof value === "string" ? quoteId(value) : json(value, name)},`;
+        break;
+      case "reply_to":
+        text += `"reply_to":${json(value, name)},`;
+        break;
+      case "delivery_mode":
+        text += `"delivery_mode":${json(value, name)},`;
+        break;
       case "delivery_info":
       case "priority":
       case "body_encoding":
       case "delivery_tag":
         break;
       default:
-        if (value !== undefined) text += `${quote(name)}:${json(value, name)},`;
+        text += `${quote(name)}:${json(value, name)},`;
     }
   }
   return text;

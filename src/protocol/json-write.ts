@@ -19,6 +19,17 @@ export function quote(text: string): string {
   return PLAIN_TEXT.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
+const lastId = { id: "", text: '""' };
+
+/** As {@link quote}, for an id: a message has its own three times. */
+export function quoteId(id: string): string {
+  if (lastId.id !== id) {
+    lastId.text = quote(id);
+    lastId.id = id;
+  }
+  return lastId.text;
+}
+
 /**
  * JSON text of a value, with kombu's types for what JSON has not. `undefined` properties are left out; `undefined` itself
  * is `null`. NaN and infinities are written as Python writes them.

@@ -78,8 +78,8 @@ function numberRepr(value: number): string {
   }
   // Python turns to exponents below 1e-4 and from 1e16, and writes two digits of them.
   const size = Math.abs(value);
-  const text = size < 1e-4 || size >= 1e16 ? value.toExponential() : `${value}`;
-  return text.replace(/e([+-])(\d)$/, "e$10$2");
+  if (size >= 1e-4 && size < 1e16) return `${value}`;
+  return value.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
 }
 
 /** Prints into `text`; the part that uses up the room is the last one, `, ...` follows and brackets stay open. */

@@ -8,12 +8,13 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { HANDLING, RedisError, replyError } from "./errors.ts";
 import { shakeHands } from "./handshake.ts";
 import { isRespError, isRespPush, type RespValue } from "./resp.ts";
-import { INCOMPLETE, RespReader } from "./resp-reader.ts";
+import { INCOMPLETE, type ReplyForm, RespReader } from "./resp-reader.ts";
 import { type RedisArg, RespWriter } from "./resp-writer.ts";
 import type { LuaScript } from "./scripts.ts";
 import { openSocket, type SocketAddress } from "./socket.ts";
 import type { RedisAddress } from "./url.ts";
 
+export type { ReplyForm } from "./resp-reader.ts";
 export { ArgBlock, type RedisArg } from "./resp-writer.ts";
 
 export interface DialOptions {
@@ -26,9 +27,6 @@ export interface DialOptions {
   readonly commandMs: number;
   readonly clock: Clock;
 }
-
-/** How a reply's strings arrive: text, or bytes. */
-export type ReplyForm = "text" | "bytes";
 
 export interface ScriptCall {
   readonly keys: readonly RedisArg[];
@@ -241,7 +239,7 @@ export class RedisConnection {
     try {
       reader.feed(chunk);
       for (;;) {
-        reader.bytes = this.#first?.form === "bytes";
+        reader.form = this.#first?.form ?? "text";
         const value = reader.next();
         if (value === INCOMPLETE) return;
         this.#take(value);

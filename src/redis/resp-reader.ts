@@ -21,6 +21,9 @@ const CR = 13;
 const MINUS = 45;
 const EMPTY: Buffer = Buffer.alloc(0);
 
+/** How a reply's strings arrive: as text, as bytes, or only as their number of bytes, for one that nobody reads. */
+export type ReplyForm = "text" | "bytes" | "size";
+
 type ListKind = "array" | "push" | "attribute";
 
 interface OpenList {
@@ -30,8 +33,8 @@ interface OpenList {
 }
 
 export class RespReader {
-  /** Strings of the value that is read next arrive as bytes. */
-  bytes = false;
+  /** Of the value that is read next, unless it is a push: that is nobody's reply, and text. */
+  form: ReplyForm = "text";
   /** The chunk, or `#store`; what is not read yet lies between `#at` and `#end`. */
   #buffer: Buffer = EMPTY;
   #at = 0;
@@ -127,7 +130,7 @@ export class RespReader {
     switch (type) {
       case 36: // $
       case 61: // =
-        return this.#bulk(eol, this.bytes);
+        return this.#bulk(eol, this.#open[0]?.kind === "push" ? "text" : this.form);
       case 58: // :
         this.#at = eol + 2;
         return this.#integer(start + 1, eol);
@@ -142,7 +145,7 @@ export class RespReader {
         return this.#list(eol, "attribute", 2);
       case 33: {
         // !
-        const text = this.#bulk(eol, false);
+        const text = this.#bulk(eol, "text");
         return text === INCOMPLETE ? INCOMPLETE : { error: typeof text === "string" ? text : "" };
       }
       default:
@@ -189,7 +192,7 @@ export class RespReader {
     return negative ? -value : value;
   }
 
-  #bulk(eol: number, bytes: boolean): string | Buffer | null | typeof INCOMPLETE {
+  #bulk(eol: number, form: ReplyForm): string | Buffer | number | null | typeof INCOMPLETE {
     const length = this.#integer(this.#at + 1, eol);
     if (length < 0) {
       this.#at = eol + 2;
@@ -203,7 +206,8 @@ export class RespReader {
       return INCOMPLETE;
     }
     this.#at = to + 2;
-    return bytes ? Buffer.from(this.#buffer.subarray(from, to)) : this.#buffer.toString("utf8", from, to);
+    if (form === "text") return this.#buffer.toString("utf8", from, to);
+    return form === "size" ? length : Buffer.from(this.#buffer.subarray(from, to));
   }
 
   #list(eol: number, kind: ListKind, width: number): RespValue | typeof OPENED {

@@ -33,6 +33,8 @@ export interface Parameters {
   readonly strict: boolean;
   /** As written, for messages. */
   readonly text: string;
+  /** So many arguments, by position alone, are the function's own as they came; null: never. */
+  readonly bare: { readonly least: number; readonly most: number } | null;
 }
 
 type Kwargs = Readonly<Record<string, unknown>>;
@@ -67,7 +69,17 @@ function fromOption(params: readonly string[]): Parameters {
     } else if (behindStar) keywordOnly.push({ name, optional });
     else if (name !== "/") positional.push({ name, shown: param, optional, properties: null, open: false });
   }
-  return { positional, rest, keywordOnly, anyKeyword, strict: true, text: params.join(", ") };
+  const isBare = rest === "none" && keywordOnly.length === 0 && !anyKeyword;
+  const text = params.join(", ");
+  return {
+    positional,
+    rest,
+    keywordOnly,
+    anyKeyword,
+    strict: true,
+    text,
+    bare: isBare ? bareCounts(positional) : null,
+  };
 }
 
 function fromSource(definition: TaskDefinition): Parameters | null {
@@ -75,9 +87,10 @@ function fromSource(definition: TaskDefinition): Parameters | null {
   if (read === null) return null;
   const own = definition.bound ? read.slice(1) : read;
   const positional = own.filter((one) => one.kind !== "rest").map(fromSourceParameter);
+  const rest = own.some((one) => one.kind === "rest") ? "spread" : "none";
   return {
     positional,
-    rest: own.some((one) => one.kind === "rest") ? "spread" : "none",
+    rest,
     keywordOnly: [],
     anyKeyword: false,
     strict: false,
@@ -87,7 +100,12 @@ function fromSource(definition: TaskDefinition): Parameters | null {
           `${one.kind === "rest" ? "..." : ""}${one.name}${one.optional && one.kind !== "rest" ? "=" : ""}`,
       )
       .join(", "),
+    bare: rest === "none" ? bareCounts(positional) : null,
   };
+}
+
+function bareCounts(positional: readonly Positional[]): Parameters["bare"] {
+  return { least: positional.findLastIndex((one) => !one.optional) + 1, most: positional.length };
 }
 
 function fromSourceParameter(one: SourceParameter): Positional {
@@ -121,6 +139,8 @@ export function bindArguments(
       `${definition.name}() got keyword arguments (${Object.keys(kwargs).join(", ")}), and its parameters cannot be read from its function: give them in the task's option params`,
     );
   }
+  const { bare } = parameters;
+  if (bare !== null && args.length >= bare.least && args.length <= bare.most && isEmpty(kwargs)) return args;
   return new Binding(definition.name, parameters, { args, kwargs }).bind();
 }
 

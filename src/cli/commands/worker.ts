@@ -14,6 +14,7 @@ import {
   type WorkerOptions,
   workerSteps,
 } from "../../worker/index.ts";
+import { compileEarly } from "../early-compile.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { openApp } from "../open-app.ts";
 import { settingsOf } from "../setting-words.ts";
@@ -47,6 +48,7 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
     file,
     json: json === true,
   });
+  compileEarly();
   const running = new Worker(app, { ...options, logger });
   const code = await runUntilStopped(running, {
     logger,

@@ -1,6 +1,7 @@
 /**
  * Publishing. What is published in one event-loop turn shares one LPUSH per list; each caller's promise settles on the reply
- * of the LPUSH that carried its message. One attempt: the caller's policy decides about the next.
+ * of the LPUSH that carried its message. A message that finds nothing on its way is sent at once, so that the server works
+ * while the turn goes on. One attempt: the caller's policy decides about the next.
  */
 import { uuid4 } from "../../base/uuid.ts";
 import { OperationalError, type PublishOutcome } from "../../errors.ts";
@@ -60,6 +61,13 @@ class Carrier {
   }
 }
 
+/** A message that is ready to be sent. */
+interface Direct {
+  readonly name: "lpush" | "publish";
+  readonly key: string;
+  readonly text: string;
+}
+
 /** A message for a named exchange: where it goes is asked when it is sent. */
 interface Routed {
   readonly outgoing: Outgoing;
@@ -114,7 +122,16 @@ export class Publisher {
     if (outgoing.type !== "fanout" && outgoing.exchange !== "") {
       return this.#route(outgoing);
     }
-    return this.#put(this.#direct(outgoing));
+    const direct = this.#direct(outgoing);
+    const isFree = this.#outstanding === 0 && !this.#scheduled;
+    return isFree && this.#options.session.state === "live" ? this.#sendNow(direct) : this.#put(direct);
+  }
+
+  #sendNow({ name, key, text }: Direct): Promise<void> {
+    this.#outstanding += 1;
+    const sent = this.#options.session.command(name, [key, text]) as Promise<void>;
+    sent.then(this.#onEnd, this.#onEnd);
+    return sent;
   }
 
   #publishMany(messages: readonly Outgoing[]): Promise<void> {
@@ -136,11 +153,7 @@ export class Publisher {
     return encodeEnvelope(message, { exchange, routingKey, priority, deliveryTag: uuid4() });
   }
 
-  #direct(outgoing: Outgoing): {
-    readonly name: "lpush" | "publish";
-    readonly key: string;
-    readonly text: string;
-  } {
+  #direct(outgoing: Outgoing): Direct {
     const { keys } = this.#options;
     const text = this.#encode(outgoing);
     return outgoing.type === "fanout"
@@ -148,12 +161,7 @@ export class Publisher {
       : { name: "lpush", key: keys.list(outgoing.routingKey, keys.stepOf(outgoing.priority)), text };
   }
 
-  #put(what: {
-    readonly name: "lpush" | "publish";
-    readonly key: string;
-    readonly text: string;
-  }): Promise<void> {
-    const { name, key, text } = what;
+  #put({ name, key, text }: Direct): Promise<void> {
     let carrier = name === "lpush" ? this.#open.get(key) : undefined;
     if (carrier === undefined || carrier.full) {
       carrier = new Carrier(name, key);

@@ -71,11 +71,12 @@ export class WaitingFetch {
     const { call, connection, list } = wait;
     this.#open = wait;
     this.#hurried = false;
-    connection.command("blmove", [list, list, "RIGHT", "RIGHT", this.#options.timeoutMs / 1000]).then(
-      (message) => {
+    const args = [list, list, "RIGHT", "RIGHT", this.#options.timeoutMs / 1000];
+    connection.command("blmove", args, "size").then(
+      (bytes) => {
         // If the FETCH brings none, others were faster.
-        call.tooLate = message !== null;
-        if (typeof message === "string" && message.length > LONG_MESSAGE) this.#off();
+        call.tooLate = bytes !== null;
+        if (Number(bytes) > LONG_MESSAGE) this.#off();
       },
       (error: unknown) => this.#refused(error, "BLMOVE"),
     );

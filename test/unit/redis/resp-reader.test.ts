@@ -90,13 +90,33 @@ describe("the reader of RESP", () => {
 
   test("bytes where they are asked for, in memory of their own", () => {
     const reader = new RespReader();
-    reader.bytes = true;
+    reader.form = "bytes";
     const wire = Buffer.concat([
       Buffer.from("*2\r\n$2\r\n"),
       Buffer.from([0xff, 0]),
       Buffer.from("\r\n:7\r\n"),
     ]);
     expect(readAll([wire], reader)).toEqual([[Buffer.from([0xff, 0]), 7]]);
+  });
+
+  test("only the size of what nobody reads", () => {
+    const reader = new RespReader();
+    reader.form = "size";
+    expect(
+      readAll([Buffer.from("$5\r\nhel"), Buffer.from("lo\r\n*2\r\n$2\r\né\r\n$-1\r\n")], reader),
+    ).toEqual([5, [2, null]]);
+  });
+
+  test("a push that comes before a reply is text, whatever the reply is to be", () => {
+    for (const form of ["bytes", "size"] as const) {
+      const reader = new RespReader();
+      reader.form = form;
+      const wire = Buffer.from(">2\r\n$10\r\ninvalidate\r\n*1\r\n$6\r\ncelery\r\n$1\r\nx\r\n");
+      expect(readAll([wire], reader)).toEqual([
+        { push: ["invalidate", ["celery"]] },
+        form === "size" ? 1 : Buffer.from("x"),
+      ]);
+    }
   });
 
   test("RESP2's nulls, verbatim texts, big numbers, maps, sets, and attributes, which are left out", () => {

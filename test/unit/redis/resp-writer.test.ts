@@ -20,7 +20,7 @@ function writer(keeps: () => boolean): { writer: RespWriter; sent: () => Buffer 
 
 function commandsIn(bytes: Buffer): unknown[] {
   const reader = new RespReader();
-  reader.bytes = true;
+  reader.form = "bytes";
   reader.feed(bytes);
   const values: unknown[] = [];
   for (let value = reader.next(); value !== INCOMPLETE; value = reader.next()) values.push(value);

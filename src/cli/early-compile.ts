@@ -1,0 +1,23 @@
+/**
+ * A worker that gets a task now and then would run its first thousands of tasks in V8's interpreter: V8 compiles what has
+ * run for long, and a message is short. Told to begin earlier, a task that comes after a pause starts about a tenth of a
+ * millisecond sooner; a worker under load is at full speed sooner and no slower afterwards.
+ */
+import { setFlagsFromString } from "node:v8";
+
+/** Bytes of bytecode: V8 looks at a function after so many that it has run; it collects so many for one quick compilation. */
+const FLAGS: readonly string[] = ["--interrupt-budget=3000", "--baseline-batch-compilation-threshold=500"];
+/** The V8 in which this was measured, of Node 20. Later ones have a compiler more. */
+const MEASURED = /^11\./;
+const OWN_CHOICE = /interrupt.budget|baseline|sparkplug|jitless|no.opt/;
+
+/** Called by a process that is a worker and nothing else. */
+export function compileEarly(): void {
+  const given = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""];
+  for (const flag of earlyFlags(process.versions.v8, given)) setFlagsFromString(flag);
+}
+
+/** None where the user has told Node himself when to compile. */
+export function earlyFlags(v8: string, given: readonly string[]): readonly string[] {
+  return MEASURED.test(v8) && !given.some((one) => OWN_CHOICE.test(one)) ? FLAGS : [];
+}
