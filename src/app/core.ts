@@ -12,6 +12,7 @@
 import type { ResultBackend } from "../backends/backend.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { Emitter } from "../base/emitter.ts";
+import { LamportClock } from "../base/lamport-clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { stderrLogger } from "../base/stderr-logger.ts";
 import type { Sender } from "../canvas/sender.ts";
@@ -47,6 +48,7 @@ export class AppCore implements CallHost, SharedHost {
   readonly config: Config;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly lamport: LamportClock = new LamportClock();
   readonly limits: Limits = DEFAULT_LIMITS;
   readonly emitters: SignalEmitters = createEmitters();
   readonly middleware: Middleware[] = [];

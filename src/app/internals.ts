@@ -2,6 +2,7 @@
 import type { ResultBackend } from "../backends/backend.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Emitter } from "../base/emitter.ts";
+import type { LamportClock } from "../base/lamport-clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Sender } from "../canvas/sender.ts";
 import type { Limits } from "../protocol/wire.ts";
@@ -22,6 +23,8 @@ export interface AppInternals {
   readonly conf: ResolvedSettings;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Of what this process sends and hears beside tasks: events, remote control, gossip. Python: `app.clock`. */
+  readonly lamport: LamportClock;
   readonly limits: Limits;
   readonly sender: Sender;
   readonly emitters: SignalEmitters;
