@@ -11,10 +11,17 @@ const FLAGS: readonly string[] = ["--interrupt-budget=3000", "--baseline-batch-c
 const MEASURED = /^11\./;
 const OWN_CHOICE = /interrupt.budget|baseline|sparkplug|jitless|no.opt/;
 
-/** Called by a process that is a worker and nothing else. */
-export function compileEarly(): void {
+/** The start itself would only become slower: it runs once. */
+const AFTER_START_MS = 1000;
+
+/** Called by a process that is a worker and nothing else, when it is ready. */
+export function compileEarlySoon(): void {
   const given = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""];
-  for (const flag of earlyFlags(process.versions.v8, given)) setFlagsFromString(flag);
+  const flags = earlyFlags(process.versions.v8, given);
+  if (flags.length === 0) return;
+  setTimeout(() => {
+    for (const flag of flags) setFlagsFromString(flag);
+  }, AFTER_START_MS).unref();
 }
 
 /** None where the user has told Node himself when to compile. */

@@ -24,7 +24,7 @@ export interface ArgumentSpec {
   readonly words?: readonly string[];
 }
 
-export type CommandName = "worker" | "call" | "result" | "purge" | "complete";
+export type CommandName = "worker" | "call" | "result" | "purge" | "dead" | "complete";
 
 export interface CommandSpec {
   readonly name: CommandName;
@@ -261,6 +261,53 @@ const PURGE: CommandSpec = {
   examples: [["petiole -A app purge -Q mail -f", "empty the queue mail at once"]],
 };
 
+const DEAD_ACTIONS = ["list", "show", "requeue", "purge"] as const;
+
+const DEAD: CommandSpec = {
+  name: "dead",
+  about: "look at the messages that were given up, put them back or delete them",
+  arguments: [
+    {
+      name: "<action>",
+      about: "list, show, requeue (put back into their queues), purge",
+      words: DEAD_ACTIONS,
+    },
+    { name: "[id...]", about: "ids, or their beginnings, as list shows them" },
+  ],
+  options: [
+    { ...QUEUES, about: "dead lists of these queues only, separated by commas", group: "Which" },
+    { ...EXCLUDE_QUEUES, about: "of all queues but these", group: "Which" },
+    {
+      flags: "--task <pattern>",
+      about: "tasks of this name; * stands for anything",
+      group: "Which",
+      parse: text,
+    },
+    { flags: "--reason <text>", about: "those whose reason has this text", group: "Which", parse: text },
+    {
+      flags: "--older-than <seconds>",
+      about: "given up at least so long ago",
+      group: "Which",
+      parse: seconds,
+    },
+    {
+      flags: "--newer-than <seconds>",
+      about: "given up at most so long ago",
+      group: "Which",
+      parse: seconds,
+    },
+    { flags: "--all", about: "requeue, purge: all that the other options let through", group: "Which" },
+    { flags: "-n, --limit <n>", about: "list: so many at most (default: 50)", group: "Output", parse: count },
+    { flags: "--json", about: "list, show: one JSON object a line", group: "Output" },
+    { flags: "-f, --force", about: "purge: do not ask", group: "Output" },
+  ],
+  examples: [
+    ["petiole -A app dead list --newer-than 3600", "what was given up in the last hour"],
+    ["petiole -A app dead show 4f1c", "all that is known of one message"],
+    ["petiole -A app dead requeue --all --task 'mail.*'", "after the cause was mended"],
+  ],
+};
+
 const COMPLETE: CommandSpec = {
   name: "complete",
   about: "print a completion script for a shell",
@@ -272,7 +319,7 @@ const COMPLETE: CommandSpec = {
   ],
 };
 
-export const COMMANDS: readonly CommandSpec[] = [WORKER, CALL, RESULT, PURGE, COMPLETE];
+export const COMMANDS: readonly CommandSpec[] = [WORKER, CALL, RESULT, PURGE, DEAD, COMPLETE];
 
 /** `-c, --concurrency <n>` taken apart. */
 export function flagsOf(spec: OptionSpec): {

@@ -26,6 +26,7 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   call: async () => (await import("./commands/call.ts")).call,
   result: async () => (await import("./commands/result.ts")).result,
   purge: async () => (await import("./commands/purge.ts")).purge,
+  dead: async () => (await import("./commands/dead.ts")).dead,
   complete: async () => (await import("./commands/complete.ts")).complete,
 };
 

@@ -8,6 +8,8 @@ import { redactUrl } from "../redis/url.ts";
 import type {
   ConsumeOptions,
   Consumer,
+  DeadLetter,
+  DeadPage,
   Outgoing,
   QueueDeclaration,
   StoreLocation,
@@ -79,6 +81,18 @@ export class FailoverTransport implements Transport {
 
   purge(queue: string): Promise<number> {
     return this.#current.purge(queue);
+  }
+
+  readDead(queue: string, page: DeadPage): Promise<readonly DeadLetter[]> {
+    return this.#current.readDead(queue, page);
+  }
+
+  removeDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#current.removeDead(letters);
+  }
+
+  requeueDead(letters: readonly DeadLetter[]): Promise<number> {
+    return this.#current.requeueDead(letters);
   }
 
   async #startAny(signal: AbortSignal): Promise<void> {

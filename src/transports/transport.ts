@@ -2,6 +2,9 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Limits, WireMessage } from "../protocol/wire.ts";
+import type { DeadLetter, DeadPage } from "./dead-letters.ts";
+
+export type { DeadLetter, DeadPage } from "./dead-letters.ts";
 
 /** What a transport is opened with. */
 export interface TransportOptions {
@@ -49,6 +52,15 @@ export interface Transport {
   size(queue: string): Promise<number>;
   /** Deletes what waits in a queue (never what is held); how many that were. */
   purge(queue: string): Promise<number>;
+  /** A part of a queue's dead list, the newest first. */
+  readDead(queue: string, page: DeadPage): Promise<readonly DeadLetter[]>;
+  /** Deletes these entries; how many were still there. */
+  removeDead(letters: readonly DeadLetter[]): Promise<number>;
+  /**
+   * Puts these messages at the back of the queues they were taken from; the count of their deliveries begins again. How many
+   * were still there. What is no message stays where it is.
+   */
+  requeueDead(letters: readonly DeadLetter[]): Promise<number>;
 }
 
 /** A capability that is absent is emulated by the worker or refused by name; the conformance suite branches on these only. */

@@ -3,6 +3,7 @@
  * `transport/harness.ts` has what an implementation brings.
  */
 import { describe } from "vitest";
+import { deadLetterTests } from "./transport/dead-letters.ts";
 import { deliveryTests } from "./transport/delivery.ts";
 import { Suite, type TransportBroker } from "./transport/harness.ts";
 import { lifecycleTests, restartTests } from "./transport/lifecycle.ts";
@@ -26,6 +27,7 @@ export function transportConformance(
     deliveryTests(suite);
     queueTests(suite);
     settleTests(suite);
+    deadLetterTests(suite);
     routingTests(suite);
     lifecycleTests(suite);
     loadTests(suite);

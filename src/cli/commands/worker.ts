@@ -14,7 +14,7 @@ import {
   type WorkerOptions,
   workerSteps,
 } from "../../worker/index.ts";
-import { compileEarly } from "../early-compile.ts";
+import { compileEarlySoon } from "../early-compile.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { openApp } from "../open-app.ts";
 import { settingsOf } from "../setting-words.ts";
@@ -48,12 +48,12 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
     file,
     json: json === true,
   });
-  compileEarly();
   const running = new Worker(app, { ...options, logger });
   const code = await runUntilStopped(running, {
     logger,
     onStarted: () => {
       if (!globals.quiet) io.out(banner(running, version()));
+      compileEarlySoon();
     },
   });
   flush();

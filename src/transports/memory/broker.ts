@@ -89,6 +89,17 @@ export class MemoryBroker {
     return size;
   }
 
+  /** Texts of a queue's first step, the newest first: what a dead list is. */
+  texts(name: string): readonly string[] {
+    const entries = this.#queues.get(name)?.steps[0]?.toArray() ?? [];
+    return entries.map((one) => one.raw).toReversed();
+  }
+
+  /** Takes out the newest message with this text; false: it is gone. */
+  remove(name: string, raw: string): boolean {
+    return this.#queues.get(name)?.steps[0]?.remove((one) => one.raw === raw) ?? false;
+  }
+
   /** The back: a new message, or one that was asked to wait its turn again. */
   push(name: string, message: StoredMessage): void {
     const queue = this.queue(name);

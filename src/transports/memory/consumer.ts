@@ -14,7 +14,7 @@ import type { Logger } from "../../base/logger.ts";
 import type { WireMessage } from "../../protocol/wire.ts";
 import type { ConsumeOptions, Consumer, ConsumerState, Delivery, Settlement } from "../transport.ts";
 import type { MemoryBroker, QueueState, StoredMessage } from "./broker.ts";
-import type { DeadLetters } from "./dead.ts";
+import type { DeadLists } from "./dead.ts";
 import type { QueueOrder } from "./options.ts";
 import { patchRedelivered, readDeliveryCount, readRedelivered } from "./redelivery.ts";
 
@@ -23,7 +23,7 @@ export interface ConsumerContext {
   readonly broker: MemoryBroker;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly dead: DeadLetters;
+  readonly dead: DeadLists;
   readonly stepCount: number;
   readonly order: QueueOrder;
   /** Times that a message may lose its holder; beyond: dead. */

@@ -35,6 +35,17 @@ export class Deque<T> {
     return value;
   }
 
+  /** Takes out the value nearest to the back that `is` accepts; false: there is none. */
+  remove(is: (value: T) => boolean): boolean {
+    const values = this.toArray();
+    const at = values.findLastIndex(is);
+    if (at < 0) return false;
+    values.splice(at, 1);
+    this.clear();
+    for (const value of values) this.pushBack(value);
+    return true;
+  }
+
   /** Empties it and gives the memory back. */
   clear(): void {
     this.#ring = empty();

@@ -5,6 +5,8 @@ import type { WireMessage } from "../../protocol/wire.ts";
 import type {
   ConsumeOptions,
   Consumer,
+  DeadLetter,
+  DeadPage,
   Outgoing,
   QueueDeclaration,
   StoreLocation,
@@ -14,7 +16,7 @@ import type {
 } from "../transport.ts";
 import { type MemoryBroker, memoryBroker, memoryName } from "./broker.ts";
 import { MemoryConsumer } from "./consumer.ts";
-import { DeadLetters } from "./dead.ts";
+import { DeadLists } from "./dead.ts";
 import { type MemoryOptions, readMemoryOptions, stepIndex } from "./options.ts";
 
 const CAPABILITIES: TransportCapabilities = {
@@ -32,7 +34,7 @@ export class MemoryTransport implements Transport {
   readonly broker: MemoryBroker;
   readonly #options: TransportOptions;
   readonly #settings: MemoryOptions;
-  readonly #dead: DeadLetters;
+  readonly #dead: DeadLists;
   readonly #consumers = new Set<MemoryConsumer>();
   readonly #subscriptions = new Set<() => void>();
   #state: "idle" | "running" | "stopped" = "idle";
@@ -43,7 +45,13 @@ export class MemoryTransport implements Transport {
     this.#settings = readMemoryOptions(options.options);
     this.broker = memoryBroker(name);
     this.location = { kind: "memory", name };
-    this.#dead = new DeadLetters(this.broker, options.clock, options.defaultQueue);
+    this.#dead = new DeadLists({
+      broker: this.broker,
+      clock: options.clock,
+      defaultQueue: options.defaultQueue,
+      prioritySteps: this.#settings.prioritySteps,
+      limits: options.limits,
+    });
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -140,6 +148,21 @@ export class MemoryTransport implements Transport {
   async purge(queue: string): Promise<number> {
     this.#requireRunning();
     return this.broker.purge(queue);
+  }
+
+  async readDead(queue: string, page: DeadPage): Promise<readonly DeadLetter[]> {
+    this.#requireRunning();
+    return this.#dead.read(queue, page);
+  }
+
+  async removeDead(letters: readonly DeadLetter[]): Promise<number> {
+    this.#requireRunning();
+    return this.#dead.remove(letters);
+  }
+
+  async requeueDead(letters: readonly DeadLetter[]): Promise<number> {
+    this.#requireRunning();
+    return this.#dead.requeue(letters);
   }
 
   #put(one: Outgoing, raw: string): void {

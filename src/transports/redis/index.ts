@@ -14,6 +14,8 @@ import { parseRedisUrl, type RedisAddress } from "../../redis/url.ts";
 import type {
   ConsumeOptions,
   Consumer,
+  DeadLetter,
+  DeadPage,
   Outgoing,
   QueueDeclaration,
   StoreLocation,
@@ -23,6 +25,7 @@ import type {
 } from "../transport.ts";
 import { bindingMember } from "./bindings.ts";
 import type { ConsumerContext, RedisConsumer } from "./consumer.ts";
+import type { DeadLists } from "./dead.ts";
 import type { Fanout } from "./fanout.ts";
 import { RedisKeys } from "./keys.ts";
 import { type RedisTransportSettings, readOptions } from "./options.ts";
@@ -215,6 +218,25 @@ export class RedisTransport implements Transport {
     const executed = replies.at(-1);
     if (!Array.isArray(executed)) throw executed;
     return executed.slice(0, lists.length).reduce<number>((sum, reply) => sum + countOf(reply), 0);
+  }
+
+  async readDead(queue: string, page: DeadPage): Promise<readonly DeadLetter[]> {
+    return (await this.#deadLists()).read(queue, page);
+  }
+
+  async removeDead(letters: readonly DeadLetter[]): Promise<number> {
+    return (await this.#deadLists()).remove(letters);
+  }
+
+  async requeueDead(letters: readonly DeadLetter[]): Promise<number> {
+    return (await this.#deadLists()).requeue(letters);
+  }
+
+  /** Loaded when an operator asks: neither senders nor workers need it. */
+  async #deadLists(): Promise<DeadLists> {
+    const module = await import("./dead.ts");
+    const { limits } = this.#options;
+    return new module.DeadLists({ session: this.#session, keys: this.#keys, limits });
   }
 
   #connectOptions(): SessionOptions {

@@ -51,6 +51,19 @@ export function markRedelivered(text: string, count: number | null): string {
   return apply(text, edits);
 }
 
+/**
+ * The count of deliveries begins again: `headers["x-delivery-count"]` becomes 0, where it is.
+ *
+ * @throws NotAnObject
+ */
+export function restartDeliveryCount(text: string): string {
+  const top = readObject(text, skipSpace(text, 0), ["headers"]);
+  const headers = top.members.get("headers");
+  if (headers === undefined || text[headers.start] !== "{") return text;
+  const count = readObject(text, headers.start, [COUNT_HEADER]).members.get(COUNT_HEADER);
+  return count === undefined ? text : apply(text, [{ at: count, text: "0" }]);
+}
+
 interface SetMembers {
   readonly text: string;
   readonly parent: ObjectRange;

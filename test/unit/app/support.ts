@@ -73,6 +73,18 @@ export class NotingTransport implements Transport {
   async purge(): Promise<number> {
     return 0;
   }
+
+  readDead(): never {
+    throw new Error("a noting transport has no dead letters");
+  }
+
+  removeDead(): never {
+    throw new Error("a noting transport has no dead letters");
+  }
+
+  requeueDead(): never {
+    throw new Error("a noting transport has no dead letters");
+  }
 }
 
 /** Lines that were logged. */

@@ -172,6 +172,15 @@ export class HandTransport implements Transport {
     this.journal.push(`purge ${queue}`);
     return 0;
   }
+  readDead(): never {
+    throw new Error("not played");
+  }
+  removeDead(): never {
+    throw new Error("not played");
+  }
+  requeueDead(): never {
+    throw new Error("not played");
+  }
 }
 
 export class HandBackend implements ResultBackend {

@@ -1,6 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { markRedelivered, NotAnObject } from "../../../../src/transports/redis/text-patch.ts";
+import {
+  markRedelivered,
+  NotAnObject,
+  restartDeliveryCount,
+} from "../../../../src/transports/redis/text-patch.ts";
 import { parseUnackedValue, unackedValue } from "../../../../src/transports/redis/unacked-value.ts";
 import { seed } from "../../../support/seed.ts";
 
@@ -231,5 +235,27 @@ describe("values of unacked", () => {
     '[{},"","\\x"]',
   ])("%j is none", (value) => {
     expect(parseUnackedValue(value)).toBeNull();
+  });
+});
+
+describe("beginning to count deliveries anew", () => {
+  test("only a count that is there becomes 0; nothing else changes", () => {
+    fc.assert(
+      fc.property(envelope, style, (made, as) => {
+        const before = write(made, as);
+        const wanted = JSON.parse(before) as Record<string, unknown>;
+        const headers = wanted["headers"] as Record<string, unknown> | null | undefined;
+        if (headers && Object.hasOwn(headers, "x-delivery-count")) headers["x-delivery-count"] = 0;
+        expect(JSON.parse(restartDeliveryCount(before))).toEqual(wanted);
+      }),
+      { seed },
+    );
+  });
+
+  test("headers that are no object are left alone; what is no object is refused", () => {
+    for (const source of ['{"headers":null}', '{"headers":[1]}', '{"headers":"x"}', "{}"]) {
+      expect(restartDeliveryCount(source)).toBe(source);
+    }
+    expect(() => restartDeliveryCount("[]")).toThrow(NotAnObject);
   });
 });
