@@ -510,7 +510,7 @@ export interface Settings {
    */
   readonly workerCancelLongRunningTasksOnConnectionLoss?: boolean | undefined;
   /**
-   * Tasks that run at the same time. Default: the number of processors.
+   * Tasks that run at the same time. Default: 100 in the async pool, else the number of processors.
    * `worker_concurrency`, tasks. Default: null.
    */
   readonly workerConcurrency?: number | null | undefined;
@@ -572,17 +572,17 @@ export interface Settings {
    */
   readonly workerMaxTasksPerChild?: number | null | undefined;
   /**
-   * Where tasks run: `async` (this event loop) or `solo` (one at a time). `prefork` and `threads` are not there yet.
+   * Where tasks run: `async` (this event loop), `prefork` (child processes), `threads` or `solo` (one at a time).
    * `worker_pool`. Default: "async".
    */
   readonly workerPool?: "prefork" | "threads" | "async" | "solo" | (string & {}) | undefined;
   /** Allow the remote control command pool_restart. `worker_pool_restarts`. Default: false. */
   readonly workerPoolRestarts?: boolean | undefined;
   /**
-   * Messages that are held in advance for each running task. 0: no limit.
-   * `worker_prefetch_multiplier`. Default: 4.
+   * Messages that are held for each slot of the pool. 0: no limit. Default: 4.
+   * `worker_prefetch_multiplier`. Default: null.
    */
-  readonly workerPrefetchMultiplier?: number | undefined;
+  readonly workerPrefetchMultiplier?: number | null | undefined;
   /** Time for a new child process to start. `worker_proc_alive_timeout`, seconds. Default: 4. */
   readonly workerProcAliveTimeout?: number | undefined;
   /** What tasks print goes to the log. `worker_redirect_stdouts`. Default: true. */

@@ -72,7 +72,9 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
 
 /** Celery's levels. */
 const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"] as const;
-const POOLS = ["async", "solo"] as const;
+const POOLS = ["async", "prefork", "threads", "solo"] as const;
+/** Celery's names for two of them. */
+const POOL_WORDS = [...POOLS, "processes", "gevent", "eventlet"] as const;
 const SHELLS = ["bash", "zsh", "fish"] as const;
 
 const QUEUES = { flags: "-Q, --queues <names>", parse: list } as const;
@@ -104,15 +106,16 @@ const WORKER: CommandSpec = {
     },
     {
       flags: "-c, --concurrency <n>",
-      about: "tasks at once (default: the number of CPUs)",
+      about: "tasks at once (default: 100 in the async pool, else the number of CPUs)",
       group: "Pool",
       parse: count,
     },
     {
       flags: "-P, --pool <name>",
-      about: "how tasks run: async, in one event loop; solo, one at a time (default: async)",
+      about:
+        "how tasks run: async, in one event loop; prefork, in child processes; threads; solo, one at a time (default: async); processes is prefork, gevent and eventlet are async",
       group: "Pool",
-      parse: oneOf(POOLS),
+      parse: oneOf(POOL_WORDS),
       words: POOLS,
     },
     {
@@ -122,8 +125,20 @@ const WORKER: CommandSpec = {
       parse: size,
     },
     {
+      flags: "--max-tasks-per-child <n>",
+      about: "replace a child after so many tasks",
+      group: "Pool",
+      parse: count,
+    },
+    {
+      flags: "--max-memory-per-child <KiB>",
+      about: "replace a child process that has more memory after a task; of a thread it is the limit",
+      group: "Pool",
+      parse: count,
+    },
+    {
       flags: "--time-limit <seconds>",
-      about: "hard limit of a task: it fails; in these pools its function cannot be stopped",
+      about: "hard limit of a task: it fails, and in prefork and threads its child is killed",
       group: "Pool",
       parse: seconds,
     },

@@ -11,22 +11,28 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import { LinkedSet } from "../base/linked-set.ts";
 import type { Logger } from "../base/logger.ts";
-import { SoftTimeLimitExceeded, TimeLimitExceeded } from "../errors.ts";
-import { exceptionInfo } from "../protocol/exceptions.ts";
 import type { Execute, Job, JobPort, Outcome } from "../protocol/job.ts";
+import { broken } from "./broken.ts";
 import { JobAbort } from "./lazy-abort.ts";
-import type { Pool, RunningJob } from "./pool.ts";
+import { hardLimit, softLimit } from "./limits.ts";
+import type { Pool, PoolInfo, RunningJob } from "./pool.ts";
 
 export interface AsyncPoolOptions {
+  /** `solo` is this pool with one slot. Default: async. */
+  readonly name?: "async" | "solo";
   /** Jobs that run at once. */
   readonly size: number;
   readonly execute: Execute;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Soft and hard limit of the worker, seconds; 0: none. For `info`. */
+  readonly timeouts?: readonly [soft: number, hard: number];
 }
 
 export class AsyncPool implements Pool {
-  readonly name = "async";
+  readonly name: string;
+  onFree: (() => void) | null = null;
+  readonly #timeouts: readonly [soft: number, hard: number];
   readonly #execute: Execute;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -38,6 +44,8 @@ export class AsyncPool implements Pool {
   #onIdle: (() => void) | null = null;
 
   constructor(options: AsyncPoolOptions) {
+    this.name = options.name ?? "async";
+    this.#timeouts = options.timeouts ?? [0, 0];
     this.#size = options.size;
     this.#execute = options.execute;
     this.#clock = options.clock;
@@ -50,6 +58,10 @@ export class AsyncPool implements Pool {
 
   get busy(): number {
     return this.#busy;
+  }
+
+  get free(): number {
+    return Math.max(0, this.#size - this.#busy);
   }
 
   start(): Promise<void> {
@@ -79,8 +91,25 @@ export class AsyncPool implements Pool {
   }
 
   resize(size: number): Promise<void> {
+    const grows = size > this.#size;
     this.#size = Math.max(0, size);
+    if (grows) this.onFree?.();
     return Promise.resolve();
+  }
+
+  /** There is no child to replace. */
+  restart(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  info(): PoolInfo {
+    return {
+      implementation: `petiole.pool:${this.name}`,
+      "max-concurrency": this.#size,
+      processes: [process.pid],
+      "max-tasks-per-child": "N/A",
+      timeouts: this.#timeouts,
+    };
   }
 
   async stop(options: { readonly graceMs: number; readonly reason?: unknown }): Promise<void> {
@@ -151,6 +180,10 @@ class AsyncJob extends JobAbort implements RunningJob {
   /** Written once, by the pool. */
   outcome: Promise<Outcome> | Outcome = NOT_RUN;
 
+  get pid(): number {
+    return process.pid;
+  }
+
   terminate(_signal: NodeJS.Signals, reason: unknown): boolean {
     this.abort(reason);
     return false;
@@ -158,32 +191,3 @@ class AsyncJob extends JobAbort implements RunningJob {
 }
 
 const NOT_RUN: Outcome = { kind: "ignored", reason: "not run" };
-
-function softLimit(): SoftTimeLimitExceeded {
-  return new SoftTimeLimitExceeded({
-    type: "SoftTimeLimitExceeded",
-    module: "billiard.exceptions",
-    args: [],
-    traceback: null,
-  });
-}
-
-function hardLimit(limitMs: number): TimeLimitExceeded {
-  return new TimeLimitExceeded({
-    type: "TimeLimitExceeded",
-    module: "billiard.exceptions",
-    args: [limitMs / 1000],
-    traceback: null,
-  });
-}
-
-/** `Execute` promises never to throw: if it does, the job must not hang nor its slot be lost. */
-function broken(error: unknown): Outcome {
-  return {
-    kind: "failure",
-    error: exceptionInfo(error, "builtins"),
-    expected: false,
-    runtimeMs: 0,
-    children: [],
-  };
-}

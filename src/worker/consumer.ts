@@ -80,6 +80,7 @@ export class TaskConsumer {
     this.#receiver = parts.receiver;
     this.#tracer = parts.tracer;
     this.#state = "running";
+    this.#options.pool.onFree = () => this.#pump();
     const consume: ConsumeOptions = {
       queues: this.#options.queues,
       prefetch: this.#options.prefetch,
@@ -116,7 +117,7 @@ export class TaskConsumer {
   #pump(): void {
     const { pool, clock } = this.#options;
     const untilMs = clock.monotonic() + TURN_MS;
-    while (this.#state === "running" && pool.busy + this.#preparing < pool.size) {
+    while (this.#state === "running" && this.#preparing < pool.free) {
       const request = this.#reserved.shift();
       if (request === null) return;
       if (request.state === "reserved") this.#start(request);
@@ -274,7 +275,7 @@ export class TaskConsumer {
     if (this.#active.size > 0 || !this.#options.settler.idle) {
       this.#tracer?.hurry();
       const reason = new WorkerShutdown();
-      for (const request of this.#active) request.running?.terminate("SIGTERM", reason);
+      for (const request of this.#active) request.running?.abort(reason);
       await this.drain(AbortSignal.timeout(REACTION_MS));
     }
     this.#options.giveUp();

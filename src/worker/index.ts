@@ -1,8 +1,9 @@
 /** `petiole/worker`: a worker in this process. */
 
 export { banner } from "./banner.ts";
+export type { AppModule } from "./child-init.ts";
 export { createWorkerLogger, type LogLevel, type WorkerLogger, type WorkerLoggerOptions } from "./logging.ts";
-export type { WorkerOptions, WorkerSettings } from "./options.ts";
+export type { PoolName, WorkerOptions, WorkerSettings } from "./options.ts";
 export { handleSignals, type SignalOptions } from "./signals.ts";
 export { workerSteps } from "./steps/index.ts";
 export { type StopOptions, Worker } from "./worker.ts";

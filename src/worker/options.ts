@@ -6,19 +6,29 @@ import { ImproperlyConfigured } from "../errors.ts";
 import { expandNodeName } from "../protocol/nodenames.ts";
 import type { Seconds } from "../task/sendable-types.ts";
 import type { QueueDeclaration } from "../transports/transport.ts";
+import type { AppModule } from "./child-init.ts";
 
 /** Options of {@link Worker}: those of `celery worker`. */
 export interface WorkerOptions {
-  /** Tasks at once. Default: `workerConcurrency`, else the number of CPUs. */
+  /** Tasks at once. Default: `workerConcurrency`, else 100 in the async pool and the number of CPUs in the others. */
   readonly concurrency?: number | undefined;
-  /** `async`: in this process's event loop. `solo`: one at a time. */
-  readonly pool?: "async" | "solo" | undefined;
+  /**
+   * `async`: in this process's event loop. `prefork`: child processes, `threads`: threads, both of which import the app
+   * themselves. `solo`: one at a time. Celery's `processes` is prefork, its `gevent` and `eventlet` are async.
+   */
+  readonly pool?: PoolName | "processes" | "gevent" | "eventlet" | undefined;
+  /** Which module exports the app: what `-A` says. Needed where children import it: `new URL("./app.js", import.meta.url)`. */
+  readonly appModule?: string | URL | AppModule | undefined;
+  /** A child is replaced after so many tasks. Default: `workerMaxTasksPerChild`. */
+  readonly maxTasksPerChild?: number | undefined;
+  /** A child process that has more memory after a task is replaced; of a thread it is the limit. KiB. Default: `workerMaxMemoryPerChild`. */
+  readonly maxMemoryPerChild?: number | undefined;
   /** Consume only these queues. Default: `taskQueues`, else the default queue. */
   readonly queues?: readonly string[] | undefined;
   readonly excludeQueues?: readonly string[] | undefined;
   /** Node name: `name@%h`, with `%h` host, `%n` its first part, `%d` its domain. Default: `celery@%h`. */
   readonly hostname?: string | undefined;
-  /** Messages reserved for each slot of the pool; 0: no limit. Default: `workerPrefetchMultiplier`, 4. */
+  /** Messages reserved for each slot of the pool; 0: no limit. Default: `workerPrefetchMultiplier`, else 4. */
   readonly prefetchMultiplier?: number | undefined;
   /** Empty the queues before starting. There is no undo. */
   readonly purge?: boolean | undefined;
@@ -33,11 +43,19 @@ export interface WorkerOptions {
   readonly logger?: Logger | undefined;
 }
 
+/** Where tasks run. */
+export type PoolName = "async" | "prefork" | "threads" | "solo";
+
 /** {@link WorkerOptions} with everything decided. */
 export interface WorkerSettings {
   readonly hostname: string;
-  readonly pool: "async" | "solo";
+  readonly pool: PoolName;
   readonly concurrency: number;
+  /** null: none was named. */
+  readonly appModule: AppModule | null;
+  readonly maxTasksPerChild: number | null;
+  /** KiB. */
+  readonly maxMemoryPerChild: number | null;
   /** Unsettled messages at most. */
   readonly prefetch: number;
   readonly prefetchMultiplier: number;
@@ -55,28 +73,64 @@ export interface WorkerSettings {
 /** As many as AMQP's counter holds: no limit. Python: `kombu.common.PREFETCH_COUNT_MAX`. */
 const NO_PREFETCH_LIMIT = 65_535;
 
-const POOLS: readonly string[] = ["async", "solo"];
+/** Slots of an async pool that was not told how many. */
+const ASYNC_CONCURRENCY = 100;
+/** Where nobody said how many messages are held for each slot. */
+const PREFETCH_MULTIPLIER = 4;
+
+/** By every name that Celery has for it. */
+const POOLS: Readonly<Record<string, PoolName>> = {
+  async: "async",
+  prefork: "prefork",
+  threads: "threads",
+  solo: "solo",
+  processes: "prefork",
+  gevent: "async",
+  eventlet: "async",
+};
+
+/** Celery's other form: `celery.concurrency.thread:TaskPool`. */
+function poolOf(name: string): PoolName {
+  const bare = /^celery\.concurrency\.(\w+)(?::TaskPool)?$/.exec(name)?.[1] ?? name;
+  const known = bare === "thread" ? "threads" : bare;
+  const found = Object.hasOwn(POOLS, known) ? POOLS[known] : undefined;
+  if (found !== undefined) return found;
+  throw new ImproperlyConfigured(
+    `there is no pool ${JSON.stringify(name)}: choose async, prefork, threads or solo`,
+  );
+}
+
+function appModuleOf(given: WorkerOptions["appModule"]): AppModule | null {
+  if (given === undefined) return null;
+  if (given instanceof URL) return { module: given.href };
+  return typeof given === "string" ? { module: given } : given;
+}
 
 /** The app is final already. @throws ImproperlyConfigured */
 export function resolveOptions(app: AppInternals, options: WorkerOptions): WorkerSettings {
   const { conf } = app;
-  const pool = options.pool ?? (conf.workerPool === "solo" ? "solo" : "async");
-  if (!POOLS.includes(pool)) {
+  const pool = poolOf(options.pool ?? conf.workerPool ?? "async");
+  const appModule = appModuleOf(options.appModule);
+  if ((pool === "prefork" || pool === "threads") && appModule === null) {
     throw new ImproperlyConfigured(
-      `pool ${JSON.stringify(pool)} is not served by this version: choose ${POOLS.join(" or ")}`,
+      `the pool ${pool} needs to know which module exports the app, for each of its children imports it: give new Worker(app, { pool: "${pool}", appModule: new URL("./app.js", import.meta.url) }), or start it with petiole -A`,
     );
   }
-  const wanted = options.concurrency ?? conf.workerConcurrency ?? availableParallelism();
-  const concurrency = pool === "solo" ? 1 : whole(wanted, "concurrency", 1);
-  const prefetchMultiplier = whole(
-    options.prefetchMultiplier ?? conf.workerPrefetchMultiplier ?? 4,
-    "prefetchMultiplier",
-    0,
-  );
+  const given = options.concurrency ?? conf.workerConcurrency;
+  const usual = pool === "async" ? ASYNC_CONCURRENCY : availableParallelism();
+  const concurrency = pool === "solo" ? 1 : whole(given ?? usual, "concurrency", 1);
+  const multiplier = options.prefetchMultiplier ?? conf.workerPrefetchMultiplier;
+  const free = pool === "async" && given === null && multiplier === null ? 1 : PREFETCH_MULTIPLIER;
+  const prefetchMultiplier = whole(multiplier ?? free, "prefetchMultiplier", 0);
+  const maxTasksPerChild = options.maxTasksPerChild ?? conf.workerMaxTasksPerChild;
+  const maxMemoryPerChild = options.maxMemoryPerChild ?? conf.workerMaxMemoryPerChild;
   return {
     hostname: expandNodeName(options.hostname, osHostname()),
     pool,
     concurrency,
+    appModule,
+    maxTasksPerChild: maxTasksPerChild === null ? null : whole(maxTasksPerChild, "maxTasksPerChild", 1),
+    maxMemoryPerChild: maxMemoryPerChild === null ? null : whole(maxMemoryPerChild, "maxMemoryPerChild", 1),
     prefetch: prefetchOf(concurrency, prefetchMultiplier),
     prefetchMultiplier,
     queues: app.consumedQueues(options.queues ?? [], options.excludeQueues ?? []),

@@ -1,4 +1,5 @@
 /** What is stored of each way a task can end. Python: `celery/app/trace.py`, `celery/backends/base.py`. */
+import { constants } from "node:os";
 import type { Clock } from "../base/clock.ts";
 import { encodeException } from "../protocol/exceptions.ts";
 import { toIso } from "../protocol/iso8601.ts";
@@ -133,7 +134,10 @@ export function lostInfo(outcome: Outcome & { readonly kind: "timed-out" | "lost
       traceback: null,
     };
   }
-  const how = outcome.signal ?? `exit code ${outcome.exitCode ?? "unknown"}`;
+  const how =
+    outcome.signal === null
+      ? `exitcode ${outcome.exitCode ?? "unknown"}`
+      : `signal ${constants.signals[outcome.signal]} (${outcome.signal})`;
   return workerLost(`Worker exited prematurely: ${how}.`);
 }
 

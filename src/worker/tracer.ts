@@ -9,6 +9,7 @@
  * knows its children, and what died in between is delivered and run again under the same ids.
  * A synchronous task without follow-ups goes through all of it in one call.
  */
+import { constants } from "node:os";
 import type { AppInternals } from "../app/internals.ts";
 import { assertNever } from "../base/assert-never.ts";
 import type { Clock } from "../base/clock.ts";
@@ -66,8 +67,8 @@ export class Tracer implements RequestHost {
   readonly #log: TaskLog;
   readonly #onSlot: () => void;
   readonly #onEnd: (request: Request) => void;
-  /** The request that is being submitted: its early ack waits for the end of the turn. Written by `trace`. */
-  #submitting: Request | null = null;
+  /** The request whose function began last. Written by `onStart`. */
+  #begun: Request | null = null;
   /** The worker stops in a hurry. Written by `hurry`. */
   #hurried = false;
 
@@ -92,13 +93,11 @@ export class Tracer implements RequestHost {
   trace(request: Request): void {
     if (this.isExpired(request, this.#clock.now())) return this.#revoke(request, "expired");
     request.state = "started";
-    this.#submitting = request;
     const running = this.#pool.submit(request, request);
-    this.#submitting = null;
     const { outcome } = running;
     if (!(outcome instanceof Promise)) return this.#classify(request, outcome);
     request.running = running;
-    if (!request.strategy.acksLate) this.#settler.ackAfterTurn(request);
+    if (this.#begun === request && !request.strategy.acksLate) this.#settler.ackAfterTurn(request);
     outcome.then((ended) => this.#ended(request, ended), this.#onBroken);
   }
 
@@ -108,8 +107,9 @@ export class Tracer implements RequestHost {
   }
 
   onStart(request: Request, pid: number): void {
-    // Within `submit` the early ack waits for the end of the turn; from another process it comes later, and at once.
-    if (this.#submitting !== request && !request.strategy.acksLate) this.#settler.ack(request);
+    // An early ack waits for the end of the turn: a function that has ended by then is acked with its result.
+    this.#begun = request;
+    if (request.running !== null && !request.strategy.acksLate) this.#settler.ackAfterTurn(request);
     if (request.strategy.trackStarted) this.#states.started(request, pid, this.hostname);
   }
 
@@ -162,7 +162,7 @@ export class Tracer implements RequestHost {
       case "ignored":
         return this.#ignore(request);
       case "terminated":
-        return this.#revoke(request, "terminated");
+        return this.#revoke(request, "terminated", constants.signals[outcome.signal]);
       case "timed-out":
         return this.#fail(request, lostInfo(outcome), NOT_EXPECTED);
       case "lost":
@@ -271,7 +271,8 @@ export class Tracer implements RequestHost {
     this.#end(request);
   }
 
-  #revoke(request: Request, reason: "expired" | "terminated"): void {
+  /** `signum`: what it was terminated with. */
+  #revoke(request: Request, reason: "expired" | "terminated", signum: number | null = null): void {
     this.#finish(request, revokedState(reason));
     if (this.#log.info) this.#log.revoked(request);
     const { taskRevoked } = this.#app.emitters;
@@ -280,7 +281,7 @@ export class Tracer implements RequestHost {
       const event = {
         request: request.taskRequest,
         terminated: !expired,
-        signum: expired ? null : 15,
+        signum,
         expired,
       };
       void taskRevoked.emit(event, { sender: request.task, onError: this.#onSignal });

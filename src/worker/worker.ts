@@ -18,7 +18,9 @@ import type { Timer } from "../base/clock.ts";
 import type { Emitter } from "../base/emitter.ts";
 import { Service, type ServiceState } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
+import { ImproperlyConfigured } from "../errors.ts";
 import type { WorkerContext } from "./context.ts";
+import { isChild } from "./in-child.ts";
 import { resolveOptions, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { WORKER_STEPS } from "./steps/index.ts";
 
@@ -102,6 +104,7 @@ class WorkerService extends Service {
   }
 
   protected async onStart(signal: AbortSignal): Promise<void> {
+    if (isChild()) throw startedInChild();
     await this.#app.finalize();
     const settings = resolveOptions(this.#app, this.#options);
     this.#settings = settings;
@@ -168,4 +171,10 @@ class WorkerService extends Service {
       onError: (err) => this.#logger.error({ err }, "a signal handler failed"),
     });
   }
+}
+
+function startedInChild(): ImproperlyConfigured {
+  return new ImproperlyConfigured(
+    "a module that the children of a worker's pool import starts a worker itself: keep the app and its tasks in a module of their own, and name that one as appModule",
+  );
 }

@@ -21,7 +21,7 @@ import { settingsOf } from "../setting-words.ts";
 import { version } from "../version.ts";
 
 /** What the option table reads for this command, besides the worker's own options. */
-interface WorkerWords extends Omit<WorkerOptions, "logger"> {
+interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule"> {
   readonly include?: readonly string[];
   readonly loglevel?: LogLevel;
   readonly logfile?: string;
@@ -48,7 +48,14 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
     file,
     json: json === true,
   });
-  const running = new Worker(app, { ...options, logger });
+  hintAtPool(options.pool, logger);
+  const appModule = {
+    module: globals.app ?? "",
+    config: globals.config,
+    settings: settingsOf(invocation.args),
+    ...(include === undefined ? {} : { include }),
+  };
+  const running = new Worker(app, { ...options, appModule, logger });
   const code = await runUntilStopped(running, {
     logger,
     onStarted: () => {
@@ -58,6 +65,12 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   });
   flush();
   return code;
+}
+
+/** Green threads are what Node's event loop is. */
+function hintAtPool(pool: string | undefined, logger: Logger): void {
+  if (pool !== "gevent" && pool !== "eventlet") return;
+  logger.warn({ pool }, "this pool is Python's: tasks run in the async pool, which does the same");
 }
 
 function nodeNameOf(template: string | undefined): string {

@@ -1,20 +1,16 @@
 /** The pool that runs the functions. */
 import type { Step } from "../../base/blueprint.ts";
 import { WorkerShutdown } from "../../errors.ts";
-import { AsyncPool } from "../../pool/async.ts";
-import { createExecute } from "../../task/execute.ts";
 import type { WorkerContext } from "../context.ts";
+import { openPool } from "../open-pool.ts";
 
 export const poolStep: Step<WorkerContext> = {
   name: "pool",
   requires: [],
-  async start(context) {
-    const { app, logger, settings } = context;
-    const { clock, emitters, middleware, registry } = app;
-    const execute = createExecute({ app: app.app, logger, clock, emitters, middleware, registry });
-    const pool = new AsyncPool({ size: settings.concurrency, execute, clock, logger });
+  async start(context, signal) {
+    const pool = await openPool(context);
     context.pool = pool;
-    await pool.start();
+    await pool.start(signal);
   },
   async stop(context) {
     await context.pool?.stop({ graceMs: 0, reason: new WorkerShutdown() });

@@ -56,6 +56,7 @@ const IGNORED_NOT_IN_DEFAULTS = ["result_backend_thread_safe"];
 /** Another default than Celery's, and why. */
 const OTHER_DEFAULTS: Readonly<Record<string, string>> = {
   worker_pool: "tasks that wait need no process each",
+  worker_prefetch_multiplier: "4 as well, but an async pool of the default size takes what it can start",
 };
 
 /** Celery's default in the form of ours. */

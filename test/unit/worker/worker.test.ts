@@ -1,4 +1,4 @@
-import { availableParallelism, hostname } from "node:os";
+import { hostname } from "node:os";
 import { afterEach, describe, expect, test } from "vitest";
 import { internalsOf } from "../../../src/app/internals.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
@@ -24,9 +24,9 @@ describe("options", () => {
     expect(worker?.settings).toMatchObject({
       hostname: `celery@${hostname()}`,
       pool: "async",
-      concurrency: availableParallelism(),
-      prefetchMultiplier: 4,
-      prefetch: availableParallelism() * 4,
+      concurrency: 100,
+      prefetchMultiplier: 1,
+      prefetch: 100,
       queues: [expect.objectContaining({ name: "celery" })],
       purge: false,
     });
@@ -59,7 +59,9 @@ describe("options", () => {
     { concurrency: 0 },
     { concurrency: 1.5 },
     { prefetchMultiplier: -1 },
-    { pool: "prefork" as never },
+    { pool: "prefrok" as never },
+    { pool: "prefork" as const },
+    { maxTasksPerChild: 0 },
     { queues: ["a"], excludeQueues: ["a"] },
   ])("that make no sense are refused: %j", async (options) => {
     const worker = new Worker(

@@ -1,0 +1,71 @@
+/**
+ * What a child of the pools `prefork` and `threads` runs: imports the app by its module, as the command line does, and runs
+ * the jobs it is sent. It has no connection to broker or backend until a task sends one of its own.
+ */
+import { isMainThread, parentPort } from "node:worker_threads";
+import type { Celery } from "../app/app.ts";
+import { internalsOf } from "../app/internals.ts";
+import { resolveApp } from "../app/loader.ts";
+import type { Logger } from "../base/logger.ts";
+import { processChannel, threadChannel } from "../pool/channels.ts";
+import { type Channel, type ChildSetUp, channelLogger, serveJobs } from "../pool/child-loop.ts";
+import { endWithParent } from "../pool/orphan.ts";
+import { createExecute } from "../task/execute.ts";
+import type { ChildInit } from "./child-init.ts";
+import { markChild } from "./in-child.ts";
+
+const CLOSE_MS = 2000;
+
+async function setUp(channel: Channel, init: ChildInit): Promise<ChildSetUp> {
+  const logger = channelLogger(channel, init.least);
+  catchStrays(logger);
+  const app = await resolveApp(init.app.module, process.cwd());
+  const { config, settings, include } = init.app;
+  if (config) app.configFromObject(config);
+  if (settings) app.conf.update(settings);
+  if (include) app.conf.update({ include: [...(app.conf.include ?? []), ...include] });
+  const internals = internalsOf(app);
+  await internals.finalize();
+  const { clock, emitters, middleware, registry } = internals;
+  if (emitters.workerProcessInit.active) {
+    await emitters.workerProcessInit.emit(
+      {},
+      { onError: (err) => logger.error({ err }, "a signal handler failed") },
+    );
+  }
+  if (isMainThread) {
+    process.title = `petiole: pool of ${init.hostname}`;
+    endWithParent();
+  }
+  const execute = createExecute({ app, logger, clock, emitters, middleware, registry });
+  return { execute, logger, reportMemory: init.reportMemory, onStop: () => end(app) };
+}
+
+/** What tasks have sent leaves first. */
+async function end(app: Celery): Promise<void> {
+  const timer = setTimeout(() => process.exit(0), CLOSE_MS);
+  await app.close().catch(() => {});
+  clearTimeout(timer);
+  process.exit(0);
+}
+
+/** As in the parent: a rejection that nobody handled is told; after an exception nothing can be relied upon. */
+function catchStrays(logger: Logger): void {
+  process.on("unhandledRejection", (err) => {
+    logger.error({ err }, "a promise was rejected and nobody handled it");
+  });
+  process.on("uncaughtException", (err) => {
+    logger.error({ err }, "an exception was not caught: this child of the pool ends");
+    process.exit(1);
+  });
+}
+
+function channelOf(): Channel {
+  if (!isMainThread && parentPort !== null) return threadChannel(parentPort);
+  process.on("disconnect", () => process.exit(1));
+  return processChannel();
+}
+
+markChild();
+const channel = channelOf();
+serveJobs(channel, (init) => setUp(channel, init as ChildInit));
