@@ -18,7 +18,7 @@ import {
 } from "./options.ts";
 import { commandIn, refusal } from "./refusal.ts";
 import { InvalidValue } from "./values.ts";
-import { version } from "./version.ts";
+import { version } from "../base/version.ts";
 
 /** The command's own module, loaded when it is its turn. */
 const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {

@@ -6,8 +6,12 @@ import type { Logger } from "../base/logger.ts";
 import { OperationalError, PetioleError } from "../errors.ts";
 import { redactUrl } from "../redis/url.ts";
 import type {
+  Answer,
+  BoundQueue,
   ConsumeOptions,
   Consumer,
+  Mailbox,
+  MailboxOptions,
   Outgoing,
   QueueDeclaration,
   StoreLocation,
@@ -79,6 +83,22 @@ export class FailoverTransport implements Transport {
 
   purge(queue: string): Promise<number> {
     return this.#current.purge(queue);
+  }
+
+  bindings(exchange: string): Promise<readonly BoundQueue[]> {
+    return this.#current.bindings(exchange);
+  }
+
+  undeclare(queues: readonly QueueDeclaration[]): Promise<void> {
+    return this.#current.undeclare(queues);
+  }
+
+  openMailbox(options: MailboxOptions): Promise<Mailbox> {
+    return this.#current.openMailbox(options);
+  }
+
+  answer(answer: Answer): Promise<boolean> {
+    return this.#current.answer(answer);
   }
 
   async #startAny(signal: AbortSignal): Promise<void> {

@@ -18,7 +18,7 @@ import { compileEarly } from "../early-compile.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { openApp } from "../open-app.ts";
 import { settingsOf } from "../setting-words.ts";
-import { version } from "../version.ts";
+import { version } from "../../base/version.ts";
 
 /** What the option table reads for this command, besides the worker's own options. */
 interface WorkerWords extends Omit<WorkerOptions, "logger"> {

@@ -73,6 +73,20 @@ export class NotingTransport implements Transport {
   async purge(): Promise<number> {
     return 0;
   }
+
+  bindings(): never {
+    throw new Error("a noting transport binds nothing");
+  }
+
+  async undeclare(): Promise<void> {}
+
+  openMailbox(): never {
+    throw new Error("a noting transport has no mailboxes");
+  }
+
+  answer(): never {
+    throw new Error("a noting transport answers nobody");
+  }
 }
 
 /** Lines that were logged. */
