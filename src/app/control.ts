@@ -96,7 +96,8 @@ export class ControlClient implements Control {
       await tell(context, question);
       return [];
     }
-    const limit = options.limit ?? (destination !== null && destination.length > 0 ? destination.length : null);
+    const limit =
+      options.limit ?? (destination !== null && destination.length > 0 ? destination.length : null);
     const { onReply } = options;
     return ask(context, question, { limit, signal: this.#abort.signal, ...(onReply ? { onReply } : {}) });
   }
@@ -280,7 +281,9 @@ export class ControlClient implements Control {
 
   #opened(): Promise<Transport> {
     if (this.#closed) {
-      return Promise.reject(new PetioleError("PET_CLOSED", "the app was closed: it controls nothing any more"));
+      return Promise.reject(
+        new PetioleError("PET_CLOSED", "the app was closed: it controls nothing any more"),
+      );
     }
     if (this.#opening !== null) return this.#opening;
     const opening = this.#open();

@@ -22,7 +22,8 @@ function shown(setting: Setting, value: unknown): unknown {
   if (value === null) return null;
   const urls = textsOf(value);
   const plain = urls.length > 0 && urls.every((url) => /^[a-z][a-z0-9+.-]*:\/\//i.test(url));
-  if (setting.secret && plain) return Array.isArray(value) ? urls.map(withoutPassword) : withoutPassword(urls[0] ?? "");
+  if (setting.secret && plain)
+    return Array.isArray(value) ? urls.map(withoutPassword) : withoutPassword(urls[0] ?? "");
   if (setting.secret && JSON.stringify(value) !== JSON.stringify(setting.default)) return MASK;
   return travels(value, 0);
 }

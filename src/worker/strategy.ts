@@ -62,7 +62,10 @@ export class Strategies {
   }
 
   /** The remote command `time_limit`, seconds; null: the worker's. False: no such task. */
-  setTimeLimits(name: string, limits: { readonly soft: number | null; readonly hard: number | null }): boolean {
+  setTimeLimits(
+    name: string,
+    limits: { readonly soft: number | null; readonly hard: number | null },
+  ): boolean {
     const strategy = this.of(name);
     if (strategy === null) return false;
     strategy.softTimeLimitMs = toMs(limits.soft ?? this.#settings.softTimeLimit);

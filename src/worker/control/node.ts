@@ -158,10 +158,7 @@ export class ControlNode {
       message = encode(nok(errorRepr(error)));
     }
     const waits = request.expires - app.clock.now() / 1000;
-    const ttlSeconds = Math.min(
-      Math.max(app.conf.controlQueueExpires ?? 10, waits + 1),
-      LONGEST_TTL_SECONDS,
-    );
+    const ttlSeconds = Math.min(Math.max(app.conf.controlQueueExpires ?? 10, waits + 1), LONGEST_TTL_SECONDS);
     const declaration = replyDeclaration(replyTo.routingKey, this.#names);
     this.#transport.answer({ message, declaration, ttlSeconds }).then(
       (delivered) => {

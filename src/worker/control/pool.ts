@@ -39,7 +39,8 @@ async function resize({ context, tasks }: ControlState, by: number, how: "grow" 
   }
   const pool = poolOf(context);
   const size = pool.size + by;
-  if (size < 1) throw new CommandError("ValueError", `the pool has ${pool.size} slots, and keeps one at least`);
+  if (size < 1)
+    throw new CommandError("ValueError", `the pool has ${pool.size} slots, and keeps one at least`);
   if (size > MAX_SLOTS) throw new CommandError("ValueError", `a pool has ${MAX_SLOTS} slots at most`);
   await pool.resize(size);
   tasks.consumer.setPrefetch(prefetchOf(size, settings.prefetchMultiplier));

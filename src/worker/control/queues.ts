@@ -14,7 +14,8 @@ export const QUEUE_COMMANDS: CommandGroup = {
     const { context, queues } = state;
     const name = textOf(args, "queue");
     if (!queues.has(name)) {
-      if (queues.size >= MAX_QUEUES) throw new CommandError("ValueError", `${MAX_QUEUES} queues are consumed`);
+      if (queues.size >= MAX_QUEUES)
+        throw new CommandError("ValueError", `${MAX_QUEUES} queues are consumed`);
       const declaration = declarationOf(name, args);
       await made(context.transport, "transport").declare([declaration]);
       queues.set(name, declaration);
@@ -60,7 +61,12 @@ function typeOf(type: string): ExchangeType {
 }
 
 /** As `kombu.Queue.as_dict` shows it. */
-function described({ name, exchange, type, routingKey }: QueueDeclaration): Readonly<Record<string, unknown>> {
+function described({
+  name,
+  exchange,
+  type,
+  routingKey,
+}: QueueDeclaration): Readonly<Record<string, unknown>> {
   return {
     name,
     exchange: {

@@ -158,7 +158,10 @@ function signalOf(given: unknown): NodeJS.Signals {
   if (found !== undefined && (typeof given === "string" || typeof given === "number")) {
     return found as NodeJS.Signals;
   }
-  throw new CommandError("TypeError", `signal must be the name or the number of one, not ${text.slice(0, 40)}`);
+  throw new CommandError(
+    "TypeError",
+    `signal must be the name or the number of one, not ${text.slice(0, 40)}`,
+  );
 }
 
 /** `{name: value}`, `{name: [values]}`, or `["name=value"]`. @throws CommandError */

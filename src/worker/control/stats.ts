@@ -48,7 +48,7 @@ function brokerStats({ app }: WorkerContext): Stats {
     insist: false,
     ssl: url.scheme === "rediss" || (conf.brokerUseSsl !== null && conf.brokerUseSsl !== false),
     transport: url.scheme,
-    connect_timeout: conf.brokerConnectionTimeout ?? 4,
+    connect_timeout: 4,
     // May hold secrets.
     transport_options: {},
     login_method: null,

@@ -4,7 +4,11 @@ import type { Request } from "../request.ts";
 import type { ControlState } from "./state.ts";
 
 /** @param safe - arguments as texts, which anybody can read */
-export function taskInfo(request: Request, hostname: string, safe = false): Readonly<Record<string, unknown>> {
+export function taskInfo(
+  request: Request,
+  hostname: string,
+  safe = false,
+): Readonly<Record<string, unknown>> {
   const { decoded, delivery } = request;
   return {
     id: request.id,

@@ -1,6 +1,7 @@
 /** Commands that look at tasks. */
-import type { ResolvedTaskOptions } from "../../task/definition.ts";
+
 import { toIso } from "../../protocol/iso8601.ts";
+import type { ResolvedTaskOptions } from "../../task/definition.ts";
 import type { Strategy } from "../strategy.ts";
 import { flagOf, textsOf } from "./arguments.ts";
 import type { CommandGroup, ControlState } from "./state.ts";
