@@ -5,10 +5,22 @@
  * @packageDocumentation
  */
 export { Celery, type NamedSendOptions } from "./app/app.ts";
+export type { ControlCommandOptions, ControlHandler, ControlWorker } from "./app/control-commands.ts";
+export type {
+  ActiveQueue,
+  Control,
+  ControlOptions,
+  ControlReply,
+  Inspect,
+  Replies,
+  TaskInfo,
+  TaskSelector,
+} from "./app/control-types.ts";
 export type {
   AsyncResult,
   GetOptions,
   ReadyState,
+  RevokeOptions,
   TaskOutcome,
   TaskState,
   TaskStatus,

@@ -20,6 +20,7 @@ import type {
   TaskFactory,
   TaskName,
 } from "../task/task-types.ts";
+import type { Control } from "./control-types.ts";
 import { AppCore } from "./core.ts";
 import { appBrand, setInternals } from "./internals.ts";
 import type { AsyncResult } from "./result-types.ts";
@@ -70,6 +71,11 @@ export class Celery {
   /** Celery's signals: `app.signals.taskPrerun.connect(({ task }) => …)`. */
   get signals(): Signals {
     return this.#core.emitters;
+  }
+
+  /** Looks into workers and steers them: `await app.control.ping()`. Python's too. */
+  get control(): Control {
+    return this.#core.control;
   }
 
   /** Just before the settings become final. */

@@ -29,6 +29,8 @@ import type { Celery } from "./app.ts";
 import { BUILTIN_TASKS } from "./builtins.ts";
 import { type CallHost, Calls } from "./calls.ts";
 import { Config } from "./config.ts";
+import { ControlClient } from "./control.ts";
+import type { OwnCommand } from "./control-commands.ts";
 import type { ResolvedSettings, SignalEmitters } from "./internals.ts";
 import { Observer } from "./observer.ts";
 import { openAppBackend, openAppTransport } from "./openers.ts";
@@ -56,6 +58,7 @@ export class AppCore implements CallHost, SharedHost {
   readonly results: Results;
   readonly producer: Producer;
   readonly calls: Calls = new Calls(this);
+  readonly control: ControlClient = new ControlClient(this);
   readonly onConfigure: Emitter<object> = new Emitter();
   readonly onAfterConfigure: Emitter<object> = new Emitter();
   readonly onAfterFinalize: Emitter<object> = new Emitter();
@@ -84,6 +87,10 @@ export class AppCore implements CallHost, SharedHost {
       logger: this.logger,
       open: (signal) => this.#startBackend(signal),
       cacheMax: () => this.conf.resultCacheMax ?? 0,
+      revoke: async (id, { wait, ...how }) => {
+        const waits = wait === undefined ? {} : { reply: true, timeout: wait };
+        await this.control.revoke(id, { ...how, ...waits });
+      },
     });
     this.producer = new Producer({
       clock: this.clock,
@@ -109,6 +116,10 @@ export class AppCore implements CallHost, SharedHost {
 
   get registry(): ReadonlyMap<string, TaskDefinition> {
     return this.#tasks.definitions;
+  }
+
+  get controlCommands(): ReadonlyMap<string, OwnCommand> {
+    return this.control.commands;
   }
 
   /** What users hold, shared tasks too. */
@@ -284,7 +295,11 @@ export class AppCore implements CallHost, SharedHost {
   }
 
   close(): Promise<void> {
-    this.#closing ??= Promise.allSettled([this.#publisher.close(), this.results.close()]).then((ends) => {
+    this.#closing ??= Promise.allSettled([
+      this.#publisher.close(),
+      this.results.close(),
+      this.control.close(),
+    ]).then((ends) => {
       const failed = ends.find((end) => end.status === "rejected");
       if (failed) throw failed.reason;
     });

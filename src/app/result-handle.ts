@@ -4,7 +4,14 @@ import { decodeException, errorFrom } from "../protocol/exceptions.ts";
 import { type ResultNode, type ResultTuple, readResultTuple, resultTuple } from "../protocol/result-tuple.ts";
 import { isException, isReady } from "../protocol/states.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
-import type { AsyncResult, GetOptions, TaskOutcome, TaskState, TaskStatus } from "./result-types.ts";
+import type {
+  AsyncResult,
+  GetOptions,
+  RevokeOptions,
+  TaskOutcome,
+  TaskState,
+  TaskStatus,
+} from "./result-types.ts";
 import type { Results } from "./results.ts";
 
 /** What a handle knows from the start. */
@@ -132,6 +139,10 @@ export class ResultHandle implements AsyncResult<unknown> {
   async forget(): Promise<void> {
     this.#meta = null;
     if (!this.#local) await this.#results.forget(this.id);
+  }
+
+  async revoke(options: RevokeOptions = {}): Promise<void> {
+    if (!this.#local) await this.#results.revoke(this.id, options);
   }
 
   /** The tuple that Celery stores for a result, so that a task may return one. */

@@ -40,6 +40,16 @@ export interface GetOptions {
   readonly interval?: Seconds | undefined;
 }
 
+/** How a task is revoked. */
+export interface RevokeOptions {
+  /** Stop it if it runs. Default: false. */
+  readonly terminate?: boolean | undefined;
+  /** Default: SIGTERM. */
+  readonly signal?: NodeJS.Signals | undefined;
+  /** Wait this many seconds for the workers' replies. Default: do not wait. */
+  readonly wait?: Seconds | undefined;
+}
+
 /** The handle of a task that was sent. Not a promise: `await add.delay(1, 2)` is the handle, `await handle.get()` the result. */
 export interface AsyncResult<out T> {
   /** The task's id. */
@@ -72,4 +82,6 @@ export interface AsyncResult<out T> {
   collect(options?: GetOptions): AsyncIterable<readonly [result: AsyncResult<unknown>, value: unknown]>;
   /** Deletes what is stored of it. */
   forget(): Promise<void>;
+  /** No worker is to run it; with `terminate` the one that runs it stops it. */
+  revoke(options?: RevokeOptions): Promise<void>;
 }

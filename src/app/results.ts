@@ -13,7 +13,7 @@ import { isReady } from "../protocol/states.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
 import { currentExecution } from "../task/current.ts";
 import { ResultHandle } from "./result-handle.ts";
-import type { AsyncResult, GetOptions } from "./result-types.ts";
+import type { AsyncResult, GetOptions, RevokeOptions } from "./result-types.ts";
 import { timedOut, Wait } from "./result-wait.ts";
 
 /** What results need of their app. */
@@ -24,6 +24,8 @@ export interface ResultsOptions {
   open(signal: AbortSignal): Promise<ResultBackend>;
   /** `result_cache_max`: ready results kept for handles of the same id; 0: no limit, -1: none. */
   cacheMax(): number;
+  /** Tells the workers. */
+  revoke(id: string, options: RevokeOptions): Promise<void>;
 }
 
 /** One app's results. The backend is opened at the first reading, shared by all. */
@@ -108,6 +110,10 @@ export class Results {
     this.#cache?.delete(id);
     const backend = await this.backend();
     await backend.forget(id);
+  }
+
+  revoke(id: string, options: RevokeOptions): Promise<void> {
+    return this.#options.revoke(id, options);
   }
 
   /** Waits until the task is ready. Opening the backend counts towards the timeout. */

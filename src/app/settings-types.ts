@@ -203,7 +203,7 @@ export interface Settings {
    */
   readonly controlQueueExclusive?: boolean | undefined;
   /**
-   * An unused queue of remote control is deleted after this time. Not enforced on Redis, as in Celery.
+   * Replies that nobody has taken out are deleted after this time, at the earliest when nobody waits for them.
    * `control_queue_expires`, seconds. Default: 10.
    */
   readonly controlQueueExpires?: number | undefined;

@@ -25,3 +25,8 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(handle) };
   },
 };
+
+/** Seconds of the host's monotonic clock, as Python's `time.monotonic()`: the same for every process of this host. */
+export function hostUptimeSeconds(): number {
+  return Number(process.hrtime.bigint()) / 1e9;
+}

@@ -3,6 +3,7 @@
  * words. Only the module of the command that runs is loaded.
  */
 import { Argument, CommanderError, Option, Command as Parser } from "commander";
+import { version } from "../base/version.ts";
 import { PetioleError } from "../errors.ts";
 import { fromEnvironment } from "./environment.ts";
 import { explain } from "./explain.ts";
@@ -18,7 +19,6 @@ import {
 } from "./options.ts";
 import { commandIn, refusal } from "./refusal.ts";
 import { InvalidValue } from "./values.ts";
-import { version } from "./version.ts";
 
 /** The command's own module, loaded when it is its turn. */
 const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {

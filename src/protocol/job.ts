@@ -19,6 +19,8 @@ export interface JobPort {
   onStart(pid: number): void;
   /** `task.updateState`; resolves once stored. Never rejects. */
   updateState(state: string, meta: unknown): Promise<void>;
+  /** Whether its execution is revoked. Not there: nobody knows here. */
+  isRevoked?(): boolean;
 }
 
 /** Runs one job to its outcome inside a pool: `task/execute.ts`. Never rejects; a plain value when the function was synchronous. */

@@ -68,6 +68,8 @@ export interface TaskContext {
   readonly signal: AbortSignal;
   /** Names the task and its id on each line. */
   readonly log: Logger;
+  /** Whether this execution was revoked, with `terminate` or without. Costs no round trip. */
+  isRevoked(): boolean;
   /** Stores a state of your own, seen by `AsyncResult.state()` and `info()`. Never rejects; the result is stored after it. */
   updateState(state: "PROGRESS" | (string & {}), meta?: unknown): Promise<void>;
   /** Gives up this attempt and sends another. Never returns; write `throw task.retry(…)` so that the compiler knows. */

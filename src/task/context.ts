@@ -8,6 +8,7 @@ import type { Middleware } from "../app/signal-types.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { SendParent } from "../canvas/sender.ts";
+import { TaskRevokedError } from "../errors.ts";
 import type { Job, JobPort, LazyAbort, Outcome } from "../protocol/job.ts";
 import type { RetryOptions, TaskContext, TaskRequest } from "./context-types.ts";
 import type { Execution } from "./current.ts";
@@ -141,6 +142,12 @@ class RunningTask implements TaskContext {
   get log(): Logger {
     this.#log ??= this.#execution.env.logger.child({ task_name: this.name, task_id: this.#execution.job.id });
     return this.#log;
+  }
+
+  isRevoked(): boolean {
+    const { abort, port } = this.#execution;
+    const byTerminate = abort?.aborted === true && abort.signal.reason instanceof TaskRevokedError;
+    return byTerminate || port.isRevoked?.() === true;
   }
 
   updateState(state: string, meta?: unknown): Promise<void> {

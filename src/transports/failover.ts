@@ -6,10 +6,14 @@ import type { Logger } from "../base/logger.ts";
 import { OperationalError, PetioleError } from "../errors.ts";
 import { redactUrl } from "../redis/url.ts";
 import type {
+  Answer,
+  BoundQueue,
   ConsumeOptions,
   Consumer,
   DeadLetter,
   DeadPage,
+  Mailbox,
+  MailboxOptions,
   Outgoing,
   QueueDeclaration,
   StoreLocation,
@@ -93,6 +97,22 @@ export class FailoverTransport implements Transport {
 
   requeueDead(letters: readonly DeadLetter[]): Promise<number> {
     return this.#current.requeueDead(letters);
+  }
+
+  bindings(exchange: string): Promise<readonly BoundQueue[]> {
+    return this.#current.bindings(exchange);
+  }
+
+  undeclare(queues: readonly QueueDeclaration[]): Promise<void> {
+    return this.#current.undeclare(queues);
+  }
+
+  openMailbox(options: MailboxOptions): Promise<Mailbox> {
+    return this.#current.openMailbox(options);
+  }
+
+  answer(answer: Answer): Promise<boolean> {
+    return this.#current.answer(answer);
   }
 
   async #startAny(signal: AbortSignal): Promise<void> {

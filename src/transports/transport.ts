@@ -61,6 +61,41 @@ export interface Transport {
    * were still there. What is no message stays where it is.
    */
   requeueDead(letters: readonly DeadLetter[]): Promise<number>;
+  /** What is bound to an exchange, by whomever; a holder that died may still be there. */
+  bindings(exchange: string): Promise<readonly BoundQueue[]>;
+  /** The opposite of `declare`, for queues of this process alone: unbinds them and deletes what waits in them. Idempotent. */
+  undeclare(queues: readonly QueueDeclaration[]): Promise<void>;
+  /**
+   * A queue that this process reads for itself: replies. Bound until it is closed; what comes is held by nobody. Best
+   * effort. Producers may, too.
+   */
+  openMailbox(options: MailboxOptions): Promise<Mailbox>;
+  /**
+   * To a mailbox, of anybody. Never waits for a connection; false: no such mailbox is open. What nobody takes out is
+   * deleted after `ttlSeconds`: its owner died.
+   */
+  answer(answer: Answer): Promise<boolean>;
+}
+
+export interface BoundQueue {
+  readonly queue: string;
+  readonly routingKey: string;
+}
+
+export interface MailboxOptions {
+  readonly declaration: QueueDeclaration;
+  onMessage(message: WireMessage): void;
+}
+
+export interface Mailbox {
+  /** Unbinds and deletes the queue. Idempotent; nothing is heard afterwards. */
+  close(): Promise<void>;
+}
+
+export interface Answer {
+  readonly message: WireMessage;
+  readonly declaration: QueueDeclaration;
+  readonly ttlSeconds: number;
 }
 
 /** A capability that is absent is emulated by the worker or refused by name; the conformance suite branches on these only. */

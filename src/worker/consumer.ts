@@ -18,6 +18,7 @@ import type { Logger } from "../base/logger.ts";
 import { WorkerShutdown } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { ConsumeOptions, Consumer, Delivery, Transport } from "../transports/transport.ts";
+import { RateLimits } from "./rate-limits.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
@@ -34,6 +35,8 @@ export interface TaskConsumerOptions {
   readonly queues: readonly string[];
   /** `worker_deduplicate_successful_tasks`: whether a task's SUCCESS is stored already. null: off. */
   readonly isDone: ((id: string) => Promise<boolean>) | null;
+  /** Starts for each second of a task type; 0: no limit. */
+  rateOf(task: string): number;
   /** Ends what is tried again and again: stores, sends. Called when the worker stops in a hurry. */
   giveUp(): void;
 }
@@ -44,6 +47,8 @@ const TURN_MS = 10;
 const LONGEST_TIMER_MS = 2 ** 30;
 /** What a task is given to react to its aborted signal when the worker stops in a hurry. ms. */
 const REACTION_MS = 500;
+/** Requests that wait for their rate limit and raise the prefetch at most: what is beyond them waits in the broker. */
+const LIMITED_AT_MOST = 1000;
 
 export class TaskConsumer {
   readonly #options: TaskConsumerOptions;
@@ -51,7 +56,11 @@ export class TaskConsumer {
   /** Started and not ended; without those that ended at once. Written by `#start` and `onEnd`. */
   readonly #active = new LinkedSet<Request>();
   /** Held until their ETA, where the broker cannot. Written by `hold`. */
-  readonly #held = new Map<Request, Timer>();
+  readonly #held = new Map<Request, { readonly etaMs: number; readonly timer: Timer }>();
+  /** Requests that wait for their rate limit. */
+  readonly #limits: RateLimits;
+  /** Without what is held and limited. Written by `setPrefetch`. */
+  #prefetch: number;
   #state: "idle" | "running" | "pausing" | "closing" | "closed" = "idle";
   #consumer: Consumer | null = null;
   #receiver: Receiver | null = null;
@@ -63,6 +72,16 @@ export class TaskConsumer {
 
   constructor(options: TaskConsumerOptions) {
     this.#options = options;
+    this.#prefetch = options.prefetch;
+    this.#limits = new RateLimits({
+      clock: options.clock,
+      rateOf: (task) => options.rateOf(task),
+      release: (request) => this.#reserved.push(request),
+      onReleased: () => {
+        this.#applyPrefetch();
+        this.#pump();
+      },
+    });
   }
 
   /** Requests that are running, for `inspect active`. */
@@ -73,6 +92,41 @@ export class TaskConsumer {
   /** Messages that are reserved and not started. */
   get reserved(): number {
     return this.#reserved.size;
+  }
+
+  /** Requests that wait for a slot, or for their rate limit: `inspect reserved`. */
+  waiting(): readonly Request[] {
+    return [...this.#reserved.toArray(), ...this.#limits.waiting()];
+  }
+
+  /** Requests that are kept here until their ETA: `inspect scheduled`. */
+  scheduled(): readonly { readonly request: Request; readonly etaMs: number }[] {
+    return [...this.#held].map(([request, { etaMs }]) => ({ request, etaMs }));
+  }
+
+  /** Messages that may be unsettled now. */
+  get prefetch(): number {
+    return this.#prefetch + this.#held.size + Math.min(this.#limits.size, LIMITED_AT_MOST);
+  }
+
+  /** The pool has another size. */
+  setPrefetch(prefetch: number): void {
+    this.#prefetch = prefetch;
+    this.#applyPrefetch();
+    this.#pump();
+  }
+
+  setQueues(queues: readonly string[]): void {
+    this.#consumer?.setQueues(queues);
+  }
+
+  /** The rate limit of a task has changed. */
+  onRateChanged(task: string): void {
+    this.#limits.changed(task);
+  }
+
+  #applyPrefetch(): void {
+    this.#consumer?.setPrefetch(this.prefetch);
   }
 
   /** The connections are up: begins to take messages. */
@@ -104,7 +158,16 @@ export class TaskConsumer {
   /** Takes one delivery up; it runs when its turn comes. */
   again(delivery: Delivery): void {
     const request = this.#receiver?.receive(delivery) ?? null;
-    if (request !== null) this.#reserved.push(request);
+    if (request !== null) this.#admit(request);
+  }
+
+  #admit(request: Request): void {
+    if (request.strategy.rate === 0) {
+      this.#reserved.push(request);
+      return;
+    }
+    this.#limits.add(request);
+    this.#applyPrefetch();
   }
 
   /** As {@link again}, from outside a batch. */
@@ -200,8 +263,8 @@ export class TaskConsumer {
 
   /** Keeps a request until its ETA. It does not count against the prefetch limit, as in Celery. */
   hold(request: Request, etaMs: number): void {
-    this.#held.set(request, this.#holdTimer(request, etaMs));
-    this.#consumer?.setPrefetch(this.#options.prefetch + this.#held.size);
+    this.#held.set(request, { etaMs, timer: this.#holdTimer(request, etaMs) });
+    this.#applyPrefetch();
   }
 
   #holdTimer(request: Request, etaMs: number): Timer {
@@ -209,12 +272,12 @@ export class TaskConsumer {
     const waitMs = Math.min(Math.max(0, etaMs - clock.now()), LONGEST_TIMER_MS);
     return clock.setTimer(waitMs, () => {
       if (clock.now() < etaMs) {
-        this.#held.set(request, this.#holdTimer(request, etaMs));
+        this.#held.set(request, { etaMs, timer: this.#holdTimer(request, etaMs) });
         return;
       }
       this.#held.delete(request);
-      this.#consumer?.setPrefetch(this.#options.prefetch + this.#held.size);
-      this.#reserved.push(request);
+      this.#applyPrefetch();
+      this.#admit(request);
       this.#pump();
     });
   }
@@ -224,8 +287,9 @@ export class TaskConsumer {
   /** Their leases are gone: what has not started belongs to somebody else now. */
   #onLost(deliveries: readonly Delivery[]): void {
     const lost = new Set(deliveries);
-    const dropped = this.#reserved.drop((request) => lost.has(request.delivery));
-    for (const [request, timer] of this.#held) {
+    const isLost = (request: Request): boolean => lost.has(request.delivery);
+    const dropped = [...this.#reserved.drop(isLost), ...this.#limits.drop(isLost)];
+    for (const [request, { timer }] of this.#held) {
       if (!lost.has(request.delivery)) continue;
       timer.cancel();
       this.#held.delete(request);
@@ -288,8 +352,9 @@ export class TaskConsumer {
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    for (const timer of this.#held.values()) timer.cancel();
+    for (const { timer } of this.#held.values()) timer.cancel();
     this.#held.clear();
+    this.#limits.stop();
     await this.#consumer?.close();
   }
 }

@@ -6,7 +6,9 @@ import type { Pool } from "../pool/pool.ts";
 import type { Transport } from "../transports/transport.ts";
 import type { TaskConsumer } from "./consumer.ts";
 import type { WorkerSettings } from "./options.ts";
+import type { MetaMaker } from "./outcome.ts";
 import type { Receiver } from "./receiver.ts";
+import type { Revoked } from "./revoked.ts";
 import type { Settler } from "./settler.ts";
 import type { Strategies } from "./strategy.ts";
 import type { Tracer } from "./tracer.ts";
@@ -15,9 +17,20 @@ import type { Tracer } from "./tracer.ts";
 export interface TaskParts {
   readonly strategies: Strategies;
   readonly settler: Settler;
+  readonly metas: MetaMaker;
   readonly tracer: Tracer;
   readonly receiver: Receiver;
   readonly consumer: TaskConsumer;
+}
+
+/** What remote control asks of the worker's events. */
+export interface EventsPort {
+  /** Events of tasks are published from now on. False: they were already. */
+  enable(): boolean;
+  /** False: they were not. */
+  disable(): boolean;
+  /** A heartbeat event, now. */
+  heartbeat(): void;
 }
 
 export interface WorkerContext {
@@ -28,6 +41,14 @@ export interface WorkerContext {
   readonly cold: AbortController;
   /** Aborted when stores and sends are not to be tried again. */
   readonly hurry: AbortController;
+  readonly revoked: Revoked;
+  /** Monotonic, ms. */
+  readonly startedMs: number;
+  /** Ends the worker, warm, as remote control asks. */
+  requestStop(): void;
+  /** Synchronises with the other workers, again after a gap; null: not wanted. */
+  mingle: ((signal: AbortSignal) => Promise<void>) | null;
+  events: EventsPort | null;
   transport: Transport | null;
   backend: ResultBackend | null;
   pool: Pool | null;

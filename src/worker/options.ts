@@ -35,9 +35,12 @@ export interface WorkerOptions {
   /** Hard limit of tasks that have none of their own. */
   readonly timeLimit?: Seconds | undefined;
   readonly softTimeLimit?: Seconds | undefined;
+  /** Do not ask the other workers for revoked tasks at the start. */
+  readonly withoutMingle?: boolean | undefined;
+  /** Remote control may look (`inspect`), and change nothing. */
+  readonly controlReadOnly?: boolean | undefined;
   /** Accepted for Celery's command lines: this version has no such step. */
   readonly withoutGossip?: boolean | undefined;
-  readonly withoutMingle?: boolean | undefined;
   readonly withoutHeartbeat?: boolean | undefined;
   /** Default: the app's. */
   readonly logger?: Logger | undefined;
@@ -64,6 +67,9 @@ export interface WorkerSettings {
   /** Seconds, of tasks that have none of their own. */
   readonly timeLimit: number | null;
   readonly softTimeLimit: number | null;
+  readonly mingle: boolean;
+  readonly remoteControl: boolean;
+  readonly controlReadOnly: boolean;
   readonly accept: readonly string[];
   readonly resultExtended: boolean;
   readonly deduplicate: boolean;
@@ -137,6 +143,9 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
     purge: options.purge ?? false,
     timeLimit: options.timeLimit ?? null,
     softTimeLimit: options.softTimeLimit ?? null,
+    mingle: options.withoutMingle !== true,
+    remoteControl: conf.workerEnableRemoteControl !== false,
+    controlReadOnly: options.controlReadOnly === true,
     accept: conf.acceptContent ?? ["json"],
     resultExtended: conf.resultExtended === true,
     deduplicate: conf.workerDeduplicateSuccessfulTasks === true,

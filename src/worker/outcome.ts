@@ -74,6 +74,18 @@ export class MetaMaker {
     };
   }
 
+  /** REVOKED of a task of which no more is known than its id: stored outside of it, so without children. */
+  bareRevoked(id: string): ResultMeta {
+    return {
+      taskId: id,
+      ...revokedState("revoked"),
+      traceback: null,
+      children: null,
+      dateDone: toIso(this.#clock.now()),
+      extra: NO_EXTRA,
+    };
+  }
+
   /** `group_id` and `parent_id` where there are any; with `result_extended` what the task was. Python's order. */
   extra(task: DecodedTask): Readonly<Record<string, unknown>> {
     if (task.group === null && task.parentId === null && !this.#extended) return NO_EXTRA;

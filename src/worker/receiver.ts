@@ -7,6 +7,7 @@
  * | task not registered            | FAILURE NotRegistered      | ack        |
  * | canvas that cannot be sent     | FAILURE, errbacks          | ack        |
  * | expired                        | REVOKED "expired"          | ack        |
+ * | revoked                        | REVOKED "revoked"          | ack        |
  * | ETA to come                    |                            | park       |
  * | anything else                  |                            | (a request) |
  */
@@ -78,6 +79,10 @@ export class Receiver {
     if (!isPlain && tracer.refuse(request)) return null;
     if (expiresMs !== null && tracer.isExpired(request, delivery.serverTimeMs)) {
       tracer.expire(request);
+      return null;
+    }
+    if (tracer.isRevoked(request)) {
+      tracer.revoke(request);
       return null;
     }
     if (etaMs === null || etaMs <= delivery.serverTimeMs) {

@@ -29,6 +29,11 @@ export class RequestQueue {
     return first;
   }
 
+  /** In order. */
+  toArray(): Request[] {
+    return this.#items.slice(this.#head).filter((request) => request !== null);
+  }
+
   /** Takes out those that match, and returns them. */
   drop(match: (request: Request) => boolean): Request[] {
     const dropped: Request[] = [];

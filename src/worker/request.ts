@@ -30,6 +30,7 @@ export interface RequestHost {
   /** The function is about to run. */
   onStart(request: Request, pid: number): void;
   updateState(request: Request, state: string, meta: unknown): Promise<void>;
+  isRevoked(request: Request): boolean;
 }
 
 export class Request extends Linked implements Job, JobPort {
@@ -52,6 +53,12 @@ export class Request extends Linked implements Job, JobPort {
   running: RunningJob | null = null;
   /** STARTED, on its way to the backend: the result must not overtake it. Written by the tracer. */
   storing: Promise<void> | null = null;
+  /** Wall clock, ms; 0: not started. Written by the tracer. */
+  startedMs = 0;
+  /** Of the process that runs it; 0: none yet. Written by the tracer. */
+  pid = 0;
+  /** The signal that remote control has stopped it with. Written by `control/`. */
+  terminated: NodeJS.Signals | null = null;
   readonly #host: RequestHost;
   #request: Readonly<Record<string, unknown>> | null = null;
 
@@ -93,6 +100,10 @@ export class Request extends Linked implements Job, JobPort {
 
   updateState(state: string, meta: unknown): Promise<void> {
     return this.#host.updateState(this, state, meta);
+  }
+
+  isRevoked(): boolean {
+    return this.#host.isRevoked(this);
   }
 }
 

@@ -5,6 +5,7 @@ import type { AppInternals } from "../app/internals.ts";
 import type { DecodedTask } from "../protocol/wire.ts";
 import type { TaskDefinition } from "../task/definition.ts";
 import type { WorkerSettings } from "./options.ts";
+import { rateOf } from "./rate-limits.ts";
 
 export interface Strategy {
   readonly definition: TaskDefinition;
@@ -13,9 +14,13 @@ export interface Strategy {
   readonly trackStarted: boolean;
   readonly ignoreResult: boolean;
   readonly storeErrorsEvenIfIgnored: boolean;
-  /** Of tasks whose message has none. ms. */
-  readonly softTimeLimitMs: number | null;
-  readonly timeLimitMs: number | null;
+  /** Of tasks whose message has none. ms. Written by `setTimeLimits`. */
+  softTimeLimitMs: number | null;
+  timeLimitMs: number | null;
+  /** As given, for `inspect registered`. Written by `setRateLimit`. */
+  rateLimit: string | number | null;
+  /** Starts for each second in this worker; 0: no limit. Written by `setRateLimit`. */
+  rate: number;
   /** Executions that ended here. Written by the tracer. */
   processed: number;
 }
@@ -42,6 +47,36 @@ export class Strategies {
     return Object.fromEntries(entries.map((one) => [one.name, one.processed]));
   }
 
+  /**
+   * The remote command `rate_limit`. False: no such task.
+   *
+   * @throws InvalidRate
+   */
+  setRateLimit(name: string, limit: string | number): boolean {
+    const rate = this.#rateOf(limit);
+    const strategy = this.of(name);
+    if (strategy === null) return false;
+    strategy.rateLimit = rateOf(limit) === 0 ? null : limit;
+    strategy.rate = rate;
+    return true;
+  }
+
+  /** The remote command `time_limit`, seconds; null: the worker's. False: no such task. */
+  setTimeLimits(
+    name: string,
+    limits: { readonly soft: number | null; readonly hard: number | null },
+  ): boolean {
+    const strategy = this.of(name);
+    if (strategy === null) return false;
+    strategy.softTimeLimitMs = toMs(limits.soft ?? this.#settings.softTimeLimit);
+    strategy.timeLimitMs = toMs(limits.hard ?? this.#settings.timeLimit);
+    return true;
+  }
+
+  #rateOf(limit: string | number | null): number {
+    return this.#app.conf.workerDisableRateLimits === true ? 0 : rateOf(limit);
+  }
+
   #prepare(name: string): Strategy | null {
     const definition = this.#app.registry.get(name);
     if (definition === undefined) return null;
@@ -56,6 +91,8 @@ export class Strategies {
       storeErrorsEvenIfIgnored: options.storeErrorsEvenIfIgnored || settings.storeErrorsEvenIfIgnored,
       softTimeLimitMs: toMs(options.softTimeLimit ?? settings.softTimeLimit),
       timeLimitMs: toMs(options.timeLimit ?? settings.timeLimit),
+      rateLimit: options.rateLimit,
+      rate: this.#rateOf(options.rateLimit),
       processed: 0,
     };
     this.#byName.set(name, strategy);

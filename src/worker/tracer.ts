@@ -1,7 +1,7 @@
 /**
  * The life of one task in this worker, as a table of contents. Python: `celery/app/trace.py`, `celery/worker/request.py`.
  *
- *   receive (receiver) -> checkExpired -> start -> run -> classify
+ *   receive (receiver) -> checkExpired -> checkRevoked -> start -> run -> classify
  *     -> succeed | fail | retry | reject | ignore | revoke | lose
  *     -> follow-ups -> store and ack (settler) -> report
  *
@@ -31,6 +31,7 @@ import {
   workerLost,
 } from "./outcome.ts";
 import type { Request, RequestHost } from "./request.ts";
+import type { Revoked } from "./revoked.ts";
 import type { Settler } from "./settler.ts";
 import type { StateStore } from "./states.ts";
 import type { TaskLog } from "./task-log.ts";
@@ -43,6 +44,7 @@ export interface TracerOptions {
   readonly metas: MetaMaker;
   readonly states: StateStore;
   readonly failures: Failures;
+  readonly revoked: Revoked;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly log: TaskLog;
@@ -62,6 +64,7 @@ export class Tracer implements RequestHost {
   readonly #metas: MetaMaker;
   readonly #states: StateStore;
   readonly #failures: Failures;
+  readonly #revoked: Revoked;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #log: TaskLog;
@@ -80,6 +83,7 @@ export class Tracer implements RequestHost {
     this.#metas = options.metas;
     this.#states = options.states;
     this.#failures = options.failures;
+    this.#revoked = options.revoked;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#log = options.log;
@@ -89,10 +93,13 @@ export class Tracer implements RequestHost {
 
   // ---- start and run
 
-  /** Runs a request for which the pool has a slot, unless it has expired. */
+  /** Runs a request for which the pool has a slot, unless it has expired, or was revoked. */
   trace(request: Request): void {
-    if (this.isExpired(request, this.#clock.now())) return this.#revoke(request, "expired");
+    const nowMs = this.#clock.now();
+    if (this.isExpired(request, nowMs)) return this.#revoke(request, "expired");
+    if (this.isRevoked(request)) return this.#revoke(request, "revoked");
     request.state = "started";
+    request.startedMs = nowMs;
     const running = this.#pool.submit(request, request);
     const { outcome } = running;
     if (!(outcome instanceof Promise)) return this.#classify(request, outcome);
@@ -106,7 +113,12 @@ export class Tracer implements RequestHost {
     return expiresMs !== null && nowMs > expiresMs;
   }
 
+  isRevoked(request: Request): boolean {
+    return request.terminated !== null || (this.#revoked.active && this.#revoked.covers(request.decoded));
+  }
+
   onStart(request: Request, pid: number): void {
+    request.pid = pid;
     // An early ack waits for the end of the turn: a function that has ended by then is acked with its result.
     this.#begun = request;
     if (request.running !== null && !request.strategy.acksLate) this.#settler.ackAfterTurn(request);
@@ -162,7 +174,7 @@ export class Tracer implements RequestHost {
       case "ignored":
         return this.#ignore(request);
       case "terminated":
-        return this.#revoke(request, "terminated", constants.signals[outcome.signal]);
+        return this.#revoke(request, "terminated", outcome.signal);
       case "timed-out":
         return this.#fail(request, lostInfo(outcome), NOT_EXPECTED);
       case "lost":
@@ -222,6 +234,9 @@ export class Tracer implements RequestHost {
   }
 
   #failOrGiveBack(request: Request, outcome: Of<"failure">): void {
+    if (request.terminated !== null && isRevocation(outcome.error)) {
+      return this.#revoke(request, "terminated", request.terminated);
+    }
     const unsettled = request.strategy.acksLate && !request.settled;
     if (!(this.#hurried && unsettled && isShutdown(outcome.error))) {
       return this.#fail(request, outcome.error, outcome);
@@ -271,18 +286,20 @@ export class Tracer implements RequestHost {
     this.#end(request);
   }
 
-  /** `signum`: what it was terminated with. */
-  #revoke(request: Request, reason: "expired" | "terminated", signum: number | null = null): void {
+  #revoke(
+    request: Request,
+    reason: "expired" | "revoked" | "terminated",
+    signal: NodeJS.Signals | null = null,
+  ): void {
     this.#finish(request, revokedState(reason));
     if (this.#log.info) this.#log.revoked(request);
     const { taskRevoked } = this.#app.emitters;
     if (taskRevoked.active) {
-      const expired = reason === "expired";
       const event = {
         request: request.taskRequest,
-        terminated: !expired,
-        signum,
-        expired,
+        terminated: reason === "terminated",
+        signum: signal === null ? null : constants.signals[signal],
+        expired: reason === "expired",
       };
       void taskRevoked.emit(event, { sender: request.task, onError: this.#onSignal });
     }
@@ -342,6 +359,11 @@ export class Tracer implements RequestHost {
     this.#revoke(request, "expired");
   }
 
+  /** It was revoked before it started. */
+  revoke(request: Request): void {
+    this.#revoke(request, "revoked");
+  }
+
   // ---- the worker stops
 
   /** From now on a late-acked task that ends because its signal was aborted is put back, not failed. */
@@ -381,6 +403,10 @@ function unsupported(task: string, feature: string): ExceptionInfo {
 
 function isShutdown(error: ExceptionInfo): boolean {
   return error.type === "WorkerShutdown" && error.module === "celery.exceptions";
+}
+
+function isRevocation(error: ExceptionInfo): boolean {
+  return error.type === "TaskRevokedError" && error.module === "celery.exceptions";
 }
 
 /** An error of the worker's own work for a task, as the task's failure. */

@@ -22,6 +22,7 @@ import { ImproperlyConfigured } from "../errors.ts";
 import type { WorkerContext } from "./context.ts";
 import { isChild } from "./in-child.ts";
 import { resolveOptions, type WorkerOptions, type WorkerSettings } from "./options.ts";
+import { Revoked } from "./revoked.ts";
 import { WORKER_STEPS } from "./steps/index.ts";
 
 /** How {@link Worker.stop} treats running tasks. */
@@ -117,6 +118,13 @@ class WorkerService extends Service {
       logger: this.#logger,
       cold: this.#cold,
       hurry: new AbortController(),
+      revoked: new Revoked({ clock: this.#app.clock }),
+      startedMs: this.#app.clock.monotonic(),
+      requestStop: () => {
+        this.end({}).catch((err: unknown) => this.#logger.error({ err }, "the worker failed to stop"));
+      },
+      mingle: null,
+      events: null,
       transport: null,
       backend: null,
       pool: null,

@@ -8,6 +8,7 @@ import { deliveryTests } from "./transport/delivery.ts";
 import { Suite, type TransportBroker } from "./transport/harness.ts";
 import { lifecycleTests, restartTests } from "./transport/lifecycle.ts";
 import { loadTests } from "./transport/load.ts";
+import { mailboxTests } from "./transport/mailbox.ts";
 import { parkingTests } from "./transport/parking.ts";
 import { queueTests } from "./transport/queues.ts";
 import { resultTests } from "./transport/results.ts";
@@ -31,6 +32,7 @@ export function transportConformance(
     routingTests(suite);
     lifecycleTests(suite);
     loadTests(suite);
+    mailboxTests(suite);
     if (capabilities.parks) parkingTests(suite);
     if (capabilities.storesResults) resultTests(suite);
     if (capabilities.durable) restartTests(suite);

@@ -155,7 +155,7 @@ export const task: Section<`task${string}`> = {
     type: rate,
     default: null,
     text: 'Starts of one task in each worker: a number per second, or "100/m". null: no limit.',
-    effective: false,
+    effective: true,
   },
   taskDefaultRoutingKey: {
     old: "CELERY_DEFAULT_ROUTING_KEY",

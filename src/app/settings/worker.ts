@@ -71,7 +71,7 @@ export const worker: Section<`worker${string}`> = {
     type: boolean,
     default: false,
     text: "Ignore rate limits.",
-    effective: false,
+    effective: true,
   },
   workerDeduplicateSuccessfulTasks: {
     old: "CELERYD_DEDUPLICATE_SUCCESSFUL_TASKS",
@@ -87,7 +87,7 @@ export const worker: Section<`worker${string}`> = {
     type: boolean,
     default: true,
     text: "Answer remote control.",
-    effective: false,
+    effective: true,
   },
   workerSendTaskEvents: {
     old: "CELERY_SEND_EVENTS",

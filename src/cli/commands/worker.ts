@@ -3,6 +3,7 @@ import { hostname as osHostname } from "node:os";
 import type { Celery } from "../../app/app.ts";
 import { internalsOf } from "../../app/internals.ts";
 import type { Logger } from "../../base/logger.ts";
+import { version } from "../../base/version.ts";
 import { expandFileName, expandNodeName } from "../../protocol/nodenames.ts";
 import {
   banner,
@@ -18,7 +19,6 @@ import { compileEarlySoon } from "../early-compile.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { openApp } from "../open-app.ts";
 import { settingsOf } from "../setting-words.ts";
-import { version } from "../version.ts";
 
 /** What the option table reads for this command, besides the worker's own options. */
 interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule"> {

@@ -9,7 +9,7 @@
  * | parked | `#parked` | its time, on anybody's next take |
  * | dead   | the queue `<name>.dead` | an operator |
  */
-import type { ExchangeType, QueueDeclaration } from "../transport.ts";
+import type { BoundQueue, ExchangeType, QueueDeclaration } from "../transport.ts";
 import { Deque } from "./deque.ts";
 import { ParkedHeap } from "./parked.ts";
 import { MemoryResults } from "./results.ts";
@@ -125,6 +125,25 @@ export class MemoryBroker {
     }
     const pattern = type === "topic" ? compileTopic(routingKey) : null;
     bindings.set(`${routingKey}\0${queue}`, { routingKey, pattern, queue });
+  }
+
+  /** The opposite of `bind`; what waits in the queue is gone. */
+  unbind(declaration: QueueDeclaration): void {
+    const { exchange, name, routingKey } = declaration;
+    const bindings = this.#bindings.get(exchange);
+    if (bindings?.delete(`${routingKey}\0${name}`) && bindings.size === 0) this.#bindings.delete(exchange);
+    const queue = this.#queues.get(name);
+    for (const step of queue?.steps ?? []) step.clear();
+    if (queue?.listeners.size === 0) this.#queues.delete(name);
+  }
+
+  isBound({ exchange, name, routingKey }: QueueDeclaration): boolean {
+    return this.#bindings.get(exchange)?.has(`${routingKey}\0${name}`) ?? false;
+  }
+
+  bindings(exchange: string): readonly BoundQueue[] {
+    const bindings = [...(this.#bindings.get(exchange)?.values() ?? [])];
+    return bindings.map(({ queue, routingKey }) => ({ queue, routingKey }));
   }
 
   /** Queues that a message goes to; none: it is dropped, as kombu does. */

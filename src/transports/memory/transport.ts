@@ -3,10 +3,14 @@ import { OperationalError, PetioleError } from "../../errors.ts";
 import { decodeEnvelope, encodeEnvelope } from "../../protocol/envelope.ts";
 import type { WireMessage } from "../../protocol/wire.ts";
 import type {
+  Answer,
+  BoundQueue,
   ConsumeOptions,
   Consumer,
   DeadLetter,
   DeadPage,
+  Mailbox,
+  MailboxOptions,
   Outgoing,
   QueueDeclaration,
   StoreLocation,
@@ -37,6 +41,7 @@ export class MemoryTransport implements Transport {
   readonly #dead: DeadLists;
   readonly #consumers = new Set<MemoryConsumer>();
   readonly #subscriptions = new Set<() => void>();
+  readonly #mailboxes = new Set<Mailbox>();
   #state: "idle" | "running" | "stopped" = "idle";
 
   constructor(options: TransportOptions) {
@@ -65,6 +70,7 @@ export class MemoryTransport implements Transport {
     await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
     for (const end of this.#subscriptions) end();
     this.#subscriptions.clear();
+    await Promise.all([...this.#mailboxes].map((mailbox) => mailbox.close()));
   }
 
   /** As if the process had died: nothing is put back in good order. For tests of what happens then. */
@@ -163,6 +169,65 @@ export class MemoryTransport implements Transport {
   async requeueDead(letters: readonly DeadLetter[]): Promise<number> {
     this.#requireRunning();
     return this.#dead.requeue(letters);
+  }
+
+  async bindings(exchange: string): Promise<readonly BoundQueue[]> {
+    this.#requireRunning();
+    return this.broker.bindings(exchange);
+  }
+
+  async undeclare(queues: readonly QueueDeclaration[]): Promise<void> {
+    for (const queue of queues) this.broker.unbind(queue);
+  }
+
+  async openMailbox({ declaration, onMessage }: MailboxOptions): Promise<Mailbox> {
+    this.#requireRunning();
+    this.broker.bind(declaration);
+    const queue = this.broker.queue(declaration.name);
+    let open = true;
+    const read = (): void => {
+      for (const step of queue.steps) {
+        for (let one = step.popFront(); one !== undefined; one = step.popFront()) {
+          const { raw } = one;
+          queueMicrotask(() => {
+            if (open) this.#hear(raw, onMessage);
+          });
+        }
+      }
+    };
+    queue.listeners.add(read);
+    const mailbox: Mailbox = {
+      close: async () => {
+        if (!open) return;
+        open = false;
+        queue.listeners.delete(read);
+        this.#mailboxes.delete(mailbox);
+        this.broker.unbind(declaration);
+      },
+    };
+    this.#mailboxes.add(mailbox);
+    return mailbox;
+  }
+
+  async answer({ message, declaration, ttlSeconds }: Answer): Promise<boolean> {
+    this.#requireRunning();
+    const { name, exchange, type, routingKey } = declaration;
+    if (!this.broker.isBound(declaration)) return false;
+    const raw = this.#encode({ message, exchange, type, routingKey, priority: 0 });
+    this.broker.push(name, { raw, step: 0, count: null, redelivered: false });
+    if (this.broker.size(name) > 0) {
+      const { clock } = this.#options;
+      clock.setTimer(ttlSeconds * 1000, () => this.broker.purge(name), { unref: true });
+    }
+    return true;
+  }
+
+  #hear(raw: string, onMessage: (message: WireMessage) => void): void {
+    try {
+      onMessage(this.#decode(raw));
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, "a reply that cannot be read was dropped");
+    }
   }
 
   #put(one: Outgoing, raw: string): void {

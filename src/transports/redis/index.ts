@@ -12,10 +12,14 @@ import { RedisError } from "../../redis/errors.ts";
 import { closedError, RedisSession, type SessionOptions } from "../../redis/session.ts";
 import { parseRedisUrl, type RedisAddress } from "../../redis/url.ts";
 import type {
+  Answer,
+  BoundQueue,
   ConsumeOptions,
   Consumer,
   DeadLetter,
   DeadPage,
+  Mailbox,
+  MailboxOptions,
   Outgoing,
   QueueDeclaration,
   StoreLocation,
@@ -23,7 +27,7 @@ import type {
   TransportCapabilities,
   TransportOptions,
 } from "../transport.ts";
-import { bindingMember } from "./bindings.ts";
+import { bindingMember, parseBindings } from "./bindings.ts";
 import type { ConsumerContext, RedisConsumer } from "./consumer.ts";
 import type { DeadLists } from "./dead.ts";
 import type { Fanout } from "./fanout.ts";
@@ -68,6 +72,7 @@ export class RedisTransport implements Transport {
   /** By exchange: members of its binding set. Written by `declare`. */
   readonly #bindings = new Map<string, Set<string>>();
   readonly #consumers = new Set<RedisConsumer>();
+  readonly #mailboxes = new Set<Mailbox>();
   #makeConsumer: MakeConsumer | null = null;
   #fanout: Promise<Fanout> | null = null;
   #stopping: Promise<void> | null = null;
@@ -239,6 +244,47 @@ export class RedisTransport implements Transport {
     return new module.DeadLists({ session: this.#session, keys: this.#keys, limits });
   }
 
+  async bindings(exchange: string): Promise<readonly BoundQueue[]> {
+    await this.#session.live(null);
+    const members = await this.#session.command("smembers", [this.#keys.binding(exchange)]);
+    return parseBindings(members as string[], this.#keys.sep);
+  }
+
+  async undeclare(queues: readonly QueueDeclaration[]): Promise<void> {
+    const { undeclareCommands } = await import("./mailbox.ts");
+    for (const queue of queues) {
+      this.#bindings.get(queue.exchange)?.delete(bindingMember(queue, this.#keys.sep));
+    }
+    const commands = queues.flatMap((queue) => undeclareCommands(this.#keys, queue));
+    for (const reply of await this.#session.pipeline(commands)) if (reply instanceof RedisError) throw reply;
+  }
+
+  async openMailbox(options: MailboxOptions): Promise<Mailbox> {
+    const { RedisMailbox } = await import("./mailbox.ts");
+    await this.declare([options.declaration]);
+    const mailbox = new RedisMailbox(
+      {
+        session: this.#session,
+        keys: this.#keys,
+        clock: this.#clock,
+        logger: this.#logger,
+        limits: this.#options.limits,
+        undeclare: (declaration) => {
+          this.#mailboxes.delete(mailbox);
+          return this.undeclare([declaration]);
+        },
+      },
+      options,
+    );
+    this.#mailboxes.add(mailbox);
+    return mailbox;
+  }
+
+  async answer(answer: Answer): Promise<boolean> {
+    const { answerMailbox } = await import("./mailbox.ts");
+    return answerMailbox({ session: this.#session, keys: this.#keys }, answer);
+  }
+
   #connectOptions(): SessionOptions {
     const { commandDeadlineMs, dialDeadlineMs, backoffCapMs, clientName } = this.#settings;
     return {
@@ -266,8 +312,8 @@ export class RedisTransport implements Transport {
         selectAllowed: facts.selectAllowed,
       };
     }
-    const declared = [...this.#bindings].map(([exchange, members]) =>
-      connection.command("sadd", [this.#keys.binding(exchange), ...members]),
+    const declared = [...this.#bindings].flatMap(([exchange, members]) =>
+      members.size === 0 ? [] : [connection.command("sadd", [this.#keys.binding(exchange), ...members])],
     );
     const reclaimed = [...this.#consumers].map((consumer) => consumer.reclaim(connection));
     await Promise.all(reclaimed);
@@ -295,6 +341,7 @@ export class RedisTransport implements Transport {
 
   async #stop(): Promise<void> {
     await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
+    await Promise.allSettled([...this.#mailboxes].map((mailbox) => mailbox.close()));
     await this.#publisher.flushed();
     (await this.#fanout)?.stop();
     this.#session.stop();

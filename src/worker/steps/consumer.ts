@@ -10,7 +10,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 export const consumerStep: Step<WorkerContext> = {
   name: "consumer",
-  requires: ["tasks"],
+  requires: ["tasks", "control", "mingle"],
   async start(context) {
     const { consumer, receiver, tracer } = made(context.tasks, "tasks");
     consumer.start({ receiver, tracer });

@@ -3,6 +3,8 @@ import { orderSteps, type Step } from "../../base/blueprint.ts";
 import type { WorkerContext } from "../context.ts";
 import { backendStep } from "./backend.ts";
 import { consumerStep } from "./consumer.ts";
+import { controlStep } from "./control.ts";
+import { mingleStep } from "./mingle.ts";
 import { poolStep } from "./pool.ts";
 import { tasksStep } from "./tasks.ts";
 import { transportStep } from "./transport.ts";
@@ -12,6 +14,8 @@ export const WORKER_STEPS: readonly Step<WorkerContext>[] = [
   backendStep,
   poolStep,
   tasksStep,
+  controlStep,
+  mingleStep,
   consumerStep,
 ];
 

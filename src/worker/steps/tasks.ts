@@ -40,6 +40,7 @@ function taskParts(context: WorkerContext): TaskParts {
     settler,
     prefetch: settings.prefetch,
     queues: settings.queues.map((queue) => queue.name),
+    rateOf: (task) => strategies.of(task)?.rate ?? 0,
     isDone: settings.deduplicate && backend.enabled ? isDone : null,
     giveUp: () => context.hurry.abort(),
   });
@@ -51,6 +52,7 @@ function taskParts(context: WorkerContext): TaskParts {
     metas,
     states: new StateStore({ settler, metas, logger }),
     failures: new Failures({ app, settler, metas, logger, log }),
+    revoked: context.revoked,
     clock,
     logger,
     log,
@@ -70,5 +72,5 @@ function taskParts(context: WorkerContext): TaskParts {
     hold: (request, etaMs) => consumer.hold(request, etaMs),
     again: (delivery) => consumer.takeUp(delivery),
   });
-  return { strategies, settler, tracer, receiver, consumer };
+  return { strategies, settler, metas, tracer, receiver, consumer };
 }

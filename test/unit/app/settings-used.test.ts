@@ -8,7 +8,7 @@ const src = fileURLToPath(new URL("../../../src/", import.meta.url));
 
 /** Read, and still without effect. Say why, and what is missing. */
 const READ_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
-  taskDefaultRateLimit: "kept with each task; workers do not limit rates yet",
+  workerPoolRestarts: "chooses the refusal of pool_restart; the async pool has nothing to restart",
 };
 
 /** The sources without comments, and without the files that know every setting by nature. */

@@ -85,6 +85,20 @@ export class NotingTransport implements Transport {
   requeueDead(): never {
     throw new Error("a noting transport has no dead letters");
   }
+
+  bindings(): never {
+    throw new Error("a noting transport binds nothing");
+  }
+
+  async undeclare(): Promise<void> {}
+
+  openMailbox(): never {
+    throw new Error("a noting transport has no mailboxes");
+  }
+
+  answer(): never {
+    throw new Error("a noting transport answers nobody");
+  }
 }
 
 /** Lines that were logged. */

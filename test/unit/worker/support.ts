@@ -17,6 +17,8 @@ import {
   type WireMessage,
 } from "../../../src/protocol/wire.ts";
 import type {
+  Answer,
+  BoundQueue,
   ConsumeOptions,
   Consumer,
   ConsumerState,
@@ -162,8 +164,23 @@ export class HandTransport implements Transport {
     this.consumer = new HandConsumer(this, options);
     return this.consumer;
   }
-  subscribe(): never {
+  /** Heard by remote control. */
+  onRequest: (message: WireMessage) => void = () => {};
+  readonly answers: WireMessage[] = [];
+  async subscribe(options: Parameters<Transport["subscribe"]>[0]): Promise<{ close(): Promise<void> }> {
+    this.onRequest = (message) => options.onMessage(message);
+    return { close: async () => {} };
+  }
+  async bindings(): Promise<readonly BoundQueue[]> {
+    return [];
+  }
+  async undeclare(): Promise<void> {}
+  openMailbox(): never {
     throw new Error("not played");
+  }
+  async answer({ message }: Answer): Promise<boolean> {
+    this.answers.push(message);
+    return true;
   }
   async size(): Promise<number> {
     return 0;

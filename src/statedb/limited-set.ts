@@ -1,0 +1,87 @@
+/**
+ * A set of texts with a bound and a time to live: revoked ids. Python: `celery.utils.collections.LimitedSet`.
+ *
+ * Each member has a stamp, as it travels between workers: seconds of its host's monotonic clock, which are the same for
+ * all processes of one host and mean nothing on another. So a member's life is counted here, on our own clock; only a stamp
+ * that may be of this host shortens it.
+ */
+
+export interface LimitedSetOptions {
+  /** Members at most; the oldest leave first. */
+  readonly max: number;
+  readonly expiresMs: number;
+  /** Monotonic, ms. */
+  readonly now: () => number;
+  /** Monotonic seconds since the host's start: what stamps are made of. */
+  readonly stamp: () => number;
+}
+
+interface Member {
+  readonly stamp: number;
+  readonly expiresMs: number;
+}
+
+/** A whole number loses its `.0` in JSON, is an int to Python, and is refused there. */
+const FRACTION = 2 ** -20;
+
+export class LimitedSet {
+  readonly #options: LimitedSetOptions;
+  /** Oldest first, by when they came here. */
+  readonly #members = new Map<string, Member>();
+
+  constructor(options: LimitedSetOptions) {
+    this.#options = options;
+  }
+
+  /** Members that may have expired are counted. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  has(member: string): boolean {
+    const found = this.#members.get(member);
+    return found !== undefined && found.expiresMs > this.#options.now();
+  }
+
+  /** Adds it, or starts its life anew. `stamp`: as another worker gave it. */
+  add(member: string, stamp: number | null = null): void {
+    const { max, expiresMs, now, stamp: own } = this.#options;
+    const hostNow = own();
+    const ageMs = stamp === null ? 0 : (hostNow - stamp) * 1000;
+    // Not of this host, or of an earlier start of it: all that is known is that it is here now.
+    const lived = ageMs > 0 && ageMs < expiresMs ? ageMs : 0;
+    this.#members.delete(member);
+    this.#members.set(member, { stamp: fraction(stamp ?? hostNow), expiresMs: now() + expiresMs - lived });
+    if (this.#members.size > max) this.#dropOldest();
+  }
+
+  delete(member: string): boolean {
+    return this.#members.delete(member);
+  }
+
+  clear(): void {
+    this.#members.clear();
+  }
+
+  /** Forgets what has expired. */
+  purge(): void {
+    const nowMs = this.#options.now();
+    for (const [member, { expiresMs }] of this.#members) if (expiresMs <= nowMs) this.#members.delete(member);
+  }
+
+  /** Living members, by their stamps. */
+  entries(): readonly (readonly [member: string, stamp: number])[] {
+    this.purge();
+    const entries = [...this.#members].map(([member, { stamp }]) => [member, stamp] as const);
+    return entries.sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1));
+  }
+
+  #dropOldest(): void {
+    const oldest = this.#members.keys().next();
+    if (!oldest.done) this.#members.delete(oldest.value);
+  }
+}
+
+function fraction(stamp: number): number {
+  return Number.isInteger(stamp) ? stamp + FRACTION : stamp;
+}

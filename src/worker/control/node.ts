@@ -1,0 +1,170 @@
+/**
+ * Remote control, the worker's side: hears requests, runs those that are for it, replies. A request can neither crash the
+ * worker nor hold it up. Python: `kombu.pidbox.Node`, `celery/worker/pidbox.py`.
+ */
+import { replyDeclaration } from "../../app/control-ask.ts";
+import { DecodeError } from "../../errors.ts";
+import {
+  type ControlRequest,
+  decodeRequest,
+  encodeReply,
+  type PidboxNames,
+  pidboxNames,
+  pidboxQueue,
+} from "../../protocol/pidbox.ts";
+import type { WireMessage } from "../../protocol/wire.ts";
+import type { QueueDeclaration, Transport } from "../../transports/transport.ts";
+import { made, type WorkerContext } from "../context.ts";
+import { isAddressed } from "./address.ts";
+import { errorRepr } from "./errors.ts";
+import { Panel } from "./panel.ts";
+import { type ControlState, NO_REPLY, nok } from "./state.ts";
+
+/** Commands that have not ended: more are refused. */
+const OPEN_AT_MOST = 1000;
+/** A reply is kept no longer. */
+const LONGEST_TTL_SECONDS = 3600;
+
+export class ControlNode {
+  readonly #context: WorkerContext;
+  readonly #transport: Transport;
+  readonly #names: PidboxNames;
+  readonly #panel: Panel;
+  readonly #state: ControlState;
+  #subscription: { close(): Promise<void> } | null = null;
+  #open = 0;
+  readonly #stopping = new AbortController();
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+    this.#transport = made(context.transport, "transport");
+    this.#names = pidboxNames(context.app.conf.controlExchange ?? "celery");
+    this.#panel = new Panel(context.app.controlCommands);
+    this.#state = {
+      context,
+      tasks: made(context.tasks, "tasks"),
+      queues: new Map(context.settings.queues.map((queue) => [queue.name, queue])),
+    };
+  }
+
+  /** The queue under which this worker is known to others. Nothing is ever in it: Redis has pub/sub for requests. */
+  get #presence(): QueueDeclaration {
+    const name = pidboxQueue(this.#context.settings.hostname, this.#names);
+    return { name, exchange: this.#names.exchange, type: "fanout", routingKey: "" };
+  }
+
+  async start(): Promise<void> {
+    this.#subscription = await this.#transport.subscribe({
+      exchange: this.#names.exchange,
+      routingKey: "",
+      onMessage: (message) => this.#hear(message),
+      onGap: () => this.#onGap(),
+    });
+    await this.#transport.declare([this.#presence]);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#subscription?.close();
+    await this.#transport.undeclare([this.#presence]);
+  }
+
+  /** Requests may have been missed, revokes among them: the others know. */
+  #onGap(): void {
+    const { mingle, logger } = this.#context;
+    if (mingle === null || this.#stopping.signal.aborted) return;
+    mingle(this.#stopping.signal).catch((err: unknown) => {
+      logger.warn({ err }, "the other workers could not be asked what was missed");
+    });
+  }
+
+  #hear(message: WireMessage): void {
+    let request: ControlRequest;
+    try {
+      request = this.#decode(message);
+    } catch (error) {
+      this.#unreadable(message, error);
+      return;
+    }
+    this.#take(request);
+  }
+
+  #decode(message: WireMessage): ControlRequest {
+    const { app, settings } = this.#context;
+    return decodeRequest(message, { accept: settings.accept, limits: app.limits });
+  }
+
+  #unreadable(message: WireMessage, error: unknown): void {
+    const { app, logger } = this.#context;
+    const codec = error instanceof DecodeError && error.code === "PET_CODEC_UNAVAILABLE" ? error.codec : null;
+    const drop = (err: unknown): void => logger.warn({ err }, "a remote control request was dropped");
+    if (codec === null) return drop(error);
+    app
+      .loadCodec(codec)
+      .then(() => this.#take(this.#decode(message)))
+      .catch(drop);
+  }
+
+  #take(request: ControlRequest): void {
+    const { app, settings, logger } = this.#context;
+    app.lamport.forward();
+    app.lamport.adjust(request.clock);
+    if (!isAddressed(request, settings.hostname)) return;
+    logger.debug({ method: request.method }, "remote control request");
+    if (this.#open >= OPEN_AT_MOST) {
+      this.#reply(request, nok(`OverflowError('${OPEN_AT_MOST} commands have not ended')`));
+      return;
+    }
+    let reply: unknown;
+    try {
+      reply = this.#panel.run(request.method, this.#state, request.arguments);
+    } catch (error) {
+      this.#failed(request, error);
+      return;
+    }
+    if (!(reply instanceof Promise)) {
+      this.#reply(request, reply);
+      return;
+    }
+    this.#open += 1;
+    void reply
+      .then(
+        (value: unknown) => this.#reply(request, value),
+        (error: unknown) => this.#failed(request, error),
+      )
+      .finally(() => {
+        this.#open -= 1;
+      });
+  }
+
+  #failed(request: ControlRequest, err: unknown): void {
+    this.#context.logger.warn({ method: request.method, err }, "a remote control command failed");
+    this.#reply(request, nok(errorRepr(err)));
+  }
+
+  #reply(request: ControlRequest, reply: unknown): void {
+    const { replyTo, ticket } = request;
+    // Only where replies go: a request must not make a worker write to a queue of its choice.
+    if (reply === NO_REPLY || replyTo === null || replyTo.exchange !== this.#names.replyExchange) return;
+    const { app, settings, logger } = this.#context;
+    const node = settings.hostname;
+    const serializer = app.conf.taskSerializer ?? "json";
+    const encode = (value: unknown): WireMessage =>
+      encodeReply({ node, reply: value ?? null, ticket, clock: app.lamport.forward() }, serializer);
+    let message: WireMessage;
+    try {
+      message = encode(reply);
+    } catch (error) {
+      message = encode(nok(errorRepr(error)));
+    }
+    const waits = request.expires - app.clock.now() / 1000;
+    const ttlSeconds = Math.min(Math.max(app.conf.controlQueueExpires ?? 10, waits + 1), LONGEST_TTL_SECONDS);
+    const declaration = replyDeclaration(replyTo.routingKey, this.#names);
+    this.#transport.answer({ message, declaration, ttlSeconds }).then(
+      (delivered) => {
+        if (!delivered) logger.debug({ method: request.method }, "nobody waits for a reply any more");
+      },
+      (err: unknown) => logger.warn({ method: request.method, err }, "a reply could not be sent"),
+    );
+  }
+}

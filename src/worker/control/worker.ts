@@ -1,0 +1,84 @@
+/** Commands about the worker itself. */
+import { bugReport, settingsTable } from "../../app/report.ts";
+import { version } from "../../base/version.ts";
+import { MAX_ID_LENGTH } from "../revoked.ts";
+import { type Arguments, flagOf, textOf } from "./arguments.ts";
+import { CommandError, textRepr } from "./errors.ts";
+import { type CommandGroup, type ControlState, NO_REPLY, ok } from "./state.ts";
+import { stats } from "./stats.ts";
+
+/** Samples of `memsample` that `memdump` shows. */
+const SAMPLES = 10;
+const samples: string[] = [];
+
+export const WORKER_COMMANDS: CommandGroup = {
+  ping: () => ok("pong"),
+
+  clock: ({ context }) => ({ clock: context.app.lamport.value }),
+
+  report: ({ context }) => ok(bugReport(context.app.conf, version())),
+
+  conf: ({ context }, args) =>
+    settingsTable(context.app.conf, { withDefaults: flagOf(args, "with_defaults") }),
+
+  stats,
+
+  hello,
+
+  /** As Celery's: resident memory, in words; the samples are kept for `memdump`. */
+  memsample() {
+    const sample = `${(process.memoryUsage.rss() / 2 ** 20).toFixed(2)}MB`;
+    samples.push(sample);
+    if (samples.length > SAMPLES) samples.shift();
+    return sample;
+  },
+
+  memdump() {
+    const { heapUsed, external } = process.memoryUsage();
+    const lines = samples.map((sample, index) => `- rss (sample ${index}): ${sample}`);
+    const mb = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(2)}MB`;
+    return [...lines, `- heap: ${mb(heapUsed)}, external: ${mb(external)}`, ""].join("\n");
+  },
+
+  shutdown({ context }, args) {
+    const text = args["msg"] === undefined ? "Got shutdown from remote" : textOf(args, "msg");
+    context.logger.warn({ text }, "shutdown was asked for by remote control");
+    setImmediate(() => context.requestStop());
+    return NO_REPLY;
+  },
+};
+
+/** Another worker starts, and synchronises: what it knows to be revoked is taken over, what is known here is told. */
+function hello({ context }: ControlState, args: Arguments): unknown {
+  const { settings, revoked, app, logger } = context;
+  const from = textOf(args, "from_node");
+  if (from === settings.hostname) return null;
+  logger.info({ node: from }, "synchronised with another worker");
+  if (!settings.controlReadOnly) takeOver({ revoked: revoked.ids }, args["revoked"]);
+  const known = revoked.ids.entries().map(([id, stamp]) => [id, [stamp, id]] as const);
+  return { revoked: Object.fromEntries(known), clock: app.lamport.forward() };
+}
+
+/** What another worker says is revoked: `{id: [stamp, id]}`, `{id: stamp}`, or a list of ids. @throws CommandError */
+export function takeOver(
+  set: { readonly revoked: { add(id: string, stamp?: number | null): void } },
+  given: unknown,
+): void {
+  if (given === undefined || given === null) return;
+  if (Array.isArray(given)) {
+    for (const id of given) if (isId(id)) set.revoked.add(id);
+    return;
+  }
+  if (typeof given !== "object") throw new CommandError("TypeError", "revoked must be an object, or a list");
+  for (const [id, value] of Object.entries(given)) {
+    const stamp: unknown = Array.isArray(value) ? value[0] : value;
+    if (typeof stamp !== "number" || !Number.isFinite(stamp)) {
+      throw new CommandError("ValueError", `Expecting float timestamp, got ${textRepr(typeof stamp)}`);
+    }
+    if (isId(id)) set.revoked.add(id, stamp);
+  }
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= MAX_ID_LENGTH;
+}
