@@ -4,7 +4,9 @@
  *
  * @packageDocumentation
  */
+
 export { Celery, type NamedSendOptions } from "./app/app.ts";
+export type { AppEvents } from "./app/events.ts";
 export type {
   AsyncResult,
   GetOptions,
@@ -54,6 +56,23 @@ export {
   TimeoutError,
   WorkerLostError,
 } from "./errors.ts";
+export type {
+  CaptureOptions,
+  EventHandlers,
+  EventReceiver,
+  EventReceiverOptions,
+} from "./events/receiver.ts";
+export type { EventState, EventStateOptions, TaskQuery } from "./events/state.ts";
+export type { TaskView, WorkerView } from "./events/views.ts";
+export type {
+  AnyEvent,
+  EventFields,
+  EventHead,
+  EventOf,
+  EventType,
+  TaskReceivedFields,
+  WorkerStatusFields,
+} from "./protocol/events.ts";
 export { states } from "./protocol/states.ts";
 export { Decimal, PlainDate, PlainTime, Uuid } from "./protocol/values.ts";
 export type { RetryOptions, TaskContext, TaskRequest } from "./task/context-types.ts";

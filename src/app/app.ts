@@ -21,6 +21,7 @@ import type {
   TaskName,
 } from "../task/task-types.ts";
 import { AppCore } from "./core.ts";
+import type { AppEvents } from "./events.ts";
 import { appBrand, setInternals } from "./internals.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { CeleryOptions, Conf } from "./settings-types.ts";
@@ -70,6 +71,11 @@ export class Celery {
   /** Celery's signals: `app.signals.taskPrerun.connect(({ task }) => …)`. */
   get signals(): Signals {
     return this.#core.emitters;
+  }
+
+  /** Events of workers, tasks and clients: `app.events.receiver`, `app.events.state`. */
+  get events(): AppEvents {
+    return this.#core.events;
   }
 
   /** Just before the settings become final. */

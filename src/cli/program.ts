@@ -26,6 +26,7 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   call: async () => (await import("./commands/call.ts")).call,
   result: async () => (await import("./commands/result.ts")).result,
   purge: async () => (await import("./commands/purge.ts")).purge,
+  events: async () => (await import("./commands/events.ts")).events,
   complete: async () => (await import("./commands/complete.ts")).complete,
 };
 

@@ -19,6 +19,8 @@ export interface JobPort {
   onStart(pid: number): void;
   /** `task.updateState`; resolves once stored. Never rejects. */
   updateState(state: string, meta: unknown): Promise<void>;
+  /** `task.sendEvent`; `fields` as `encodeOwnEvent` gives them. Nobody waits for an event. */
+  sendEvent(type: string, fields: string): void;
 }
 
 /** Runs one job to its outcome inside a pool: `task/execute.ts`. Never rejects; a plain value when the function was synchronous. */

@@ -5,11 +5,13 @@ import type { Logger } from "../base/logger.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Transport } from "../transports/transport.ts";
 import type { TaskConsumer } from "./consumer.ts";
+import type { Gossip } from "./gossip.ts";
 import type { WorkerSettings } from "./options.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Settler } from "./settler.ts";
 import type { Strategies } from "./strategy.ts";
 import type { Tracer } from "./tracer.ts";
+import type { WorkerEvents } from "./worker-events.ts";
 
 /** The machinery of step `tasks`. */
 export interface TaskParts {
@@ -30,6 +32,9 @@ export interface WorkerContext {
   readonly hurry: AbortController;
   transport: Transport | null;
   backend: ResultBackend | null;
+  events: WorkerEvents | null;
+  /** null where it is off. */
+  gossip: Gossip | null;
   pool: Pool | null;
   tasks: TaskParts | null;
 }

@@ -1,6 +1,7 @@
 /** `petiole/worker`: a worker in this process. */
 
 export { banner } from "./banner.ts";
+export type { NodeSignals } from "./gossip.ts";
 export { createWorkerLogger, type LogLevel, type WorkerLogger, type WorkerLoggerOptions } from "./logging.ts";
 export type { WorkerOptions, WorkerSettings } from "./options.ts";
 export { handleSignals, type SignalOptions } from "./signals.ts";

@@ -30,6 +30,7 @@ export interface RequestHost {
   /** The function is about to run. */
   onStart(request: Request, pid: number): void;
   updateState(request: Request, state: string, meta: unknown): Promise<void>;
+  sendEvent(request: Request, type: string, fields: string): void;
 }
 
 export class Request extends Linked implements Job, JobPort {
@@ -93,6 +94,10 @@ export class Request extends Linked implements Job, JobPort {
 
   updateState(state: string, meta: unknown): Promise<void> {
     return this.#host.updateState(this, state, meta);
+  }
+
+  sendEvent(type: string, fields: string): void {
+    this.#host.sendEvent(this, type, fields);
   }
 }
 

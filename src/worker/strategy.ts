@@ -13,6 +13,8 @@ export interface Strategy {
   readonly trackStarted: boolean;
   readonly ignoreResult: boolean;
   readonly storeErrorsEvenIfIgnored: boolean;
+  /** `send_events`. */
+  readonly sendEvents: boolean;
   /** Of tasks whose message has none. ms. */
   readonly softTimeLimitMs: number | null;
   readonly timeLimitMs: number | null;
@@ -54,6 +56,7 @@ export class Strategies {
       trackStarted: options.trackStarted,
       ignoreResult: options.ignoreResult,
       storeErrorsEvenIfIgnored: options.storeErrorsEvenIfIgnored || settings.storeErrorsEvenIfIgnored,
+      sendEvents: options.sendEvents,
       softTimeLimitMs: toMs(options.softTimeLimit ?? settings.softTimeLimit),
       timeLimitMs: toMs(options.timeLimit ?? settings.timeLimit),
       processed: 0,

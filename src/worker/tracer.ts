@@ -32,6 +32,7 @@ import {
 import type { Request, RequestHost } from "./request.ts";
 import type { Settler } from "./settler.ts";
 import type { StateStore } from "./states.ts";
+import type { EventSwitch } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
 
 export interface TracerOptions {
@@ -45,6 +46,10 @@ export interface TracerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly log: TaskLog;
+  readonly events: EventSwitch & {
+    /** An event of a task's own. */
+    custom(id: string, type: string, fields: string): void;
+  };
   /** A run that took time is over: a slot of the pool is free. */
   onSlot(): void;
   /** All of a request is over. */
@@ -64,6 +69,7 @@ export class Tracer implements RequestHost {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #log: TaskLog;
+  readonly #events: TracerOptions["events"];
   readonly #onSlot: () => void;
   readonly #onEnd: (request: Request) => void;
   /** The request that is being submitted: its early ack waits for the end of the turn. Written by `trace`. */
@@ -82,6 +88,7 @@ export class Tracer implements RequestHost {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#log = options.log;
+    this.#events = options.events;
     this.#onSlot = () => options.onSlot();
     this.#onEnd = (request) => options.onEnd(request);
   }
@@ -110,11 +117,16 @@ export class Tracer implements RequestHost {
   onStart(request: Request, pid: number): void {
     // Within `submit` the early ack waits for the end of the turn; from another process it comes later, and at once.
     if (this.#submitting !== request && !request.strategy.acksLate) this.#settler.ack(request);
+    if (this.#events.tasks !== null) this.#events.tasks.started(request);
     if (request.strategy.trackStarted) this.#states.started(request, pid, this.hostname);
   }
 
   updateState(request: Request, state: string, meta: unknown): Promise<void> {
     return this.#states.update(request, state, meta);
+  }
+
+  sendEvent(request: Request, type: string, fields: string): void {
+    this.#events.custom(request.id, type, fields);
   }
 
   // ---- classify
@@ -218,6 +230,7 @@ export class Tracer implements RequestHost {
     }
     this.#settler.finish(request, write);
     if (this.#log.info) this.#log.succeeded(request, outcome);
+    if (this.#events.tasks !== null) this.#events.tasks.succeeded(request, outcome);
     this.#end(request);
   }
 
@@ -228,6 +241,7 @@ export class Tracer implements RequestHost {
     }
     // It stays unsettled: the consumer puts it back when it closes.
     this.#log.returned(request);
+    this.#events.tasks?.cancelled(request);
     this.#end(request);
   }
 
@@ -249,12 +263,15 @@ export class Tracer implements RequestHost {
     }
     this.#finish(request, retryState(outcome));
     if (this.#log.info) this.#log.retried(request, outcome.reason);
+    this.#events.tasks?.retried(request, outcome);
   }
 
   /** Only a message that is acked late can still be put back. */
   #reject(request: Request, outcome: Of<"rejected">): void {
-    if (outcome.requeue && request.strategy.acksLate) this.#settler.settle(request, { kind: "requeue" });
+    const requeue = outcome.requeue && request.strategy.acksLate;
+    if (requeue) this.#settler.settle(request, { kind: "requeue" });
     else this.#finish(request, { status: "REJECTED", result: outcome.reason });
+    this.#events.tasks?.rejected(request, requeue);
     if (this.#log.info) this.#log.rejected(request, outcome.reason);
     const { taskRejected } = this.#app.emitters;
     if (taskRejected.active) {
@@ -273,6 +290,10 @@ export class Tracer implements RequestHost {
 
   #revoke(request: Request, reason: "expired" | "terminated"): void {
     this.#finish(request, revokedState(reason));
+    this.#events.tasks?.revoked(request, {
+      signum: reason === "expired" ? null : 15,
+      expired: reason === "expired",
+    });
     if (this.#log.info) this.#log.revoked(request);
     const { taskRevoked } = this.#app.emitters;
     if (taskRevoked.active) {
@@ -295,6 +316,7 @@ export class Tracer implements RequestHost {
       return this.#fail(request, lostInfo(outcome), NOT_EXPECTED);
     }
     this.#settler.settle(request, { kind: "requeue" });
+    this.#events.tasks?.rejected(request, true);
     this.#end(request);
   }
 
@@ -351,11 +373,15 @@ export class Tracer implements RequestHost {
   /** The run is not waited for any longer. What was acked early is lost, and its result says so. */
   async abandon(request: Request): Promise<void> {
     request.state = "abandoned";
-    if (!request.settled) return this.#log.returned(request);
+    if (!request.settled) {
+      this.#events.tasks?.cancelled(request);
+      return this.#log.returned(request);
+    }
     this.#log.lost(request);
+    const error = workerLost("the worker was shut down while the task ran, after an early ack");
+    this.#events.tasks?.failed(request, error);
     const stored = !request.ignoreResult || request.strategy.storeErrorsEvenIfIgnored;
     if (!stored || !this.#settler.storesResults) return;
-    const error = workerLost("the worker was shut down while the task ran, after an early ack");
     const meta = this.#metas.state(request.decoded, failureState(error));
     await this.#settler.storeNow(this.#settler.encode(meta), request);
   }

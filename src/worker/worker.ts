@@ -19,6 +19,7 @@ import type { Emitter } from "../base/emitter.ts";
 import { Service, type ServiceState } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
 import type { WorkerContext } from "./context.ts";
+import type { NodeSignals } from "./gossip.ts";
 import { resolveOptions, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { WORKER_STEPS } from "./steps/index.ts";
 
@@ -62,6 +63,11 @@ export class Worker {
   /** Tasks that run now. */
   get active(): number {
     return this.#service.context?.tasks?.consumer.active.size ?? 0;
+  }
+
+  /** Told of other workers that come and go; null without gossip, and before the start. */
+  get nodes(): NodeSignals | null {
+    return this.#service.context?.gossip?.on ?? null;
   }
 
   /** Executions that ended, by task. */
@@ -116,6 +122,8 @@ class WorkerService extends Service {
       hurry: new AbortController(),
       transport: null,
       backend: null,
+      events: null,
+      gossip: null,
       pool: null,
       tasks: null,
     };

@@ -3,6 +3,9 @@ import { orderSteps, type Step } from "../../base/blueprint.ts";
 import type { WorkerContext } from "../context.ts";
 import { backendStep } from "./backend.ts";
 import { consumerStep } from "./consumer.ts";
+import { eventsStep } from "./events.ts";
+import { gossipStep } from "./gossip.ts";
+import { heartbeatStep } from "./heartbeat.ts";
 import { poolStep } from "./pool.ts";
 import { tasksStep } from "./tasks.ts";
 import { transportStep } from "./transport.ts";
@@ -10,7 +13,10 @@ import { transportStep } from "./transport.ts";
 export const WORKER_STEPS: readonly Step<WorkerContext>[] = [
   transportStep,
   backendStep,
+  eventsStep,
   poolStep,
+  heartbeatStep,
+  gossipStep,
   tasksStep,
   consumerStep,
 ];

@@ -188,7 +188,16 @@ describe("the life of a worker", () => {
 
 test("the steps start in the order that they require", () => {
   const steps = workerSteps();
-  expect(steps.map((step) => step.name)).toEqual(["transport", "backend", "pool", "tasks", "consumer"]);
+  expect(steps.map((step) => step.name)).toEqual([
+    "transport",
+    "backend",
+    "events",
+    "pool",
+    "heartbeat",
+    "gossip",
+    "tasks",
+    "consumer",
+  ]);
   for (const [index, step] of steps.entries()) {
     for (const name of step.requires) expect(steps.findIndex((one) => one.name === name)).toBeLessThan(index);
   }
