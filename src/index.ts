@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+
 export { Celery, type NamedSendOptions } from "./app/app.ts";
 export type { ControlCommandOptions, ControlHandler, ControlWorker } from "./app/control-commands.ts";
 export type {
@@ -16,6 +17,7 @@ export type {
   TaskInfo,
   TaskSelector,
 } from "./app/control-types.ts";
+export type { AppEvents } from "./app/events.ts";
 export type {
   AsyncResult,
   GetOptions,
@@ -66,6 +68,23 @@ export {
   TimeoutError,
   WorkerLostError,
 } from "./errors.ts";
+export type {
+  CaptureOptions,
+  EventHandlers,
+  EventReceiver,
+  EventReceiverOptions,
+} from "./events/receiver.ts";
+export type { EventState, EventStateOptions, TaskQuery } from "./events/state.ts";
+export type { TaskView, WorkerView } from "./events/views.ts";
+export type {
+  AnyEvent,
+  EventFields,
+  EventHead,
+  EventOf,
+  EventType,
+  TaskReceivedFields,
+  WorkerStatusFields,
+} from "./protocol/events.ts";
 export { states } from "./protocol/states.ts";
 export { Decimal, PlainDate, PlainTime, Uuid } from "./protocol/values.ts";
 export type { RetryOptions, TaskContext, TaskRequest } from "./task/context-types.ts";

@@ -22,6 +22,7 @@ import type {
 } from "../task/task-types.ts";
 import type { Control } from "./control-types.ts";
 import { AppCore } from "./core.ts";
+import type { AppEvents } from "./events.ts";
 import { appBrand, setInternals } from "./internals.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { CeleryOptions, Conf } from "./settings-types.ts";
@@ -76,6 +77,11 @@ export class Celery {
   /** Looks into workers and steers them: `await app.control.ping()`. Python's too. */
   get control(): Control {
     return this.#core.control;
+  }
+
+  /** Events of workers, tasks and clients: `app.events.receiver`, `app.events.state`. */
+  get events(): AppEvents {
+    return this.#core.events;
   }
 
   /** Just before the settings become final. */

@@ -31,6 +31,7 @@ import { type CallHost, Calls } from "./calls.ts";
 import { Config } from "./config.ts";
 import { ControlClient } from "./control.ts";
 import type { OwnCommand } from "./control-commands.ts";
+import { AppEvents } from "./events.ts";
 import type { ResolvedSettings, SignalEmitters } from "./internals.ts";
 import { Observer } from "./observer.ts";
 import { openAppBackend, openAppTransport } from "./openers.ts";
@@ -41,6 +42,7 @@ import { Results } from "./results.ts";
 import { Router } from "./routes.ts";
 import { Planner, type SendPlan } from "./send-plan.ts";
 import { AppSender } from "./sender.ts";
+import { SentEvents } from "./sent-events.ts";
 import type { CeleryOptions } from "./settings-types.ts";
 import type { Middleware } from "./signal-types.ts";
 import { createEmitters } from "./signals.ts";
@@ -59,6 +61,7 @@ export class AppCore implements CallHost, SharedHost {
   readonly producer: Producer;
   readonly calls: Calls = new Calls(this);
   readonly control: ControlClient = new ControlClient(this);
+  readonly events: AppEvents = new AppEvents(this);
   readonly onConfigure: Emitter<object> = new Emitter();
   readonly onAfterConfigure: Emitter<object> = new Emitter();
   readonly onAfterFinalize: Emitter<object> = new Emitter();
@@ -205,7 +208,18 @@ export class AppCore implements CallHost, SharedHost {
     this.#tasks.resolve(conf);
     const queues = new Queues(conf);
     const planner = new Planner({ conf, tasks: this.#tasks, router: new Router(conf.taskRoutes), queues });
-    this.producer.configure({ conf, planner });
+    const sentEvents =
+      conf.taskSendSentEvent === true
+        ? new SentEvents({
+            conf,
+            clock: this.clock,
+            lamport: this.lamport,
+            logger: this.logger,
+            transport: () => this.#publisher.ready(null),
+            loadCodec,
+          })
+        : null;
+    this.producer.configure({ conf, planner, sentEvents });
     this.alwaysEager = conf.taskAlwaysEager === true;
     this.#queues = queues;
     this.planner = planner;

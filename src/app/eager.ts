@@ -90,6 +90,8 @@ export class Eager {
     let { args, kwargs } = call;
     const port: JobPort = {
       onStart: () => {},
+      // No worker runs it: there is nobody whose events monitors would know.
+      sendEvent: () => {},
       updateState: async (state, meta) => {
         if (backend === null) return;
         await backend

@@ -24,6 +24,7 @@ import type { Publisher } from "./publisher.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
 import type { Planner, SendPlan } from "./send-plan.ts";
+import type { SentEvents } from "./sent-events.ts";
 import { etaText, expiresText, type TimeContext } from "./times.ts";
 
 /** One send, before it is encoded. */
@@ -43,12 +44,16 @@ export interface Built {
   readonly declaration: QueueDeclaration | null;
   readonly policy: PublishPolicy;
   readonly ignored: boolean;
+  /** Name of the queue that was meant; null where only an exchange is known. */
+  readonly queue: string | null;
 }
 
 /** What the settings say about every send. */
 export interface ProducerSettings {
   readonly conf: ResolvedSettings;
   readonly planner: Planner;
+  /** `task_send_sent_event`; null: off. */
+  readonly sentEvents: SentEvents | null;
 }
 
 export interface ProducerOptions {
@@ -73,6 +78,7 @@ export class Producer {
   /** `reply_to`: an id of this client, as Celery's `thread_oid`. */
   readonly #replyTo = uuid4();
   #planner: Planner | null = null;
+  #sentEvents: SentEvents | null = null;
   #defaultPriority: number | null = null;
   #inheritPriority = false;
   /** `timezone`, for what is counted from now; null: UTC. */
@@ -88,7 +94,8 @@ export class Producer {
 
   /** The settings are final. Called once, before the first send. */
   configure(settings: ProducerSettings): void {
-    const { conf, planner } = settings;
+    const { conf, planner, sentEvents } = settings;
+    this.#sentEvents = sentEvents;
     this.#planner = planner;
     this.#defaultPriority = conf.taskDefaultPriority;
     this.#inheritPriority = conf.taskInheritParentPriority === true;
@@ -138,9 +145,10 @@ export class Producer {
       }
       const { outgoing, declaration, id } = built;
       if (this.#observer.active) {
-        await this.#observer.publish({ send, built }, (observed) =>
-          this.#publisher.publish(batchOf([observed], send.plan.task)),
-        );
+        await this.#observer.publish({ send, built }, async (observed) => {
+          await this.#publisher.publish(batchOf([observed], send.plan.task));
+          this.#sentEvents?.sent(observed);
+        });
       } else {
         const transport = this.#publisher.ready(declaration);
         if (transport === null) await this.#publisher.publish(batchOf([built], send.plan.task));
@@ -152,6 +160,7 @@ export class Producer {
             await this.#publisher.recover(batchOf([built], send.plan.task), error, startedMs);
           }
         }
+        this.#sentEvents?.sent(built);
       }
       return this.#results.handle(id, built.ignored);
     } finally {
@@ -202,13 +211,18 @@ export class Producer {
       if (this.#observer.active) {
         await this.#observer.publishMany(
           sends.map((send, index) => ({ send, built: built[index] as Built })),
-          (observed) => this.#publisher.publish(batchOf(observed, task)),
+          (observed) => this.#publishMany(observed, task),
         );
-      } else await this.#publisher.publish(batchOf(built, task));
+      } else await this.#publishMany(built, task);
       return built.map((one) => this.#results.handle(one.id, one.ignored));
     } finally {
       this.#publisher.end();
     }
+  }
+
+  async #publishMany(built: readonly Built[], task: string): Promise<void> {
+    await this.#publisher.publish(batchOf(built, task));
+    if (this.#sentEvents !== null) for (const one of built) this.#sentEvents.sent(one);
   }
 
   #inTask(execution: Execution, send: Send): Promise<AsyncResult<unknown>> {
@@ -310,6 +324,7 @@ export class Producer {
           ? plan.policy
           : planner.policy(route, options),
       ignored,
+      queue: destination.queue,
     };
   }
 

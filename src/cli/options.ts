@@ -24,7 +24,7 @@ export interface ArgumentSpec {
   readonly words?: readonly string[];
 }
 
-export type CommandName = "worker" | "call" | "result" | "purge" | "dead" | "complete";
+export type CommandName = "worker" | "call" | "result" | "purge" | "dead" | "events" | "complete";
 
 export interface CommandSpec {
   readonly name: CommandName;
@@ -145,7 +145,7 @@ const WORKER: CommandSpec = {
     { flags: "--soft-time-limit <seconds>", about: "soft limit of a task", group: "Pool", parse: seconds },
     {
       flags: "--without-gossip",
-      about: "do not listen to the events of other workers; accepted, this version never does",
+      about: "do not listen to other workers: who is there, who is lost, elections",
       group: "Steps",
     },
     {
@@ -155,9 +155,21 @@ const WORKER: CommandSpec = {
     },
     {
       flags: "--without-heartbeat",
-      about: "send no heartbeat events; accepted, this version sends none",
+      about: "send no heartbeats: monitors and other workers see this one as gone",
       group: "Steps",
     },
+    {
+      flags: "--heartbeat-interval <seconds>",
+      about: "time between two heartbeats (default: 2)",
+      group: "Steps",
+      parse: seconds,
+    },
+    {
+      flags: "-E, --task-events",
+      about: "publish events of tasks, for monitors such as petiole events and Flower",
+      group: "Steps",
+    },
+    { flags: "--events", about: "the same as --task-events", group: "Steps" },
     {
       flags: "--print-steps",
       about: "print the order in which the worker starts its parts, and end",
@@ -323,6 +335,20 @@ const DEAD: CommandSpec = {
   ],
 };
 
+const EVENTS: CommandSpec = {
+  name: "events",
+  about: "print what workers and tasks do, as it happens",
+  arguments: [],
+  options: [
+    { flags: "-d, --dump", about: "one line for each event, as Celery's", group: "Events" },
+    { flags: "--json", about: "one JSON object for each event, with its names on the wire", group: "Events" },
+  ],
+  examples: [
+    ["petiole -A app events --dump", "all events; tasks of workers that were started with -E"],
+    [`petiole -A app events --json | jq 'select(.type == "task-failed")'`, "failures alone"],
+  ],
+};
+
 const COMPLETE: CommandSpec = {
   name: "complete",
   about: "print a completion script for a shell",
@@ -334,7 +360,7 @@ const COMPLETE: CommandSpec = {
   ],
 };
 
-export const COMMANDS: readonly CommandSpec[] = [WORKER, CALL, RESULT, PURGE, DEAD, COMPLETE];
+export const COMMANDS: readonly CommandSpec[] = [WORKER, CALL, RESULT, PURGE, DEAD, EVENTS, COMPLETE];
 
 /** `-c, --concurrency <n>` taken apart. */
 export function flagsOf(spec: OptionSpec): {

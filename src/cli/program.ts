@@ -27,6 +27,7 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   result: async () => (await import("./commands/result.ts")).result,
   purge: async () => (await import("./commands/purge.ts")).purge,
   dead: async () => (await import("./commands/dead.ts")).dead,
+  events: async () => (await import("./commands/events.ts")).events,
   complete: async () => (await import("./commands/complete.ts")).complete,
 };
 

@@ -95,6 +95,10 @@ export class ChildJob implements RunningJob {
     return this.#parts.port.updateState(state, meta);
   }
 
+  sendEvent(type: string, fields: string): void {
+    this.#parts.port.sendEvent(type, fields);
+  }
+
   abort(reason: unknown): void {
     if (this.#over) return;
     this.#abortText = write(["abort", exceptionInfo(reason, "builtins")]);

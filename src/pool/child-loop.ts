@@ -125,6 +125,7 @@ class ChildLoop {
   #portOf({ id, task }: Job): JobPort {
     return {
       onStart: () => this.#say(["start"]),
+      sendEvent: (type, fields) => this.#say(["event", type, fields]),
       updateState: (state, meta) => {
         this.#states += 1;
         const number = this.#states;

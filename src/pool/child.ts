@@ -188,6 +188,10 @@ export class Child {
         this.#heard();
         this.#store(message[1], message[2], message[3]);
         return;
+      case "event":
+        this.#heard();
+        this.#job?.sendEvent(message[1], message[2]);
+        return;
       case "end":
         this.#end(outcomeOf(message[1]), message[2]);
         return;

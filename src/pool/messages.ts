@@ -3,7 +3,7 @@
  * and decimals arrive as what they were. A list whose first member is the kind.
  *
  * parent -> child: `init` (once), `job`, `abort`, `stored`, `ping`, `stop`
- * child -> parent: `ready` or `failed`; for a job `start`, any number of `state`, `end`; `pong`, `log` at any time
+ * child -> parent: `ready` or `failed`; for a job `start`, any number of `state` and `event`, `end`; `pong`, `log` at any time
  */
 import { exceptionInfo } from "../protocol/exceptions.ts";
 import type { Job, Outcome } from "../protocol/job.ts";
@@ -27,6 +27,8 @@ export type ToParent =
   | readonly ["failed", string]
   | readonly ["start"]
   | readonly ["state", number, string, unknown]
+  /** Of `task.sendEvent`: its type, its fields as JSON. */
+  | readonly ["event", type: string, fields: string]
   /** With the memory of the process, KiB, where it is limited. */
   | readonly ["end", Outcome, number | null]
   | readonly ["pong"]

@@ -21,6 +21,8 @@ export interface JobPort {
   updateState(state: string, meta: unknown): Promise<void>;
   /** Whether its execution is revoked. Not there: nobody knows here. */
   isRevoked?(): boolean;
+  /** `task.sendEvent`; `fields` as `encodeOwnEvent` gives them. Nobody waits for an event. */
+  sendEvent(type: string, fields: string): void;
 }
 
 /** Runs one job to its outcome inside a pool: `task/execute.ts`. Never rejects; a plain value when the function was synchronous. */

@@ -72,6 +72,11 @@ export interface TaskContext {
   isRevoked(): boolean;
   /** Stores a state of your own, seen by `AsyncResult.state()` and `info()`. Never rejects; the result is stored after it. */
   updateState(state: "PROGRESS" | (string & {}), meta?: unknown): Promise<void>;
+  /**
+   * Publishes a `task-…` event, for monitors: `task.sendEvent("task-progress", { done: 0.5 })`. It is handed over at once;
+   * a broker that is away does not make it fail.
+   */
+  sendEvent(type: `task-${string}`, fields?: Readonly<Record<string, unknown>>): Promise<void>;
   /** Gives up this attempt and sends another. Never returns; write `throw task.retry(…)` so that the compiler knows. */
   retry(options?: RetryOptions): never;
 }

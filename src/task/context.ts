@@ -9,6 +9,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { SendParent } from "../canvas/sender.ts";
 import { TaskRevokedError } from "../errors.ts";
+import { encodeOwnEvent } from "../protocol/events.ts";
 import type { Job, JobPort, LazyAbort, Outcome } from "../protocol/job.ts";
 import type { RetryOptions, TaskContext, TaskRequest } from "./context-types.ts";
 import type { Execution } from "./current.ts";
@@ -112,7 +113,11 @@ export class TaskExecution implements Execution {
   }
 }
 
-const NO_PORT: JobPort = { onStart: () => {}, updateState: () => Promise.resolve() };
+const NO_PORT: JobPort = {
+  onStart: () => {},
+  updateState: () => Promise.resolve(),
+  sendEvent: () => {},
+};
 
 class RunningTask implements TaskContext {
   readonly #execution: TaskExecution;
@@ -155,6 +160,12 @@ class RunningTask implements TaskContext {
     const stored = port.updateState(state, meta ?? null).finally(() => pending.delete(stored));
     pending.add(stored);
     return stored;
+  }
+
+  /** Throws at once where the event is wrong, so that it is not overlooked where nobody waits. */
+  sendEvent(type: string, fields: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    this.#execution.port.sendEvent(type, encodeOwnEvent(type, fields));
+    return Promise.resolve();
   }
 
   retry(options: RetryOptions = {}): never {

@@ -5,6 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Transport } from "../transports/transport.ts";
 import type { TaskConsumer } from "./consumer.ts";
+import type { Gossip } from "./gossip.ts";
 import type { WorkerSettings } from "./options.ts";
 import type { MetaMaker } from "./outcome.ts";
 import type { Receiver } from "./receiver.ts";
@@ -12,6 +13,7 @@ import type { Revoked } from "./revoked.ts";
 import type { Settler } from "./settler.ts";
 import type { Strategies } from "./strategy.ts";
 import type { Tracer } from "./tracer.ts";
+import type { WorkerEvents } from "./worker-events.ts";
 
 /** The machinery of step `tasks`. */
 export interface TaskParts {
@@ -21,16 +23,6 @@ export interface TaskParts {
   readonly tracer: Tracer;
   readonly receiver: Receiver;
   readonly consumer: TaskConsumer;
-}
-
-/** What remote control asks of the worker's events. */
-export interface EventsPort {
-  /** Events of tasks are published from now on. False: they were already. */
-  enable(): boolean;
-  /** False: they were not. */
-  disable(): boolean;
-  /** A heartbeat event, now. */
-  heartbeat(): void;
 }
 
 export interface WorkerContext {
@@ -48,9 +40,11 @@ export interface WorkerContext {
   requestStop(): void;
   /** Synchronises with the other workers, again after a gap; null: not wanted. */
   mingle: ((signal: AbortSignal) => Promise<void>) | null;
-  events: EventsPort | null;
   transport: Transport | null;
   backend: ResultBackend | null;
+  events: WorkerEvents | null;
+  /** null where it is off. */
+  gossip: Gossip | null;
   pool: Pool | null;
   tasks: TaskParts | null;
 }

@@ -8,6 +8,7 @@ import { oldStyleErrbacks } from "./follow-ups.ts";
 import { failureState, type MetaMaker } from "./outcome.ts";
 import type { Request } from "./request.ts";
 import type { Settler } from "./settler.ts";
+import type { EventSwitch } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
 
 export interface FailuresOptions {
@@ -16,6 +17,7 @@ export interface FailuresOptions {
   readonly metas: MetaMaker;
   readonly logger: Logger;
   readonly log: TaskLog;
+  readonly events: EventSwitch;
 }
 
 /** How a failure came about. */
@@ -34,6 +36,7 @@ export class Failures {
   readonly #metas: MetaMaker;
   readonly #logger: Logger;
   readonly #log: TaskLog;
+  readonly #events: EventSwitch;
 
   constructor(options: FailuresOptions) {
     this.#app = options.app;
@@ -41,6 +44,7 @@ export class Failures {
     this.#metas = options.metas;
     this.#logger = options.logger;
     this.#log = options.log;
+    this.#events = options.events;
   }
 
   /** Whether somebody else has to hear of the failure, so that it takes time. */
@@ -51,7 +55,7 @@ export class Failures {
 
   /** A failure that nobody else has to hear of. */
   failAlone(request: Request, error: ExceptionInfo, ending: Ending): void {
-    this.#log.failed(request, error, ending.expected);
+    this.#tell(request, error, ending);
     const buried = this.#settlementOf(request, error);
     if (buried.kind === "ack") {
       this.#settler.finish(request, this.#writeOf(request, error, ending));
@@ -64,12 +68,17 @@ export class Failures {
 
   /** A failure with errbacks, or in a chain. An early ack was sent before. */
   async fail(request: Request, error: ExceptionInfo, ending: Ending): Promise<void> {
-    this.#log.failed(request, error, ending.expected);
+    this.#tell(request, error, ending);
     if (!(await this.#storeFirst(request, error, ending))) return;
     const { chain, errbacks } = request.decoded.embed;
     if (chain !== null) await this.#failChain(request, chain, error);
     if (errbacks !== null) await this.#callErrbacks(request, errbacks, error);
     this.#settler.settle(request, this.#settlementOf(request, error));
+  }
+
+  #tell(request: Request, error: ExceptionInfo, ending: Ending): void {
+    this.#log.failed(request, error, ending.expected);
+    this.#events.tasks?.failed(request, error);
   }
 
   #writeOf(request: Request, error: ExceptionInfo, ending: Ending): ReturnType<Settler["encode"]> | null {

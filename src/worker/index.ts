@@ -2,6 +2,7 @@
 
 export { banner } from "./banner.ts";
 export type { AppModule } from "./child-init.ts";
+export type { NodeSignals } from "./gossip.ts";
 export { createWorkerLogger, type LogLevel, type WorkerLogger, type WorkerLoggerOptions } from "./logging.ts";
 export type { PoolName, WorkerOptions, WorkerSettings } from "./options.ts";
 export { handleSignals, type SignalOptions } from "./signals.ts";

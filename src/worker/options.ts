@@ -39,9 +39,14 @@ export interface WorkerOptions {
   readonly withoutMingle?: boolean | undefined;
   /** Remote control may look (`inspect`), and change nothing. */
   readonly controlReadOnly?: boolean | undefined;
-  /** Accepted for Celery's command lines: this version has no such step. */
+  /** Publish events of tasks (`-E`). Default: `workerSendTaskEvents`, off. */
+  readonly taskEvents?: boolean | undefined;
+  /** Do not listen to other workers. */
   readonly withoutGossip?: boolean | undefined;
+  /** Send no heartbeats. */
   readonly withoutHeartbeat?: boolean | undefined;
+  /** Between two heartbeats. Default: 2. */
+  readonly heartbeatInterval?: Seconds | undefined;
   /** Default: the app's. */
   readonly logger?: Logger | undefined;
 }
@@ -74,11 +79,18 @@ export interface WorkerSettings {
   readonly resultExtended: boolean;
   readonly deduplicate: boolean;
   readonly storeErrorsEvenIfIgnored: boolean;
+  readonly taskEvents: boolean;
+  /** Between two heartbeats; null: none are sent. */
+  readonly heartbeatSeconds: number | null;
+  readonly gossip: boolean;
 }
 
 /** As many as AMQP's counter holds: no limit. Python: `kombu.common.PREFETCH_COUNT_MAX`. */
 const NO_PREFETCH_LIMIT = 65_535;
 
+/** Celery's. */
+const HEARTBEAT_SECONDS = 2;
+const LONGEST_HEARTBEAT = 86_400;
 /** Slots of an async pool that was not told how many. */
 const ASYNC_CONCURRENCY = 100;
 /** Where nobody said how many messages are held for each slot. */
@@ -150,12 +162,24 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
     resultExtended: conf.resultExtended === true,
     deduplicate: conf.workerDeduplicateSuccessfulTasks === true,
     storeErrorsEvenIfIgnored: conf.taskStoreErrorsEvenIfIgnored === true,
+    taskEvents: options.taskEvents ?? conf.workerSendTaskEvents === true,
+    heartbeatSeconds: options.withoutHeartbeat === true ? null : heartbeat(options.heartbeatInterval),
+    gossip: options.withoutGossip !== true,
   };
 }
 
 /** `concurrency * multiplier`; a multiplier of 0 takes what comes. */
 export function prefetchOf(concurrency: number, multiplier: number): number {
   return multiplier === 0 ? NO_PREFETCH_LIMIT : Math.min(concurrency * multiplier, NO_PREFETCH_LIMIT);
+}
+
+/** 0 is Celery's default, as there. */
+function heartbeat(seconds: number | undefined): number {
+  const interval = seconds || HEARTBEAT_SECONDS;
+  if (Number.isFinite(interval) && interval > 0 && interval <= LONGEST_HEARTBEAT) return interval;
+  throw new ImproperlyConfigured(
+    `heartbeatInterval must be seconds above 0 and up to ${LONGEST_HEARTBEAT}, not ${String(seconds)}`,
+  );
 }
 
 function whole(value: number, name: string, least: number): number {

@@ -23,6 +23,7 @@ import { failureState, type MetaMaker, notRegistered, workerLost } from "./outco
 import { Request } from "./request.ts";
 import type { Settler } from "./settler.ts";
 import type { Strategies, Strategy } from "./strategy.ts";
+import type { EventSwitch } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
 import type { Tracer } from "./tracer.ts";
 
@@ -35,6 +36,7 @@ export interface ReceiverOptions {
   readonly metas: MetaMaker;
   readonly logger: Logger;
   readonly log: TaskLog;
+  readonly events: EventSwitch;
   /** The broker keeps messages until their ETA. */
   readonly parks: boolean;
   /** Takes a request whose ETA is to come, where the broker cannot keep it. */
@@ -72,7 +74,7 @@ export class Receiver {
   }
 
   #check(strategy: Strategy, delivery: Delivery, decoded: DecodedTask): Request | null {
-    const { tracer, log, app, parks } = this.#options;
+    const { tracer, log, app, parks, events } = this.#options;
     const request = new Request(tracer, strategy, { delivery, decoded });
     const { embed, etaMs, expiresMs } = decoded;
     const isPlain = embed.chord === null && embed.chain === null && embed.callbacks === null;
@@ -85,6 +87,8 @@ export class Receiver {
       tracer.revoke(request);
       return null;
     }
+    // Of a task with an ETA twice, as in Celery when it is delivered again: once when it is known, once when it is due.
+    if (events.tasks !== null) events.tasks.received(request);
     if (etaMs === null || etaMs <= delivery.serverTimeMs) {
       if (log.info) log.received(request);
       if (app.emitters.taskReceived.active) this.#signalReceived(request);
@@ -129,6 +133,7 @@ export class Receiver {
     this.#options.log.dead(delivery.queue, reason, id);
     this.#signalRejected(delivery.message, error);
     const info = { ...exceptionInfo(error, "celery.exceptions"), traceback: null };
+    if (id !== null) this.#options.events.tasks?.failedBefore(id, info);
     this.#options.settler.finishDelivery(delivery, id === null ? null : this.#writeOf(id, info), {
       kind: "dead",
       reason,
@@ -155,7 +160,9 @@ export class Receiver {
       });
     }
     const stored = settler.storesResults && decoded.ignoreResult !== true;
-    const state = failureState(notRegistered(decoded.task));
+    const error = notRegistered(decoded.task);
+    this.#options.events.tasks?.failedBefore(decoded.id, error);
+    const state = failureState(error);
     settler.finishDelivery(delivery, stored ? settler.encode(metas.state(decoded, state)) : null);
   }
 
@@ -169,6 +176,7 @@ export class Receiver {
     const error = readable
       ? workerLost(`the task was given up: ${dead.reason}`)
       : exceptionInfo(new DecodeError(dead.reason), "kombu.exceptions");
+    this.#options.events.tasks?.failedBefore(id, error);
     const write = this.#writeOf(id, { ...error, traceback: null });
     if (write !== null) void this.#options.settler.store(write, null);
   }

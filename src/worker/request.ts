@@ -31,6 +31,7 @@ export interface RequestHost {
   onStart(request: Request, pid: number): void;
   updateState(request: Request, state: string, meta: unknown): Promise<void>;
   isRevoked(request: Request): boolean;
+  sendEvent(request: Request, type: string, fields: string): void;
 }
 
 export class Request extends Linked implements Job, JobPort {
@@ -104,6 +105,10 @@ export class Request extends Linked implements Job, JobPort {
 
   isRevoked(): boolean {
     return this.#host.isRevoked(this);
+  }
+
+  sendEvent(type: string, fields: string): void {
+    this.#host.sendEvent(this, type, fields);
   }
 }
 

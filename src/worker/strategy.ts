@@ -14,6 +14,8 @@ export interface Strategy {
   readonly trackStarted: boolean;
   readonly ignoreResult: boolean;
   readonly storeErrorsEvenIfIgnored: boolean;
+  /** `send_events`. */
+  readonly sendEvents: boolean;
   /** Of tasks whose message has none. ms. Written by `setTimeLimits`. */
   softTimeLimitMs: number | null;
   timeLimitMs: number | null;
@@ -89,6 +91,7 @@ export class Strategies {
       trackStarted: options.trackStarted,
       ignoreResult: options.ignoreResult,
       storeErrorsEvenIfIgnored: options.storeErrorsEvenIfIgnored || settings.storeErrorsEvenIfIgnored,
+      sendEvents: options.sendEvents,
       softTimeLimitMs: toMs(options.softTimeLimit ?? settings.softTimeLimit),
       timeLimitMs: toMs(options.timeLimit ?? settings.timeLimit),
       rateLimit: options.rateLimit,

@@ -34,6 +34,7 @@ import type { Request, RequestHost } from "./request.ts";
 import type { Revoked } from "./revoked.ts";
 import type { Settler } from "./settler.ts";
 import type { StateStore } from "./states.ts";
+import type { EventSwitch } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
 
 export interface TracerOptions {
@@ -48,6 +49,10 @@ export interface TracerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly log: TaskLog;
+  readonly events: EventSwitch & {
+    /** An event of a task's own. */
+    custom(id: string, type: string, fields: string): void;
+  };
   /** A run that took time is over: a slot of the pool is free. */
   onSlot(): void;
   /** All of a request is over. */
@@ -68,6 +73,7 @@ export class Tracer implements RequestHost {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #log: TaskLog;
+  readonly #events: TracerOptions["events"];
   readonly #onSlot: () => void;
   readonly #onEnd: (request: Request) => void;
   /** The request whose function began last. Written by `onStart`. */
@@ -87,6 +93,7 @@ export class Tracer implements RequestHost {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#log = options.log;
+    this.#events = options.events;
     this.#onSlot = () => options.onSlot();
     this.#onEnd = (request) => options.onEnd(request);
   }
@@ -122,11 +129,16 @@ export class Tracer implements RequestHost {
     // An early ack waits for the end of the turn: a function that has ended by then is acked with its result.
     this.#begun = request;
     if (request.running !== null && !request.strategy.acksLate) this.#settler.ackAfterTurn(request);
+    if (this.#events.tasks !== null) this.#events.tasks.started(request);
     if (request.strategy.trackStarted) this.#states.started(request, pid, this.hostname);
   }
 
   updateState(request: Request, state: string, meta: unknown): Promise<void> {
     return this.#states.update(request, state, meta);
+  }
+
+  sendEvent(request: Request, type: string, fields: string): void {
+    this.#events.custom(request.id, type, fields);
   }
 
   // ---- classify
@@ -230,6 +242,7 @@ export class Tracer implements RequestHost {
     }
     this.#settler.finish(request, write);
     if (this.#log.info) this.#log.succeeded(request, outcome);
+    if (this.#events.tasks !== null) this.#events.tasks.succeeded(request, outcome);
     this.#end(request);
   }
 
@@ -243,6 +256,7 @@ export class Tracer implements RequestHost {
     }
     // It stays unsettled: the consumer puts it back when it closes.
     this.#log.returned(request);
+    this.#events.tasks?.cancelled(request);
     this.#end(request);
   }
 
@@ -264,12 +278,15 @@ export class Tracer implements RequestHost {
     }
     this.#finish(request, retryState(outcome));
     if (this.#log.info) this.#log.retried(request, outcome.reason);
+    this.#events.tasks?.retried(request, outcome);
   }
 
   /** Only a message that is acked late can still be put back. */
   #reject(request: Request, outcome: Of<"rejected">): void {
-    if (outcome.requeue && request.strategy.acksLate) this.#settler.settle(request, { kind: "requeue" });
+    const requeue = outcome.requeue && request.strategy.acksLate;
+    if (requeue) this.#settler.settle(request, { kind: "requeue" });
     else this.#finish(request, { status: "REJECTED", result: outcome.reason });
+    this.#events.tasks?.rejected(request, requeue);
     if (this.#log.info) this.#log.rejected(request, outcome.reason);
     const { taskRejected } = this.#app.emitters;
     if (taskRejected.active) {
@@ -292,6 +309,10 @@ export class Tracer implements RequestHost {
     signal: NodeJS.Signals | null = null,
   ): void {
     this.#finish(request, revokedState(reason));
+    this.#events.tasks?.revoked(request, {
+      signum: reason === "expired" ? null : 15,
+      expired: reason === "expired",
+    });
     if (this.#log.info) this.#log.revoked(request);
     const { taskRevoked } = this.#app.emitters;
     if (taskRevoked.active) {
@@ -313,6 +334,7 @@ export class Tracer implements RequestHost {
       return this.#fail(request, lostInfo(outcome), NOT_EXPECTED);
     }
     this.#settler.settle(request, { kind: "requeue" });
+    this.#events.tasks?.rejected(request, true);
     this.#end(request);
   }
 
@@ -374,11 +396,15 @@ export class Tracer implements RequestHost {
   /** The run is not waited for any longer. What was acked early is lost, and its result says so. */
   async abandon(request: Request): Promise<void> {
     request.state = "abandoned";
-    if (!request.settled) return this.#log.returned(request);
+    if (!request.settled) {
+      this.#events.tasks?.cancelled(request);
+      return this.#log.returned(request);
+    }
     this.#log.lost(request);
+    const error = workerLost("the worker was shut down while the task ran, after an early ack");
+    this.#events.tasks?.failed(request, error);
     const stored = !request.ignoreResult || request.strategy.storeErrorsEvenIfIgnored;
     if (!stored || !this.#settler.storesResults) return;
-    const error = workerLost("the worker was shut down while the task ran, after an early ack");
     const meta = this.#metas.state(request.decoded, failureState(error));
     await this.#settler.storeNow(this.#settler.encode(meta), request);
   }

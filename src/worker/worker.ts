@@ -20,6 +20,7 @@ import { Service, type ServiceState } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import type { WorkerContext } from "./context.ts";
+import type { NodeSignals } from "./gossip.ts";
 import { isChild } from "./in-child.ts";
 import { resolveOptions, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { Revoked } from "./revoked.ts";
@@ -65,6 +66,11 @@ export class Worker {
   /** Tasks that run now. */
   get active(): number {
     return this.#service.context?.tasks?.consumer.active.size ?? 0;
+  }
+
+  /** Told of other workers that come and go; null without gossip, and before the start. */
+  get nodes(): NodeSignals | null {
+    return this.#service.context?.gossip?.on ?? null;
   }
 
   /** Executions that ended, by task. */
@@ -124,9 +130,10 @@ class WorkerService extends Service {
         this.end({}).catch((err: unknown) => this.#logger.error({ err }, "the worker failed to stop"));
       },
       mingle: null,
-      events: null,
       transport: null,
       backend: null,
+      events: null,
+      gossip: null,
       pool: null,
       tasks: null,
     };

@@ -53,6 +53,7 @@ class NotingPort implements JobPort {
   onStart(pid: number): void {
     this.pids.push(pid);
   }
+  sendEvent(): void {}
   async updateState(state: string, meta: unknown): Promise<void> {
     this.states.push([state, meta]);
   }

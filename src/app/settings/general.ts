@@ -109,7 +109,7 @@ export const event: Section<`event${string}`> = {
     type: word,
     default: "celeryev",
     text: "Exchange of events.",
-    effective: false,
+    effective: true,
   },
   eventQueueDurable: queueFlag("CELERY_EVENT_QUEUE_DURABLE", "event receivers", "durable"),
   eventQueueExclusive: queueFlag("CELERY_EVENT_QUEUE_EXCLUSIVE", "event receivers", "exclusive"),
@@ -133,7 +133,7 @@ export const event: Section<`event${string}`> = {
     type: word,
     default: "json",
     text: "Serializer of events.",
-    effective: false,
+    effective: true,
   },
   ...daemon("events"),
 };

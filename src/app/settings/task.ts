@@ -252,7 +252,7 @@ export const task: Section<`task${string}`> = {
     type: boolean,
     default: false,
     text: "Publish a `task-sent` event for each send.",
-    effective: false,
+    effective: true,
   },
   taskSerializer: {
     old: "CELERY_TASK_SERIALIZER",

@@ -95,7 +95,7 @@ export const worker: Section<`worker${string}`> = {
     type: boolean,
     default: false,
     text: "Publish events of tasks, for monitors.",
-    effective: false,
+    effective: true,
   },
   workerCancelLongRunningTasksOnConnectionLoss: {
     old: "CELERYD_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS",

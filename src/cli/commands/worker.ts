@@ -23,6 +23,7 @@ import { settingsOf } from "../setting-words.ts";
 /** What the option table reads for this command, besides the worker's own options. */
 interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule"> {
   readonly include?: readonly string[];
+  readonly events?: boolean;
   readonly loglevel?: LogLevel;
   readonly logfile?: string;
   readonly json?: boolean;
@@ -30,7 +31,8 @@ interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule"> {
 }
 
 export async function worker(invocation: Invocation): Promise<ExitCode> {
-  const { include, loglevel, logfile, json, printSteps, ...options } = invocation.options as WorkerWords;
+  const { include, events, loglevel, logfile, json, printSteps, ...options } =
+    invocation.options as WorkerWords;
   const { io, globals } = invocation;
   const app = await openApp(invocation, { needsModule: true });
   app.conf.update(settingsOf(invocation.args));
@@ -55,7 +57,12 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
     settings: settingsOf(invocation.args),
     ...(include === undefined ? {} : { include }),
   };
-  const running = new Worker(app, { ...options, appModule, logger });
+  const running = new Worker(app, {
+    ...options,
+    ...(events ? { taskEvents: true } : {}),
+    appModule,
+    logger,
+  });
   const code = await runUntilStopped(running, {
     logger,
     onStarted: () => {

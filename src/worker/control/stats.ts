@@ -19,17 +19,8 @@ export function stats({ context, tasks }: ControlState): Stats {
   };
 }
 
-function poolStats({ pool, settings }: WorkerContext): Stats {
-  const { name, size } = made(pool, "pool");
-  return {
-    implementation: `petiole.pool.${name}`,
-    "max-concurrency": size,
-    processes: [process.pid],
-    "max-tasks-per-child": "N/A",
-    "put-guarded-by-semaphore": false,
-    timeouts: [settings.softTimeLimit ?? 0, settings.timeLimit ?? 0],
-    writes: "N/A",
-  };
+function poolStats({ pool }: WorkerContext): Stats {
+  return { ...made(pool, "pool").info(), "put-guarded-by-semaphore": false, writes: "N/A" };
 }
 
 const PORTS: Readonly<Record<string, number>> = { redis: 6379, rediss: 6379, amqp: 5672, amqps: 5671 };

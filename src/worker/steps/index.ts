@@ -4,6 +4,9 @@ import type { WorkerContext } from "../context.ts";
 import { backendStep } from "./backend.ts";
 import { consumerStep } from "./consumer.ts";
 import { controlStep } from "./control.ts";
+import { eventsStep } from "./events.ts";
+import { gossipStep } from "./gossip.ts";
+import { heartbeatStep } from "./heartbeat.ts";
 import { mingleStep } from "./mingle.ts";
 import { poolStep } from "./pool.ts";
 import { tasksStep } from "./tasks.ts";
@@ -12,7 +15,10 @@ import { transportStep } from "./transport.ts";
 export const WORKER_STEPS: readonly Step<WorkerContext>[] = [
   transportStep,
   backendStep,
+  eventsStep,
   poolStep,
+  heartbeatStep,
+  gossipStep,
   tasksStep,
   controlStep,
   mingleStep,

@@ -13,7 +13,7 @@ import { Tracer } from "../tracer.ts";
 
 export const tasksStep: Step<WorkerContext> = {
   name: "tasks",
-  requires: ["transport", "backend", "pool"],
+  requires: ["transport", "backend", "pool", "events"],
   async start(context) {
     context.tasks = taskParts(context);
   },
@@ -27,6 +27,7 @@ function taskParts(context: WorkerContext): TaskParts {
   const transport = made(context.transport, "transport");
   const backend = made(context.backend, "backend");
   const pool = made(context.pool, "pool");
+  const events = made(context.events, "events");
   const log = new TaskLog(logger);
   const settler = new Settler({ transport, backend, clock, logger, hurry: context.hurry.signal });
   const metas = new MetaMaker({ hostname, extended: settings.resultExtended, clock });
@@ -51,7 +52,8 @@ function taskParts(context: WorkerContext): TaskParts {
     settler,
     metas,
     states: new StateStore({ settler, metas, logger }),
-    failures: new Failures({ app, settler, metas, logger, log }),
+    failures: new Failures({ app, settler, metas, logger, log, events }),
+    events,
     revoked: context.revoked,
     clock,
     logger,
@@ -68,6 +70,7 @@ function taskParts(context: WorkerContext): TaskParts {
     metas,
     logger,
     log,
+    events,
     parks: transport.capabilities.parks,
     hold: (request, etaMs) => consumer.hold(request, etaMs),
     again: (delivery) => consumer.takeUp(delivery),

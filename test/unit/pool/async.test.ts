@@ -15,7 +15,7 @@ const JOB: Job = {
   softTimeLimitMs: null,
   timeLimitMs: null,
 };
-const PORT = { onStart: () => {}, updateState: async () => {} };
+const PORT = { onStart: () => {}, updateState: async () => {}, sendEvent: () => {} };
 const SUCCESS: Outcome = { kind: "success", value: 1, runtimeMs: 0, children: [] };
 
 function make(execute: Execute, logger: Logger = silentLogger): { pool: AsyncPool; clock: VirtualClock } {

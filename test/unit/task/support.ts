@@ -20,6 +20,11 @@ export class NotingPort implements JobPort {
     this.starts += 1;
   }
 
+  readonly events: [type: string, fields: string][] = [];
+  sendEvent(type: string, fields: string): void {
+    this.events.push([type, fields]);
+  }
+
   async updateState(state: string, meta: unknown): Promise<void> {
     await this.gate;
     this.states.push([state, meta]);

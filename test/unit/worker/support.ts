@@ -126,6 +126,12 @@ export class HandTransport implements Transport {
   readonly published: DecodedTask[] = [];
   readonly destinations: Outgoing[] = [];
   consumer: HandConsumer | null = null;
+  /** Events that were published, lists taken apart. */
+  readonly events: Record<string, unknown>[] = [];
+  /** Called with each publish of events. */
+  onEvent: (message: Outgoing) => Promise<void> | void = () => {};
+  /** Hands a message to whoever listens to the exchange. */
+  readonly listeners: Map<string, (message: WireMessage) => void> = new Map();
   onPublish: () => Promise<void> | void = () => {};
 
   constructor(capabilities: Partial<TransportCapabilities>) {
@@ -152,6 +158,13 @@ export class HandTransport implements Transport {
   }
   async declare(): Promise<void> {}
   async publish(messages: readonly Outgoing[]): Promise<void> {
+    const [first] = messages;
+    if (first?.exchange === "celeryev") {
+      await this.onEvent(first);
+      const body = JSON.parse(String(first.message.body)) as Record<string, unknown>;
+      this.events.push(...(Array.isArray(body) ? (body as Record<string, unknown>[]) : [body]));
+      return;
+    }
     await this.onPublish();
     for (const one of messages) {
       const task = decodeTask(one.message, { accept: ["json"], limits: DEFAULT_LIMITS });
@@ -164,19 +177,18 @@ export class HandTransport implements Transport {
     this.consumer = new HandConsumer(this, options);
     return this.consumer;
   }
-  /** Heard by remote control. */
-  onRequest: (message: WireMessage) => void = () => {};
+  /** By exchange: remote control, gossip. */
   readonly answers: WireMessage[] = [];
-  async subscribe(options: Parameters<Transport["subscribe"]>[0]): Promise<{ close(): Promise<void> }> {
-    this.onRequest = (message) => options.onMessage(message);
-    return { close: async () => {} };
-  }
   async bindings(): Promise<readonly BoundQueue[]> {
     return [];
   }
   async undeclare(): Promise<void> {}
   openMailbox(): never {
     throw new Error("not played");
+  }
+  async subscribe(options: Parameters<Transport["subscribe"]>[0]): Promise<{ close(): Promise<void> }> {
+    this.listeners.set(options.exchange, (message) => options.onMessage(message));
+    return { close: async () => {} };
   }
   async answer({ message }: Answer): Promise<boolean> {
     this.answers.push(message);

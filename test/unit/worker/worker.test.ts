@@ -193,7 +193,10 @@ test("the steps start in the order that they require", () => {
   expect(steps.map((step) => step.name)).toEqual([
     "transport",
     "backend",
+    "events",
     "pool",
+    "heartbeat",
+    "gossip",
     "tasks",
     "control",
     "mingle",

@@ -1,0 +1,120 @@
+/**
+ * What a worker tells of its tasks. Python: `Request.send_event`, `celery/worker/strategy.py`.
+ *
+ * Each event is written as text, at once, with Celery's fields in Celery's order: three of them for each task must cost
+ * little beside the task itself. While events are off {@link EventSwitch.tasks} is null, and nothing of this runs.
+ */
+import type { EventDispatcher } from "../events/dispatcher.ts";
+import { toIso } from "../protocol/iso8601.ts";
+import type { Outcome } from "../protocol/job.ts";
+import { quote, quoteId } from "../protocol/json-write.ts";
+import { repr } from "../protocol/python-repr.ts";
+import type { ExceptionInfo } from "../protocol/wire.ts";
+import { exceptionRepr } from "../task/retry.ts";
+import type { Request } from "./request.ts";
+
+/** Where the machinery of tasks looks for each event. */
+export interface EventSwitch {
+  /** null: events of tasks are off. */
+  readonly tasks: TaskEvents | null;
+}
+
+/** Characters of a text of the message that are told: Celery's senders cut at 1,024 already. */
+const MAX_REPR = 4_096;
+
+export class TaskEvents {
+  readonly #dispatcher: EventDispatcher;
+
+  constructor(dispatcher: EventDispatcher) {
+    this.#dispatcher = dispatcher;
+  }
+
+  received(request: Request): void {
+    if (!request.strategy.sendEvents) return;
+    const { decoded, task } = request;
+    const { argsrepr, kwargsrepr, rootId, parentId, retries, etaMs, expiresMs } = decoded;
+    const root = rootId === request.id ? quoteId(rootId) : quote(rootId);
+    this.#collect(
+      request,
+      `,"name":${quote(task)},"args":${cut(argsrepr)},"kwargs":${cut(kwargsrepr)},"root_id":${root},"parent_id":${parentId === null ? "null" : quote(parentId)},"retries":${retries},"eta":${isoOrNull(etaMs)},"expires":${isoOrNull(expiresMs)}`,
+      "task-received",
+    );
+  }
+
+  started(request: Request): void {
+    this.#collect(request, "", "task-started");
+  }
+
+  succeeded(request: Request, outcome: Outcome & { readonly kind: "success" }): void {
+    if (!request.strategy.sendEvents) return;
+    const result = quote(repr(outcome.value));
+    this.#collect(request, `,"result":${result},"runtime":${seconds(outcome.runtimeMs)}`, "task-succeeded");
+  }
+
+  failed(request: Request, error: ExceptionInfo): void {
+    this.#collect(request, errorFields(error, error.traceback), "task-failed");
+  }
+
+  /** Of a message of which no request was made. */
+  failedBefore(id: string, error: ExceptionInfo): void {
+    this.#dispatcher.collect(
+      "task-failed",
+      `,"uuid":${quoteId(id)},"exception":${quote(exceptionRepr(error))}`,
+    );
+  }
+
+  retried(request: Request, outcome: Outcome & { readonly kind: "retry" }): void {
+    const { cause, reason } = outcome;
+    const exception = quote(cause === null ? "None" : exceptionRepr(cause));
+    const traceback = quote(`${cause?.traceback ?? ""}celery.exceptions.Retry: ${reason}\n`);
+    this.#collect(request, `,"exception":${exception},"traceback":${traceback}`, "task-retried");
+  }
+
+  rejected(request: Request, requeue: boolean): void {
+    this.#collect(request, `,"requeue":${requeue}`, "task-rejected");
+  }
+
+  /** @param signum - of the signal that ended it; null: none did */
+  revoked(request: Request, how: { readonly signum: number | null; readonly expired: boolean }): void {
+    const { signum, expired } = how;
+    this.#collect(
+      request,
+      `,"terminated":${signum !== null},"signum":${signum ?? "null"},"expired":${expired}`,
+      "task-revoked",
+    );
+  }
+
+  /** The worker gave it up, and it will be delivered again. */
+  cancelled(request: Request): void {
+    this.#collect(request, "", "task-cancelled");
+  }
+
+  #collect(request: Request, fields: string, type: string): void {
+    if (!request.strategy.sendEvents) return;
+    this.#dispatcher.collect(type, `,"uuid":${quoteId(request.id)}${fields}`);
+  }
+}
+
+/** A failure without a traceback still has a text: Celery's monitors expect one. */
+function errorFields(error: ExceptionInfo, traceback: string | null): string {
+  const exception = exceptionRepr(error);
+  return `,"exception":${quote(exception)},"traceback":${quote(traceback ?? `${exception}\n`)}`;
+}
+
+function cut(text: string | null): string {
+  if (text === null) return "null";
+  return quote(text.length <= MAX_REPR ? text : `${text.slice(0, MAX_REPR)}...`);
+}
+
+/** The years that Python knows: 1 to 9999, in ms since the epoch. */
+const FIRST_MS = -62_135_596_800_000;
+const LAST_MS = 253_402_300_799_999;
+
+function isoOrNull(ms: number | null): string {
+  return ms === null || ms < FIRST_MS || ms > LAST_MS ? "null" : `"${toIso(ms)}"`;
+}
+
+/** Always with a fraction: a float to Python. */
+function seconds(ms: number): string {
+  return (ms / 1000).toFixed(6);
+}
