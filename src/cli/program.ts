@@ -25,6 +25,11 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   worker: async () => (await import("./commands/worker.ts")).worker,
   call: async () => (await import("./commands/call.ts")).call,
   result: async () => (await import("./commands/result.ts")).result,
+  inspect: async () => (await import("./commands/inspect.ts")).inspect,
+  control: async () => (await import("./commands/inspect.ts")).control,
+  status: async () => (await import("./commands/status.ts")).status,
+  list: async () => (await import("./commands/list.ts")).list,
+  report: async () => (await import("./commands/report.ts")).report,
   purge: async () => (await import("./commands/purge.ts")).purge,
   complete: async () => (await import("./commands/complete.ts")).complete,
 };
