@@ -228,12 +228,6 @@ export class ControlClient implements Control {
     return deleted;
   }
 
-  /** What is bound to an exchange: for the command line. */
-  async bindings(exchange: string): ReturnType<Transport["bindings"]> {
-    const { transport } = await this.#context();
-    return transport.bindings(exchange);
-  }
-
   // ---- commands of the app's own
 
   command(name: string, optionsOrRun: ControlCommandOptions | ControlHandler, fn?: ControlHandler): void {

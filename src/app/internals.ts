@@ -9,6 +9,7 @@ import type { Limits } from "../protocol/wire.ts";
 import type { TaskDefinition } from "../task/definition.ts";
 import type { QueueDeclaration, Transport } from "../transports/transport.ts";
 import type { Celery } from "./app.ts";
+import type { ControlClient } from "./control.ts";
 import type { OwnCommand } from "./control-commands.ts";
 import type { Settings } from "./settings-types.ts";
 import type { Middleware, SignalEvents } from "./signal-types.ts";
@@ -32,6 +33,7 @@ export interface AppInternals {
   readonly middleware: readonly Middleware[];
   /** Tasks by name, built-in ones too. Complete after `finalize`. */
   readonly registry: ReadonlyMap<string, TaskDefinition>;
+  readonly control: ControlClient;
   /** Of `app.control.command`, by name. */
   readonly controlCommands: ReadonlyMap<string, OwnCommand>;
   /** Freezes the settings, binds shared tasks, applies annotations, loads `imports` and `include`. Idempotent. */

@@ -24,7 +24,19 @@ export interface ArgumentSpec {
   readonly words?: readonly string[];
 }
 
-export type CommandName = "worker" | "call" | "result" | "purge" | "dead" | "events" | "complete";
+export type CommandName =
+  | "worker"
+  | "call"
+  | "result"
+  | "inspect"
+  | "control"
+  | "status"
+  | "list"
+  | "report"
+  | "purge"
+  | "dead"
+  | "events"
+  | "complete";
 
 export interface CommandSpec {
   readonly name: CommandName;
@@ -150,7 +162,12 @@ const WORKER: CommandSpec = {
     },
     {
       flags: "--without-mingle",
-      about: "do not synchronise with other workers at start; accepted, this version never does",
+      about: "do not ask other workers for revoked tasks at the start",
+      group: "Steps",
+    },
+    {
+      flags: "--control-read-only",
+      about: "remote control may look (inspect), and change nothing (control)",
       group: "Steps",
     },
     {
@@ -276,6 +293,81 @@ const RESULT: CommandSpec = {
   examples: [["petiole -A app result 4b0e…", "the result as JSON; a failed task ends with exit code 1"]],
 };
 
+const JSON_OUT: OptionSpec = { flags: "-j, --json", about: "print JSON", group: "Output" };
+const REMOTE: readonly OptionSpec[] = [
+  {
+    flags: "-t, --timeout <seconds>",
+    about: "wait so long for replies (default: 1)",
+    group: "Remote control",
+    parse: seconds,
+  },
+  {
+    flags: "-d, --destination <nodes>",
+    about: "only these workers, separated by commas (default: all)",
+    group: "Remote control",
+    parse: list,
+  },
+  JSON_OUT,
+];
+const LIST_COMMANDS: OptionSpec = {
+  flags: "--list",
+  about: "print the commands there are, with their arguments",
+  group: "Remote control",
+};
+
+const INSPECT: CommandSpec = {
+  name: "inspect",
+  about: "look into running workers, those of Python too",
+  arguments: [
+    { name: "[command]", about: "such as active, reserved, registered, stats; --list prints all" },
+    { name: "[arguments...]", about: "of the command" },
+  ],
+  options: [...REMOTE, LIST_COMMANDS],
+  examples: [
+    ["petiole -A app inspect active", "tasks that run now"],
+    ["petiole -b redis://localhost inspect stats -d celery@host -j", "one worker, as JSON"],
+  ],
+};
+
+const CONTROL: CommandSpec = {
+  name: "control",
+  about: "steer running workers, those of Python too",
+  arguments: [
+    { name: "[command]", about: "such as revoke, rate_limit, add_consumer; --list prints all" },
+    { name: "[arguments...]", about: "of the command" },
+  ],
+  options: [...REMOTE, LIST_COMMANDS],
+  examples: [
+    ["petiole -A app control rate_limit shop.report 10/m", "in every worker"],
+    ["petiole -A app control terminate SIGTERM 4b0e…", "stop a task that runs"],
+  ],
+};
+
+const STATUS: CommandSpec = {
+  name: "status",
+  about: "print which workers are online",
+  arguments: [],
+  options: REMOTE,
+  examples: [["petiole -A app status", "exit code 69 when there is none"]],
+};
+
+const LISTS = ["bindings", "queues"] as const;
+const LIST: CommandSpec = {
+  name: "list",
+  about: "print what the broker knows of the app's queues",
+  arguments: [{ name: "<what>", about: LISTS.join(", "), words: LISTS }],
+  options: [JSON_OUT],
+  examples: [["petiole -A app list queues", "with the messages that wait in each"]],
+};
+
+const REPORT: CommandSpec = {
+  name: "report",
+  about: "print versions and settings for a bug report, without secrets",
+  arguments: [],
+  options: [JSON_OUT],
+  examples: [["petiole -A app report", "the settings that differ from their defaults"]],
+};
+
 const PURGE: CommandSpec = {
   name: "purge",
   about: "delete all waiting messages of the app's queues",
@@ -360,7 +452,20 @@ const COMPLETE: CommandSpec = {
   ],
 };
 
-export const COMMANDS: readonly CommandSpec[] = [WORKER, CALL, RESULT, PURGE, DEAD, EVENTS, COMPLETE];
+export const COMMANDS: readonly CommandSpec[] = [
+  WORKER,
+  CALL,
+  RESULT,
+  INSPECT,
+  CONTROL,
+  STATUS,
+  LIST,
+  REPORT,
+  PURGE,
+  DEAD,
+  EVENTS,
+  COMPLETE,
+];
 
 /** `-c, --concurrency <n>` taken apart. */
 export function flagsOf(spec: OptionSpec): {

@@ -183,6 +183,8 @@ export interface PythonWorkerOptions extends PythonOptions {
   readonly concurrency?: number;
   readonly pool?: "prefork" | "threads" | "solo";
   readonly queues?: readonly string[];
+  /** Synchronises with other workers at its start. Default: false. */
+  readonly mingle?: boolean;
   /** Further arguments of `celery worker`. */
   readonly args?: readonly string[];
 }
@@ -200,7 +202,8 @@ export interface PythonWorker {
 export async function startPythonWorker(options: PythonWorkerOptions): Promise<PythonWorker> {
   const { name, concurrency = 2, pool = "prefork", queues, args = [] } = options;
   const line = ["-m", "celery", "-A", "tasks", "worker", "-n", name, "-c", String(concurrency), "-P", pool];
-  line.push("-l", "INFO", "--without-mingle", "--without-gossip", "--without-heartbeat", ...args);
+  line.push("-l", "INFO", "--without-gossip", "--without-heartbeat", ...args);
+  if (options.mingle !== true) line.push("--without-mingle");
   if (queues !== undefined) line.push("-Q", queues.join(","));
   const child = spawn(python(), line, {
     cwd: oracleDir,

@@ -1,0 +1,28 @@
+/** `petiole report`: what to attach to a bug report; no secrets are in it. Python: `celery report`. */
+import { internalsOf } from "../../app/internals.ts";
+import { bugReport, settingsTable } from "../../app/report.ts";
+import { version } from "../../base/version.ts";
+import { stringifyJson } from "../../protocol/json.ts";
+import type { ExitCode, Invocation } from "../io.ts";
+import { openApp } from "../open-app.ts";
+import type { RemoteOptions } from "../remote.ts";
+
+export async function report(invocation: Invocation): Promise<ExitCode> {
+  const { json = false } = invocation.options as RemoteOptions;
+  const app = await openApp(invocation, { needsModule: false });
+  try {
+    const internals = internalsOf(app);
+    await internals.finalize();
+    const { conf } = internals;
+    const fields = {
+      petiole: version(),
+      node: process.versions.node,
+      platform: process.platform,
+      settings: settingsTable(conf, { withDefaults: false }),
+    };
+    invocation.io.out(json ? `${stringifyJson(fields, "the report")}\n` : `${bugReport(conf, version())}\n`);
+    return 0;
+  } finally {
+    await app.close();
+  }
+}
