@@ -4,6 +4,7 @@ import type { ResultBackend } from "../backends/backend.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Transport } from "../transports/transport.ts";
+import type { Autoscaler } from "./autoscaler.ts";
 import type { TaskConsumer } from "./consumer.ts";
 import type { WorkerSettings } from "./options.ts";
 import type { Receiver } from "./receiver.ts";
@@ -32,6 +33,8 @@ export interface WorkerContext {
   backend: ResultBackend | null;
   pool: Pool | null;
   tasks: TaskParts | null;
+  /** null: off. */
+  autoscaler: Autoscaler | null;
 }
 
 /** What a required step has made. */

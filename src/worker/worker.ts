@@ -121,6 +121,7 @@ class WorkerService extends Service {
       backend: null,
       pool: null,
       tasks: null,
+      autoscaler: null,
     };
     this.context = context;
     this.#blueprint = new Blueprint({ name: "worker", steps: WORKER_STEPS, context, logger: this.#logger });

@@ -190,7 +190,14 @@ describe("the life of a worker", () => {
 
 test("the steps start in the order that they require", () => {
   const steps = workerSteps();
-  expect(steps.map((step) => step.name)).toEqual(["transport", "backend", "pool", "tasks", "consumer"]);
+  expect(steps.map((step) => step.name)).toEqual([
+    "transport",
+    "backend",
+    "pool",
+    "tasks",
+    "consumer",
+    "autoscaler",
+  ]);
   for (const [index, step] of steps.entries()) {
     for (const name of step.requires) expect(steps.findIndex((one) => one.name === name)).toBeLessThan(index);
   }
