@@ -1,5 +1,17 @@
 /** Every command with its options, as data: the parser, the help, the environment and the completion scripts read it. */
-import { count, expiry, instant, jsonList, jsonObject, list, oneOf, seconds, size, text } from "./values.ts";
+import {
+  count,
+  expiry,
+  instant,
+  jsonList,
+  jsonObject,
+  list,
+  oneOf,
+  range,
+  seconds,
+  size,
+  text,
+} from "./values.ts";
 
 /** One option. Its name in code is commander's: the long flag in camelCase. */
 export interface OptionSpec {
@@ -135,6 +147,12 @@ const WORKER: CommandSpec = {
       about: "messages reserved for each slot of the pool; 0 reserves without limit (default: 4)",
       group: "Pool",
       parse: size,
+    },
+    {
+      flags: "--autoscale <max,min>",
+      about: "as many slots as there is work, between these; min is 0 when it is left out",
+      group: "Pool",
+      parse: range,
     },
     {
       flags: "--max-tasks-per-child <n>",

@@ -30,6 +30,15 @@ function whole(value: string, least: number): number {
   throw new InvalidValue(value, `a whole number of at least ${least}`);
 }
 
+/** `10,3`, in either order, or `10`. */
+export function range(value: string): { readonly max: number; readonly min: number } {
+  const [, first, second = "0"] = /^(\d+)(?:,(\d+))?$/.exec(value.replaceAll(" ", "")) ?? [];
+  const bounds = [Number(first), Number(second)];
+  const max = Math.max(...bounds);
+  if (max >= 1 && Number.isSafeInteger(max)) return { max, min: Math.min(...bounds) };
+  throw new InvalidValue(value, "two whole numbers, such as 10,3");
+}
+
 export function seconds(value: string): number {
   const read = Number(value);
   if (value.trim() !== "" && Number.isFinite(read) && read >= 0) return read;

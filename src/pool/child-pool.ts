@@ -33,8 +33,6 @@ export interface ChildPoolOptions {
   readonly startsAtOnce: number;
   /** Starts a child. */
   open(): ChildLink;
-  /** A child has gone. */
-  onGone?(pid: number, exit: Exit): void;
 }
 
 const CHECK_MS = 1000;
@@ -299,7 +297,10 @@ export class ChildPool implements Pool, ChildOwner {
   onExit(child: Child, exit: Exit, job: ChildJob | null): void {
     this.#children.delete(child);
     this.#idle = this.#idle.filter((one) => one !== child);
-    this.#options.onGone?.(child.pid, exit);
+    if (job !== null && exit.error !== null) {
+      const { id, task } = job.job;
+      this.#logger.error({ id, task, reason: exit.error }, "a child of the pool broke down under a task");
+    }
     if (!this.#stopping && job === null) this.#judge(child, exit);
     if (job !== null && !job.onDeath(exit)) {
       if (this.#stopping) job.end({ kind: "lost", exitCode: exit.code, signal: exit.signal });

@@ -1,6 +1,7 @@
 /** What a worker says of itself when it starts. */
 import { internalsOf } from "../app/internals.ts";
 import { redactUrl } from "../redis/url.ts";
+import type { WorkerSettings } from "./options.ts";
 import type { Worker } from "./worker.ts";
 
 /** Name, connections without passwords, queues and tasks, in lines. The worker has been started. */
@@ -15,7 +16,7 @@ export function banner(worker: Worker, version: string): string {
     ["app", [app.name]],
     ["transport", urls(conf.brokerReadUrl ?? conf.brokerUrl)],
     ["results", conf.resultBackend ? [redactUrl(conf.resultBackend)] : ["disabled"]],
-    ["concurrency", [`${settings.concurrency} (${settings.pool}), prefetch ${settings.prefetch}`]],
+    ["concurrency", [`${slots(settings)} (${settings.pool}), prefetch ${settings.prefetch}`]],
     ["queues", queues],
     ["tasks", tasks.length > 0 ? tasks : ["none"]],
   ];
@@ -23,6 +24,11 @@ export function banner(worker: Worker, version: string): string {
     values.map((value, index) => `  ${(index === 0 ? `${name}:` : "").padEnd(13)}${value}`).join("\n"),
   );
   return `petiole ${version} · ${settings.hostname} · node ${process.versions.node} · pid ${process.pid}\n${text.join("\n")}\n`;
+}
+
+/** `4`, or `1 to 10` with autoscale. */
+function slots({ autoscale, concurrency }: WorkerSettings): string {
+  return autoscale === null ? String(concurrency) : `${autoscale.min} to ${autoscale.max}`;
 }
 
 function urls(value: string | readonly string[] | null): readonly string[] {

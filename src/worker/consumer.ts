@@ -51,6 +51,8 @@ const REACTION_MS = 500;
 const LIMITED_AT_MOST = 1000;
 
 export class TaskConsumer {
+  /** There is more than could be started. Set by the autoscaler. */
+  onReserved: (() => void) | null = null;
   readonly #options: TaskConsumerOptions;
   readonly #reserved = new RequestQueue();
   /** Started and not ended; without those that ended at once. Written by `#start` and `onEnd`. */
@@ -153,6 +155,7 @@ export class TaskConsumer {
   #onBatch(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries) this.again(delivery);
     this.#pump();
+    if (this.#reserved.size > 0) this.onReserved?.();
   }
 
   /** Takes one delivery up; it runs when its turn comes. */

@@ -4,6 +4,7 @@ import type { ResultBackend } from "../backends/backend.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Transport } from "../transports/transport.ts";
+import type { Autoscaler } from "./autoscaler.ts";
 import type { TaskConsumer } from "./consumer.ts";
 import type { Gossip } from "./gossip.ts";
 import type { WorkerSettings } from "./options.ts";
@@ -47,6 +48,8 @@ export interface WorkerContext {
   gossip: Gossip | null;
   pool: Pool | null;
   tasks: TaskParts | null;
+  /** null: off. */
+  autoscaler: Autoscaler | null;
 }
 
 /** What a required step has made. */

@@ -1,5 +1,6 @@
 /** `petiole/worker`: a worker in this process. */
 
+export type { AutoscaleRange } from "./autoscaler.ts";
 export { banner } from "./banner.ts";
 export type { AppModule } from "./child-init.ts";
 export type { NodeSignals } from "./gossip.ts";

@@ -13,7 +13,7 @@ export async function openPool(context: WorkerContext): Promise<Pool> {
   const { app, logger, settings } = context;
   const options = {
     entry: childEntry(),
-    size: settings.concurrency,
+    size: settings.autoscale?.min ?? settings.concurrency,
     // `resolveOptions` has seen to it that there is one.
     init: childInit(context, settings.appModule as AppModule),
     clock: app.clock,
@@ -22,6 +22,10 @@ export async function openPool(context: WorkerContext): Promise<Pool> {
     maxMemoryPerChildKib: settings.maxMemoryPerChild,
     timeouts: timeoutsOf(context),
   };
+  if (pool === "threads") {
+    const { threadPool } = await import("../pool/threads.ts");
+    return threadPool(options);
+  }
   const { preforkPool } = await import("../pool/prefork.ts");
   return preforkPool(options);
 }
@@ -31,7 +35,14 @@ function inProcess(context: WorkerContext, name: "async" | "solo"): Pool {
   const { clock, emitters, middleware, registry } = app;
   const execute = createExecute({ app: app.app, logger, clock, emitters, middleware, registry });
   const timeouts = timeoutsOf(context);
-  return new AsyncPool({ name, size: settings.concurrency, execute, clock, logger, timeouts });
+  return new AsyncPool({
+    name,
+    size: settings.autoscale?.min ?? settings.concurrency,
+    execute,
+    clock,
+    logger,
+    timeouts,
+  });
 }
 
 /** Soft and hard limit, seconds. */

@@ -6,6 +6,7 @@ import { ImproperlyConfigured } from "../errors.ts";
 import { expandNodeName } from "../protocol/nodenames.ts";
 import type { Seconds } from "../task/sendable-types.ts";
 import type { QueueDeclaration } from "../transports/transport.ts";
+import { type AutoscaleRange, checkedRange } from "./autoscaler.ts";
 import type { AppModule } from "./child-init.ts";
 
 /** Options of {@link Worker}: those of `celery worker`. */
@@ -17,6 +18,8 @@ export interface WorkerOptions {
    * themselves. `solo`: one at a time. Celery's `processes` is prefork, its `gevent` and `eventlet` are async.
    */
   readonly pool?: PoolName | "processes" | "gevent" | "eventlet" | undefined;
+  /** Slots between `min` and `max`, as the work needs, in place of `concurrency`. Prefetch counts from `max`. */
+  readonly autoscale?: AutoscaleRange | undefined;
   /** Which module exports the app: what `-A` says. Needed where children import it: `new URL("./app.js", import.meta.url)`. */
   readonly appModule?: string | URL | AppModule | undefined;
   /** A child is replaced after so many tasks. Default: `workerMaxTasksPerChild`. */
@@ -59,6 +62,8 @@ export interface WorkerSettings {
   readonly hostname: string;
   readonly pool: PoolName;
   readonly concurrency: number;
+  /** null: the pool keeps its size. `concurrency` is `max` then. */
+  readonly autoscale: AutoscaleRange | null;
   /** null: none was named. */
   readonly appModule: AppModule | null;
   readonly maxTasksPerChild: number | null;
@@ -134,7 +139,11 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
       `the pool ${pool} needs to know which module exports the app, for each of its children imports it: give new Worker(app, { pool: "${pool}", appModule: new URL("./app.js", import.meta.url) }), or start it with petiole -A`,
     );
   }
-  const given = options.concurrency ?? conf.workerConcurrency;
+  if (options.autoscale !== undefined && pool === "solo") {
+    throw new ImproperlyConfigured("the pool solo has one slot: autoscale needs async, prefork or threads");
+  }
+  const autoscale = options.autoscale === undefined ? null : checkedRange(options.autoscale);
+  const given = autoscale?.max ?? options.concurrency ?? conf.workerConcurrency;
   const usual = pool === "async" ? ASYNC_CONCURRENCY : availableParallelism();
   const concurrency = pool === "solo" ? 1 : whole(given ?? usual, "concurrency", 1);
   const multiplier = options.prefetchMultiplier ?? conf.workerPrefetchMultiplier;
@@ -146,6 +155,7 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
     hostname: expandNodeName(options.hostname, osHostname()),
     pool,
     concurrency,
+    autoscale,
     appModule,
     maxTasksPerChild: maxTasksPerChild === null ? null : whole(maxTasksPerChild, "maxTasksPerChild", 1),
     maxMemoryPerChild: maxMemoryPerChild === null ? null : whole(maxMemoryPerChild, "maxMemoryPerChild", 1),

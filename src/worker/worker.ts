@@ -136,6 +136,7 @@ class WorkerService extends Service {
       gossip: null,
       pool: null,
       tasks: null,
+      autoscaler: null,
     };
     this.context = context;
     this.#blueprint = new Blueprint({ name: "worker", steps: WORKER_STEPS, context, logger: this.#logger });

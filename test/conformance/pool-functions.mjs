@@ -11,7 +11,8 @@ export const execute = (job, port, abort) => {
   port.onStart(process.pid);
   switch (job.task) {
     case "echo":
-      if (job.args[0] === "then spin") setTimeout(spin, 1);
+      // After its end has been told.
+      if (job.args[0] === "then spin") process.nextTick(spin);
       return success(job.args);
     case "later":
       return new Promise((resolve) => {

@@ -48,12 +48,12 @@ async function started(...words: readonly string[]): Promise<{ worker: CliProces
 }
 
 async function send<T>(task: string, ...args: readonly unknown[]): Promise<T> {
-  const handle = await app.sendTask(task, args);
+  const handle = await app.sendTask(task, [...args]);
   return (await handle.get(SECONDS)) as T;
 }
 
 async function failureOf(task: string, args: readonly unknown[] = [], options = {}): Promise<RemoteError> {
-  const handle = await app.sendTask(task, args, options);
+  const handle = await app.sendTask(task, [...args], options);
   return handle.get(SECONDS).then(
     () => Promise.reject(new Error("it succeeded")),
     (error: unknown) => error as RemoteError,

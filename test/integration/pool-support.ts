@@ -25,6 +25,10 @@ export const spin = app.task("p.spin", (file) => {
   if (file) appendFileSync(file, process.pid + "\\n");
   for (;;) Math.random();
 });
+export const block = app.task("p.block", (ms) => {
+  for (const end = Date.now() + ms; Date.now() < end; );
+  return "done";
+});
 export const wait = app.task("p.wait", async () => {
   const { signal } = currentTask();
   await new Promise((resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));

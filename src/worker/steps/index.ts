@@ -1,6 +1,7 @@
 /** The steps of a worker, in the order they are declared; `requires` decides the order they start in. */
 import { orderSteps, type Step } from "../../base/blueprint.ts";
 import type { WorkerContext } from "../context.ts";
+import { autoscalerStep } from "./autoscaler.ts";
 import { backendStep } from "./backend.ts";
 import { consumerStep } from "./consumer.ts";
 import { controlStep } from "./control.ts";
@@ -23,6 +24,7 @@ export const WORKER_STEPS: readonly Step<WorkerContext>[] = [
   controlStep,
   mingleStep,
   consumerStep,
+  autoscalerStep,
 ];
 
 /** For `--print-steps`: names in the order of their start, with what each requires. */

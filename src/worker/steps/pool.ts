@@ -1,8 +1,13 @@
 /** The pool that runs the functions. */
 import type { Step } from "../../base/blueprint.ts";
 import { WorkerShutdown } from "../../errors.ts";
+import type { StopWatching } from "../../pool/loop-watch.ts";
 import type { WorkerContext } from "../context.ts";
+import { watchTasks } from "../loop-watch.ts";
 import { openPool } from "../open-pool.ts";
+
+/** Of pools that run tasks in this event loop. */
+const watches = new WeakMap<WorkerContext, StopWatching>();
 
 export const poolStep: Step<WorkerContext> = {
   name: "pool",
@@ -11,8 +16,11 @@ export const poolStep: Step<WorkerContext> = {
     const pool = await openPool(context);
     context.pool = pool;
     await pool.start(signal);
+    const { name } = pool;
+    if (name === "async" || name === "solo") watches.set(context, watchTasks(context.logger));
   },
   async stop(context) {
+    await watches.get(context)?.();
     await context.pool?.stop({ graceMs: 0, reason: new WorkerShutdown() });
   },
 };

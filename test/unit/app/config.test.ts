@@ -78,7 +78,7 @@ describe("app.conf", () => {
       'setting workerConcurrency cannot be "four": it accepts a whole number (1 or more), or null',
     );
     expect(errorOf(() => config({ worker_prefetch_multiplier: -1 })).message).toBe(
-      "setting worker_prefetch_multiplier (workerPrefetchMultiplier) cannot be -1: it accepts a whole number (0 or more)",
+      "setting worker_prefetch_multiplier (workerPrefetchMultiplier) cannot be -1: it accepts a whole number (0 or more), or null",
     );
     expect(errorOf(() => config({ taskAcksLate: null })).message).toBe(
       "setting taskAcksLate cannot be null: it accepts true or false",

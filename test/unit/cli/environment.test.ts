@@ -69,7 +69,7 @@ test("no variable of an option is an unknown setting to configFromEnv", () => {
   expect(variables.length).toBeGreaterThan(30);
   // Where the variable is a setting as well, the text has to be one of its values.
   const text = (name: string): string =>
-    /CONCURRENCY|MULTIPLIER/.test(name) ? "4" : /TIMEOUT|LIMIT|EXPIRES/.test(name) ? "30" : "async";
+    /CONCURRENCY|MULTIPLIER|PER_CHILD/.test(name) ? "4" : /TIMEOUT|LIMIT|EXPIRES/.test(name) ? "30" : "async";
   const env = Object.fromEntries(variables.map((name) => [name, text(name)]));
   expect(readEnvironment(env, "CELERY").unknown).toEqual([]);
   expect(readEnvironment({ CELERY_WORKER_QUEUE: "x" }, "CELERY").unknown).toHaveLength(1);

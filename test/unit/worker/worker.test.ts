@@ -201,6 +201,7 @@ test("the steps start in the order that they require", () => {
     "control",
     "mingle",
     "consumer",
+    "autoscaler",
   ]);
   for (const [index, step] of steps.entries()) {
     for (const name of step.requires) expect(steps.findIndex((one) => one.name === name)).toBeLessThan(index);

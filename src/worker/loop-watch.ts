@@ -1,0 +1,25 @@
+/** Tells in the log which task holds up the event loop of an in-process pool. */
+import type { Logger } from "../base/logger.ts";
+import { type StopWatching, watchLoop } from "../pool/loop-watch.ts";
+import { currentTask } from "../task/current.ts";
+
+export function watchTasks(logger: Logger): StopWatching {
+  /** The last one that was named. */
+  let last: { readonly task: string | null; readonly id: string | null } = { task: null, id: null };
+  return watchLoop({
+    onBlocked({ ms, stack }) {
+      const task = currentTask();
+      last = { task: task?.name ?? null, id: task?.request.id ?? null };
+      logger.error(
+        { ...last, seconds: ms / 1000, stack },
+        "a task holds up the event loop: nothing else runs in this worker, and it cannot be stopped here (the pools prefork and threads can)",
+      );
+      // An endless loop would keep the line in its buffer.
+      (logger as { flush?(): void }).flush?.();
+    },
+    onOver(ms) {
+      logger.warn({ ...last, seconds: Math.round(ms) / 1000 }, "the event loop was held up, and goes on");
+      last = { task: null, id: null };
+    },
+  });
+}
