@@ -169,6 +169,12 @@ const TABLE: readonly ControlCommandInfo[] = [
     optional: [],
     help: "Tell worker(s) to send event heartbeat immediately.",
   }),
+  command("election", "control", {
+    required: ["id", "topic"],
+    optional: ["action"],
+    hidden: true,
+    help: "Hold election.",
+  }),
   command("pool_grow", "control", {
     words: [["n", "integer"]],
     signature: "[N=1]",

@@ -1,4 +1,5 @@
 /** Commands about events. */
+import { textOf } from "./arguments.ts";
 import { type CommandGroup, nok, ok } from "./state.ts";
 
 const UNAVAILABLE = "event dispatcher unavailable";
@@ -16,6 +17,12 @@ export const EVENT_COMMANDS: CommandGroup = {
     if (!events.disable()) return ok("task events already disabled");
     logger.info({}, "events of tasks were disabled by remote control");
     return ok("task events disabled");
+  },
+
+  /** Without gossip there is nobody to elect with. */
+  election({ context: { gossip } }, args) {
+    gossip?.elections.begin(textOf(args, "id"), textOf(args, "topic"), args["action"]);
+    return null;
   },
 
   heartbeat({ context }) {

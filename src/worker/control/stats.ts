@@ -15,6 +15,7 @@ export function stats({ context, tasks }: ControlState): Stats {
     pool: poolStats(context),
     broker: brokerStats(context),
     prefetch_count: tasks.consumer.prefetch,
+    ...(context.autoscaler === null ? {} : { autoscaler: context.autoscaler.info() }),
     rusage: rusage(),
   };
 }
