@@ -63,7 +63,7 @@ describe("the words of a command line", () => {
     [["--brocker", "x", "purge"], 'there is no option --brocker, did you mean "--broker"?'],
     [["worker", "-k", "{}"], "there is no option -k; petiole call has it."],
     [["worker", "-B"], "there is no option -B. petiole worker --help"],
-    [["worker", "--autoscale", "3,1"], "there is no option --autoscale"],
+    [["worker", "--pidfile", "w.pid"], "there is no option --pidfile"],
     [["worker", "-c", "few"], 'option -c, --concurrency <n>: "few" is not a whole number'],
     [["worker", "-c"], "needs a value"],
     [["call"], "the argument <name> is missing"],
