@@ -15,7 +15,7 @@ export function processChannel(): Channel {
 
 export function threadChannel(port: MessagePort): Channel {
   return {
-    send: (text) => port.postMessage(text),
+    send: (text) => port.postMessage(text, []),
     onMessage: (listener) => {
       port.on("message", listener);
     },

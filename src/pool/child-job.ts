@@ -33,7 +33,8 @@ export interface ChildJobParts {
 export class ChildJob implements RunningJob {
   readonly outcome: Promise<Outcome>;
   readonly #parts: ChildJobParts;
-  readonly #resolve: (outcome: Outcome) => void;
+  /** Written by the constructor. */
+  #resolve: (outcome: Outcome) => void = NOT_YET;
   readonly #timers: Timer[] = [];
   /** Written by `sendTo` and `onDeath`. */
   #child: Child | null = null;
@@ -47,11 +48,9 @@ export class ChildJob implements RunningJob {
 
   constructor(parts: ChildJobParts) {
     this.#parts = parts;
-    let resolve: (outcome: Outcome) => void = () => {};
-    this.outcome = new Promise((settle) => {
-      resolve = settle;
+    this.outcome = new Promise((resolve) => {
+      this.#resolve = resolve;
     });
-    this.#resolve = resolve;
     const { clock, job } = parts;
     const { softTimeLimitMs, timeLimitMs } = job;
     if (softTimeLimitMs !== null) {
@@ -142,3 +141,5 @@ export class ChildJob implements RunningJob {
     this.#resolve(outcome);
   }
 }
+
+const NOT_YET = (): void => {};

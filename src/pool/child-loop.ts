@@ -10,9 +10,8 @@ import { JobAbort } from "./lazy-abort.ts";
 import {
   jobOf,
   type LogLevel,
-  read,
+  readInChild,
   sendableFields,
-  type ToChild,
   type ToParent,
   write,
   writeEnd,
@@ -56,7 +55,7 @@ class ChildLoop {
   }
 
   onMessage(text: unknown): void {
-    const message = read<ToChild>(text);
+    const message = readInChild(text);
     if (message === null) return;
     switch (message[0]) {
       case "init":

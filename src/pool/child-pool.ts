@@ -173,14 +173,9 @@ export class ChildPool implements Pool, ChildOwner {
 
   /** Resolves when it is so, or the time is over. */
   async #until(is: () => boolean, withinMs: number): Promise<void> {
-    let over = false;
-    const timer = Number.isFinite(withinMs)
-      ? this.clock.setTimer(withinMs, () => {
-          over = true;
-          this.#onChange?.();
-        })
-      : null;
-    while (!is() && !over) {
+    const untilMs = this.clock.monotonic() + withinMs;
+    const timer = Number.isFinite(withinMs) ? this.clock.setTimer(withinMs, () => this.#onChange?.()) : null;
+    while (!is() && this.clock.monotonic() < untilMs) {
       await new Promise<void>((resolve) => {
         this.#onChange = resolve;
       });

@@ -14,7 +14,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Outcome } from "../protocol/job.ts";
 import type { ChildJob } from "./child-job.ts";
-import { type Fields, type LogLevel, outcomeOf, read, type ToParent, write } from "./messages.ts";
+import { type Fields, type LogLevel, outcomeOf, readInParent, write } from "./messages.ts";
 
 /** How a child ended. `signal`: by which it was killed. */
 export interface Exit {
@@ -167,7 +167,7 @@ export class Child {
   }
 
   #onMessage(text: unknown): void {
-    const message = read<ToParent>(text);
+    const message = readInParent(text);
     if (message === null || this.#state === "dead") return;
     switch (message[0]) {
       case "ready":

@@ -44,11 +44,20 @@ export function write(message: ToChild | ToParent): string {
   return stringifyJson(message, "a message of the pool");
 }
 
-/** null: not a message of ours. User code may use the channel for its own. */
-export function read<M extends ToChild | ToParent>(text: unknown): M | null {
+/** In a child. null: not a message of ours. User code may use the channel for its own. */
+export function readInChild(text: unknown): ToChild | null {
+  return read(text) as ToChild | null;
+}
+
+/** In the parent. null: as above. */
+export function readInParent(text: unknown): ToParent | null {
+  return read(text) as ToParent | null;
+}
+
+function read(text: unknown): unknown {
   if (typeof text !== "string" || !text.startsWith('["')) return null;
   try {
-    return parseJson(text, DEEPEST) as M;
+    return parseJson(text, DEEPEST);
   } catch {
     return null;
   }

@@ -48,7 +48,7 @@ class ThreadLink implements ChildLink {
   }
 
   send(text: string): void {
-    this.#thread.postMessage(text);
+    this.#thread.postMessage(text, []);
   }
 
   /** A thread has no signals: whichever it is, it ends. */

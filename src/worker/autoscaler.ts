@@ -60,10 +60,10 @@ export class Autoscaler {
 
   /** Grows or shrinks, if it is time. Called when work has come, and once a second. */
   look(): void {
-    const { clock, logger, pool, work } = this.#options;
+    const { clock, logger, pool } = this.#options;
     const { max, min } = this.#range;
     const nowMs = clock.monotonic();
-    const wanted = Math.max(min, Math.min(work(), max));
+    const wanted = Math.max(min, Math.min(this.#options.work(), max));
     const { size } = pool;
     if (wanted >= size) this.#neededMs = nowMs;
     else if (nowMs - this.#neededMs < KEEP_MS && size <= max) return;

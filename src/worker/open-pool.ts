@@ -64,10 +64,10 @@ function childInit({ logger, settings }: WorkerContext, app: AppModule): ChildIn
 
 /** The lowest level that the log shows: lines below it need not cross. */
 function leastOf(logger: Logger): ChildInit["least"] {
-  const { isLevelEnabled } = logger as { isLevelEnabled?(level: string): boolean };
-  if (isLevelEnabled === undefined) return "debug";
+  const leveled = logger as { isLevelEnabled?(level: string): boolean };
+  if (leveled.isLevelEnabled === undefined) return "debug";
   for (const level of ["debug", "info", "warn"] as const) {
-    if (isLevelEnabled.call(logger, level)) return level;
+    if (leveled.isLevelEnabled(level)) return level;
   }
   return "error";
 }

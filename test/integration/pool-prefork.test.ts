@@ -1,7 +1,13 @@
 /** The prefork pool as users start it: the program, its children, a real Redis. */
 import { readFileSync } from "node:fs";
 import { Redis } from "ioredis";
-import { type Celery, RemoteError, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError } from "petiole";
+import {
+  type Celery,
+  type RemoteError,
+  SoftTimeLimitExceeded,
+  TimeLimitExceeded,
+  WorkerLostError,
+} from "petiole";
 import { Worker } from "petiole/worker";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { silentLogger } from "../../src/base/logger.ts";

@@ -55,6 +55,10 @@ export const talk = app.task("p.talk", () => {
   currentTask().log.warn({ colour: "red", err: new Error("inner") }, "a line of a task");
 });
 export const bad = app.task("p.bad", () => ({ inside: () => {} }));
+export const heap = app.task("p.heap", () => {
+  const kept = [];
+  for (;;) kept.push(Array.from({ length: 1000 }, (_, n) => ({ n })));
+});
 export const grow = app.task("p.grow", () => {
   globalThis.kept = Buffer.alloc(80_000_000, 1);
   return process.pid;

@@ -10,6 +10,7 @@ import {
   jsonObject,
   list,
   oneOf,
+  range,
   seconds,
   size,
   text,
@@ -88,4 +89,16 @@ describe("values of options", () => {
   ])("a switch in the environment: %s is %s", (given, wanted) => {
     expect(isOn(given)).toBe(wanted);
   });
+});
+
+test.each([
+  ["10,3", { max: 10, min: 3 }],
+  ["3, 10", { max: 10, min: 3 }],
+  ["5", { max: 5, min: 0 }],
+])("autoscale %s is in either order", (words, bounds) => {
+  expect(range(words)).toEqual(bounds);
+});
+
+test.each(["", "0", "a,b", "1,2,3", "-1,2", "1.5"])("autoscale %j is refused", (words) => {
+  expect(() => range(words)).toThrow(/two whole numbers/);
 });

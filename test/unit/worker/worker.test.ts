@@ -5,6 +5,7 @@ import { silentLogger } from "../../../src/base/logger.ts";
 import { BackendError, ImproperlyConfigured, OperationalError } from "../../../src/errors.ts";
 import { Celery } from "../../../src/index.ts";
 import { banner, handleSignals, Worker, workerSteps } from "../../../src/worker/index.ts";
+import { resolveOptions } from "../../../src/worker/options.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 import { Gate, type RigOptions, turns, WorkerRig } from "./support.ts";
 
@@ -56,12 +57,27 @@ describe("options", () => {
   });
 
   test.each([
+    ["celery.concurrency.prefork:TaskPool", "prefork"],
+    ["processes", "prefork"],
+    ["celery.concurrency.thread:TaskPool", "threads"],
+    ["eventlet", "async"],
+    ["celery.concurrency.solo", "solo"],
+  ])("the pool %s is %s", async (workerPool, pool) => {
+    const app = new Celery("t", { brokerUrl: "memory://names", logger: silentLogger, workerPool });
+    await internalsOf(app).finalize();
+    const settings = resolveOptions(internalsOf(app), { appModule: "./x.js" });
+    expect(settings).toMatchObject({ pool, appModule: { module: "./x.js" } });
+  });
+
+  test.each([
     { concurrency: 0 },
     { concurrency: 1.5 },
     { prefetchMultiplier: -1 },
     { pool: "prefrok" as never },
     { pool: "prefork" as const },
     { maxTasksPerChild: 0 },
+    { autoscale: { max: 1, min: 2 } },
+    { autoscale: { max: 2, min: 1 }, pool: "solo" as const },
     { queues: ["a"], excludeQueues: ["a"] },
   ])("that make no sense are refused: %j", async (options) => {
     const worker = new Worker(
