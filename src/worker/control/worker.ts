@@ -18,8 +18,13 @@ export const WORKER_COMMANDS: CommandGroup = {
 
   report: ({ context }) => ok(bugReport(context.app.conf, version())),
 
-  conf: ({ context }, args) =>
-    settingsTable(context.app.conf, { withDefaults: flagOf(args, "with_defaults") }),
+  conf({ context }, args) {
+    const withDefaults = flagOf(args, "with_defaults");
+    const table = settingsTable(context.app.conf, { withDefaults });
+    if (!withDefaults || context.app.conf.workerPrefetchMultiplier !== null) return table;
+    // Depends on the pool where nobody has set it: what came of it.
+    return { ...table, worker_prefetch_multiplier: context.settings.prefetchMultiplier };
+  },
 
   stats,
 

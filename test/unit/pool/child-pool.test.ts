@@ -10,7 +10,7 @@ import { seed } from "../../support/seed.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 const SUCCESS: Outcome = { kind: "success", value: 1, runtimeMs: 0, children: [] };
-const PORT = { onStart: () => {}, updateState: async () => {} };
+const PORT = { onStart: () => {}, updateState: async () => {}, sendEvent: () => {} };
 const job = (id: string, limits: Partial<Job> = {}): Job => ({
   id,
   task: "t.x",
