@@ -1,6 +1,7 @@
-// `make demo`: a private Redis, a Petiole worker and a Python worker, ten tasks each way, a table of who ran what, and
-// commands to try in a second terminal until Ctrl-C. DEMO_EXIT=1 ends after the twenty tasks. Exit code 1 when one of them
-// did not go round. Everything that it starts is stopped by its pid.
+// `make demo`: a private Redis, a Petiole worker and a Python worker, ten tasks each way, a table of who ran what, the
+// cluster as the command lines of both languages see it, and commands to try in a second terminal until Ctrl-C.
+// DEMO_EXIT=1 ends after the twenty tasks. Exit code 1 when one of them did not go round, or a worker did not answer.
+// Everything that it starts is stopped by its pid.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
@@ -144,6 +145,29 @@ function healthy(rows, language) {
   return rows.length === 10 && bad.length === 0;
 }
 
+/** One cluster: what each language's own command line sees of it. Gives whether every worker answered each of them. */
+function steer({ env, python }) {
+  const seen = [
+    ["petiole status", process.execPath, [cli, "status", "--timeout", "2"], root],
+    ...(python === undefined
+      ? []
+      : [["celery status", python, ["-m", "celery", "-A", "tasks", "status", "--timeout", "2"], demo]]),
+  ];
+  const wanted = python === undefined ? ["typescript@demo"] : ["typescript@demo", "python@demo"];
+  let good = true;
+  for (const [name, program, args, cwd] of seen) {
+    const run = spawnSync(program, args, { cwd, env, encoding: "utf8", timeout: 60_000 });
+    const text = run.stdout.trim();
+    out();
+    out(bold(`$ ${name}`));
+    out(text.replaceAll(/^(?=.)/gm, "  "));
+    const missing = wanted.filter((node) => !text.includes(node));
+    if (missing.length > 0) out(`did not answer: ${missing.join(", ")}. ${run.stderr}`);
+    good &&= missing.length === 0;
+  }
+  return good;
+}
+
 async function main() {
   if (!node("scripts/ensure-servers.mjs") || !node("scripts/build.mjs")) return false;
   const oracle = ensureOracle();
@@ -185,6 +209,7 @@ async function main() {
     table("Sent and run by TypeScript", rows);
     good = healthy(rows, "Node");
   }
+  good = steer({ env, python: withPython ? oracle.python : undefined }) && good;
   out();
   out(good ? `${withPython ? "Twenty" : "Ten"} tasks went round.` : "Something did not go round.");
   if (process.env.DEMO_EXIT === "1" || !good) return good;
@@ -199,6 +224,7 @@ async function invite(urls, python) {
   for (const [name, value] of Object.entries(urls)) out(`  export ${name}=${value}`);
   out(`  ${ours} call demo.typescript.slug -a '["From a second terminal"]'   ${dim("# prints an id")}`);
   out(`  ${ours} result ID`);
+  out(`  ${ours} inspect active   ${dim("# both languages' workers; control --list steers them")}`);
   if (python !== undefined) {
     out(`  ${ours} call demo.python.factorial -a '[25]'   ${dim("# to Python")}`);
     out(`  .venv/bin/celery --workdir examples/demo -A tasks call demo.typescript.divide -a '[22, 7]'`);
