@@ -114,6 +114,10 @@ try {
     late: restarts.filter((one) => !(one.probeMs <= LIMIT_MS) || !(one.resultMs <= LIMIT_MS)),
     sendErrors: restarts.flatMap((one) => (one.sendError === null ? [] : [one.sendError])),
   };
+} catch (error) {
+  // Said at once: what ends the connections below makes noise of its own.
+  console.error(error);
+  throw error;
 } finally {
   await app.close().catch(() => {});
   await fleet.close();
