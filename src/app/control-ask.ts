@@ -71,9 +71,10 @@ export async function ask(
   const ticket = uuid4();
   const client = uuid4();
   const replies: (readonly [string, unknown])[] = [];
-  let done: () => void = () => {};
-  const enough = new Promise<void>((resolve) => {
-    done = resolve;
+  const enough = new AbortController();
+  const done = (): void => enough.abort();
+  const ended = new Promise<void>((resolve) => {
+    enough.signal.addEventListener("abort", () => resolve(), { once: true });
   });
   const onMessage = (message: WireMessage): void => {
     const read = readReply(context, message);
@@ -89,7 +90,7 @@ export async function ask(
     await publish(context, question, { ticket, client });
     const leftMs = question.timeoutMs - (context.clock.monotonic() - startedMs);
     const timer = context.clock.setTimer(Math.max(leftMs, 0), done);
-    await enough;
+    await ended;
     timer.cancel();
   } finally {
     collection.signal?.removeEventListener("abort", done);

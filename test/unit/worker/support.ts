@@ -165,10 +165,10 @@ export class HandTransport implements Transport {
     return this.consumer;
   }
   /** Heard by remote control. */
-  onRequest: (message: WireMessage) => void = () => {};
+  onRequest: (request: WireMessage) => void = () => {};
   readonly answers: WireMessage[] = [];
   async subscribe(options: Parameters<Transport["subscribe"]>[0]): Promise<{ close(): Promise<void> }> {
-    this.onRequest = (message) => options.onMessage(message);
+    this.onRequest = (request) => options.onMessage(request);
     return { close: async () => {} };
   }
   async bindings(): Promise<readonly BoundQueue[]> {
@@ -178,8 +178,8 @@ export class HandTransport implements Transport {
   openMailbox(): never {
     throw new Error("not played");
   }
-  async answer({ message }: Answer): Promise<boolean> {
-    this.answers.push(message);
+  async answer(answer: Answer): Promise<boolean> {
+    this.answers.push(answer.message);
     return true;
   }
   async size(): Promise<number> {
