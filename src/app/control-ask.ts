@@ -78,13 +78,14 @@ export async function ask(
   });
   const onMessage = (message: WireMessage): void => {
     const read = readReply(context, message);
-    if (read === null || read.ticket !== ticket) return;
+    if (read === null || read.ticket !== ticket || replies.length === collection.limit) return;
     replies.push([read.node, read.reply]);
     collection.onReply?.(read.node, read.reply);
-    if (collection.limit !== null && replies.length >= collection.limit) done();
+    if (replies.length === collection.limit) done();
   };
   const mailbox = await transport.openMailbox({ declaration: replyDeclaration(client, names), onMessage });
   collection.signal?.addEventListener("abort", done, { once: true });
+  if (collection.signal?.aborted) done();
   const startedMs = context.clock.monotonic();
   try {
     await publish(context, question, { ticket, client });

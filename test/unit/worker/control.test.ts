@@ -1,5 +1,5 @@
 /** Remote control in a worker whose broker is played by the test. */
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { CONTROL_COMMANDS, ownCommandInfo } from "../../../src/app/control-commands.ts";
 import { internalsOf } from "../../../src/app/internals.ts";
 import { type ControlRequest, decodeReply, encodeRequest } from "../../../src/protocol/pidbox.ts";
@@ -262,17 +262,12 @@ describe("commands", () => {
         beats += 1;
       },
     };
-    const start = controlStep.start.bind(controlStep);
-    const patched = { ...controlStep };
-    (controlStep as { start: typeof start }).start = (context: WorkerContext, signal) => {
+    const start = vi.spyOn(controlStep, "start").mockImplementation(async (context: WorkerContext) => {
       context.events = events;
-      return start(context, signal);
-    };
-    try {
-      await make().start();
-    } finally {
-      (controlStep as { start: typeof start }).start = patched.start;
-    }
+      start.mockRestore();
+      await controlStep.start(context, new AbortController().signal);
+    });
+    await make().start();
     const replies = [];
     for (const name of ["enable_events", "enable_events", "disable_events", "disable_events", "heartbeat"]) {
       replies.push(await ask(name));
