@@ -91,8 +91,7 @@ describe.each(["memory", "redis"])("over %s", (kind) => {
     expect(await app.control.rateLimit("c.nope", "1/h", { reply: true, limit: 1 })).toEqual({
       "a@host": { error: "unknown task" },
     });
-    const { inspect } = app.control;
-    const one = inspect.call(app.control, { limit: 1 });
+    const one = app.control.inspect({ limit: 1 });
     expect(await one.registered("rate_limit")).toEqual({
       "a@host": ["c.add [rate_limit=1/h]", "c.hold", "c.obeys"],
     });
