@@ -97,6 +97,15 @@ describe("requests of limited types", () => {
     expect([released.at(-1), limits.size]).toEqual(["a3", 1]);
   });
 
+  test("share one timer for each type, and none is left when the worker stops", () => {
+    rates.set("a", 1);
+    rates.set("b", 1);
+    for (let n = 0; n < 50; n += 1) limits.add(request(n % 2 === 0 ? "a" : "b", `r${n}`));
+    expect(clock.timers).toBe(2);
+    limits.stop();
+    expect([clock.timers, limits.size]).toEqual([0, 0]);
+  });
+
   test("that are dropped leave no gap", () => {
     rates.set("a", 1);
     for (const id of ["a0", "a1", "a2"]) limits.add(request("a", id));
