@@ -155,13 +155,13 @@ function steer({ env, python }) {
   ];
   const wanted = python === undefined ? ["typescript@demo"] : ["typescript@demo", "python@demo"];
   let good = true;
-  for (const [name, program, args, cwd] of seen) {
+  for (const [typed, program, args, cwd] of seen) {
     const run = spawnSync(program, args, { cwd, env, encoding: "utf8", timeout: 60_000 });
     const text = run.stdout.trim();
     out();
-    out(bold(`$ ${name}`));
+    out(bold(`$ ${typed}`));
     out(text.replaceAll(/^(?=.)/gm, "  "));
-    const missing = wanted.filter((node) => !text.includes(node));
+    const missing = wanted.filter((name) => !text.includes(name));
     if (missing.length > 0) out(`did not answer: ${missing.join(", ")}. ${run.stderr}`);
     good &&= missing.length === 0;
   }

@@ -71,25 +71,27 @@ export async function ask(
   const ticket = uuid4();
   const client = uuid4();
   const replies: (readonly [string, unknown])[] = [];
-  let done: () => void = () => {};
-  const enough = new Promise<void>((resolve) => {
-    done = resolve;
+  const enough = new AbortController();
+  const done = (): void => enough.abort();
+  const ended = new Promise<void>((resolve) => {
+    enough.signal.addEventListener("abort", () => resolve(), { once: true });
   });
   const onMessage = (message: WireMessage): void => {
     const read = readReply(context, message);
-    if (read === null || read.ticket !== ticket) return;
+    if (read === null || read.ticket !== ticket || replies.length === collection.limit) return;
     replies.push([read.node, read.reply]);
     collection.onReply?.(read.node, read.reply);
-    if (collection.limit !== null && replies.length >= collection.limit) done();
+    if (replies.length === collection.limit) done();
   };
   const mailbox = await transport.openMailbox({ declaration: replyDeclaration(client, names), onMessage });
   collection.signal?.addEventListener("abort", done, { once: true });
+  if (collection.signal?.aborted) done();
   const startedMs = context.clock.monotonic();
   try {
     await publish(context, question, { ticket, client });
     const leftMs = question.timeoutMs - (context.clock.monotonic() - startedMs);
     const timer = context.clock.setTimer(Math.max(leftMs, 0), done);
-    await enough;
+    await ended;
     timer.cancel();
   } finally {
     collection.signal?.removeEventListener("abort", done);

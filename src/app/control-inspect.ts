@@ -105,6 +105,10 @@ function fieldsOf(value: unknown): Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 }
 
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
 function textsOf(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 }
@@ -123,8 +127,8 @@ function taskInfo(one: Fields): TaskInfo {
     timeStart: typeof started === "number" ? new Date(started * 1000) : null,
     acknowledged: one["acknowledged"] === true,
     deliveryInfo: {
-      exchange: String(info["exchange"] ?? ""),
-      routingKey: String(info["routing_key"] ?? ""),
+      exchange: textOf(info["exchange"]),
+      routingKey: textOf(info["routing_key"]),
       priority: Number(info["priority"] ?? 0),
       redelivered: info["redelivered"] === true,
     },

@@ -96,9 +96,11 @@ export interface Control {
   cancelConsumer(queue: string, options?: ControlOptions): Promise<Replies<ControlReply>>;
   /** Publish events of tasks. */
   enableEvents(options?: ControlOptions): Promise<Replies<ControlReply>>;
+  /** Publish none any more. */
   disableEvents(options?: ControlOptions): Promise<Replies<ControlReply>>;
   /** Run `n` more tasks at once; default 1. */
   poolGrow(n?: number, options?: ControlOptions): Promise<Replies<ControlReply>>;
+  /** Run `n` fewer at once; default 1. */
   poolShrink(n?: number, options?: ControlOptions): Promise<Replies<ControlReply>>;
   /** Needs the setting `workerPoolRestarts`. */
   poolRestart(
@@ -107,11 +109,13 @@ export interface Control {
       readonly reload?: boolean | undefined;
     },
   ): Promise<Replies<ControlReply>>;
+  /** Bounds of a pool that scales by itself. */
   autoscale(max: number, min: number, options?: ControlOptions): Promise<Replies<ControlReply>>;
   /** Send a heartbeat event now. */
   heartbeat(options?: ControlOptions): Promise<void>;
   /** Warm shutdown. */
   shutdown(options?: ControlOptions): Promise<void>;
+  /** Which workers are there. */
   ping(options?: ControlOptions): Promise<Replies<{ readonly ok: "pong" }>>;
   /** Empties the queues this app knows; how many messages were thrown away. */
   purge(): Promise<number>;
@@ -125,6 +129,7 @@ export interface Control {
   inspect(options?: ControlOptions): Inspect;
   /** Defines a command for the workers of this app: `app.control.command("drain", (args, worker) => …)`. */
   command(name: string, run: ControlHandler): void;
+  /** As above, with options: `{ type: "inspect", args: ["name"] }`. */
   command(name: string, options: ControlCommandOptions, run: ControlHandler): void;
 }
 
@@ -142,6 +147,7 @@ export interface Inspect {
   revoked(): Promise<Replies<readonly string[]>>;
   /** Names of tasks, with these attributes of each: `"shop.add [rate_limit=10/m]"`. */
   registered(...attributes: string[]): Promise<Replies<readonly string[]>>;
+  /** Queues that workers take messages from. */
   activeQueues(): Promise<Replies<readonly ActiveQueue[]>>;
   /** Of these ids, those that a worker has. */
   queryTask(
@@ -149,12 +155,15 @@ export interface Inspect {
   ): Promise<
     Replies<Readonly<Record<string, readonly [state: "active" | "reserved" | "ready", task: TaskInfo]>>>
   >;
+  /** Counts, pool, broker and resources. */
   stats(): Promise<Replies<Readonly<Record<string, unknown>>>>;
   /** By Celery's names; secrets are masked. */
   conf(options?: {
     readonly withDefaults?: boolean | undefined;
   }): Promise<Replies<Readonly<Record<string, unknown>>>>;
+  /** Versions and settings, as text. */
   report(): Promise<Replies<ControlReply>>;
+  /** Which workers are there. */
   ping(): Promise<Replies<{ readonly ok: "pong" }>>;
   /** Logical clocks. */
   clock(): Promise<Replies<{ readonly clock: number }>>;

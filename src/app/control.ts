@@ -274,11 +274,7 @@ export class ControlClient implements Control {
   }
 
   #opened(): Promise<Transport> {
-    if (this.#closed) {
-      return Promise.reject(
-        new PetioleError("PET_CLOSED", "the app was closed: it controls nothing any more"),
-      );
-    }
+    if (this.#closed) return Promise.reject(closed());
     if (this.#opening !== null) return this.#opening;
     const opening = this.#open();
     this.#opening = opening;
@@ -296,10 +292,14 @@ export class ControlClient implements Control {
       await transport.start(this.#abort.signal);
     } catch (error) {
       await transport.stop().catch(() => {});
-      throw error;
+      throw this.#closed ? closed() : error;
     }
     return transport;
   }
+}
+
+function closed(): PetioleError {
+  return new PetioleError("PET_CLOSED", "the app was closed: it controls nothing any more");
 }
 
 function nameOf(task: TaskSelector): string {

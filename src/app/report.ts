@@ -30,7 +30,7 @@ function shown(setting: Setting, value: unknown): unknown {
 
 function textsOf(value: unknown): readonly string[] {
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return values.every((one) => typeof one === "string") ? (values as readonly string[]) : [];
+  return values.every((one) => typeof one === "string") ? values : [];
 }
 
 /** As kombu shows a URL: `redis://user:**@host`. A query may hold secrets too. */

@@ -97,7 +97,7 @@ function pretty(value: unknown): { readonly failed: boolean; readonly text: stri
     const { ok, error } = value as Fields;
     if (ok !== undefined) return { failed: false, text: indented(pretty(ok).text, 4) };
     if (error !== undefined) return { failed: true, text: indented(pretty(error).text, 4) };
-    return { failed: false, text: jsonText(value as Fields, 0) };
+    return { failed: false, text: jsonText(value, 0) };
   }
   return { failed: false, text: typeof value === "string" ? value : whole(value) };
 }

@@ -72,7 +72,7 @@ export interface Transport {
   openMailbox(options: MailboxOptions): Promise<Mailbox>;
   /**
    * To a mailbox, of anybody. Never waits for a connection; false: no such mailbox is open. What nobody takes out is
-   * deleted after `ttlSeconds`: its owner died.
+   * deleted after `ttlSeconds`, in whole ones: its owner died.
    */
   answer(answer: Answer): Promise<boolean>;
 }

@@ -263,8 +263,12 @@ describe("mingle", () => {
     expect(ours["late-ts@control"]).toContain(one);
     await app.control.revoke(two, { reply: true, destination: ["late-ts@control"] });
     const late = await fleet.pythonWorker({ name: "late-py@control", queues: ["late-py"], mingle: true });
-    const theirs = await app.control.inspect({ destination: ["late-py@control"] }).revoked();
-    expect(theirs["late-py@control"]).toEqual(expect.arrayContaining([one, two]));
+    // It says that it is ready a moment before it listens.
+    const theirs = await eventually("the Python worker answers", async () => {
+      const found = await app.control.inspect({ destination: ["late-py@control"] }).revoked();
+      return found["late-py@control"];
+    });
+    expect(theirs).toEqual(expect.arrayContaining([one, two]));
     expect(late.log()).toMatch(/mingle: sync with \d nodes/);
     expect(late.log()).not.toMatch(/ERROR|failed/);
   });

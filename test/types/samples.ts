@@ -106,7 +106,18 @@ export const thumbnail = sharedTask(
   async (file: string, width = 120) => `${file}@${width}`,
 );
 
-// --- 10. One look, and what came of it -------------------------------------------------------------------------------
+// --- 10. Revoke, and a look at the workers ---------------------------------------------------------------------------
+export async function stopping(id: string): Promise<number> {
+  const running = encode.asyncResult(id);
+  await running.revoke({ terminate: true, wait: 1 });
+  await app.control.rateLimit(encode, "10/m");
+  const active = await app.control.inspect({ timeout: 2 }).active();
+  return Object.values(active)
+    .flat()
+    .filter((task) => task.name === encode.name).length;
+}
+
+// --- 11. One look, and what came of it -------------------------------------------------------------------------------
 export async function looking(id: string): Promise<string> {
   const outcome = await encode.asyncResult(id).outcome({ timeout: 5 });
   if (outcome.state === "REVOKED") return "stopped";

@@ -180,7 +180,8 @@ export class MemoryTransport implements Transport {
     for (const queue of queues) this.broker.unbind(queue);
   }
 
-  async openMailbox({ declaration, onMessage }: MailboxOptions): Promise<Mailbox> {
+  async openMailbox(options: MailboxOptions): Promise<Mailbox> {
+    const { declaration } = options;
     this.#requireRunning();
     this.broker.bind(declaration);
     const queue = this.broker.queue(declaration.name);
@@ -190,7 +191,7 @@ export class MemoryTransport implements Transport {
         for (let one = step.popFront(); one !== undefined; one = step.popFront()) {
           const { raw } = one;
           queueMicrotask(() => {
-            if (open) this.#hear(raw, onMessage);
+            if (open) this.#hear(raw, options);
           });
         }
       }
@@ -222,9 +223,9 @@ export class MemoryTransport implements Transport {
     return true;
   }
 
-  #hear(raw: string, onMessage: (message: WireMessage) => void): void {
+  #hear(raw: string, options: MailboxOptions): void {
     try {
-      onMessage(this.#decode(raw));
+      options.onMessage(this.#decode(raw));
     } catch (error) {
       this.#options.logger.warn({ err: error }, "a reply that cannot be read was dropped");
     }

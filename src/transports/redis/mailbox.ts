@@ -59,12 +59,20 @@ export class RedisMailbox implements Mailbox {
 
   /** Never rejects: without a connection it looks again later. */
   async #look(): Promise<void> {
-    const taken = await this.#context.session.command("rpop", [this.#list, AT_ONCE]).catch(() => null);
+    const raws = await this.#take().catch(() => []);
     if (this.#closing !== null) return;
-    const raws = Array.isArray(taken) ? (taken as string[]) : [];
     for (const raw of raws) this.#hear(raw);
     this.#pauseMs = raws.length > 0 ? SOON_MS : Math.min(this.#pauseMs * 1.5, LATEST_MS);
     if (this.#closing === null) this.#later();
+  }
+
+  /** Oldest first. Others only push, to the other end: what was read can be cut off afterwards. */
+  async #take(): Promise<readonly string[]> {
+    const { session } = this.#context;
+    const read = await session.command("lrange", [this.#list, -AT_ONCE, -1]);
+    const raws = Array.isArray(read) ? (read as string[]) : [];
+    if (raws.length > 0) await session.command("ltrim", [this.#list, 0, -raws.length - 1]);
+    return raws.toReversed();
   }
 
   #hear(raw: string): void {
@@ -92,7 +100,7 @@ export async function answerMailbox(
   const list = keys.list(name, 0);
   const replies = await session.pipeline([
     ["lpush", list, text],
-    ["pexpire", list, Math.max(1, Math.ceil(ttlSeconds * 1000))],
+    ["expire", list, Math.max(1, Math.ceil(ttlSeconds))],
   ]);
   for (const reply of replies) if (reply instanceof RedisError) throw reply;
   return true;

@@ -66,7 +66,12 @@ export class ControlNode {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#subscription?.close();
-    await this.#transport.undeclare([this.#presence]);
+    await this.#transport.undeclare([this.#presence]).catch((err: unknown) => {
+      this.#context.logger.warn(
+        { err },
+        "the worker's presence could not be deleted: others wait for it in vain",
+      );
+    });
   }
 
   /** Requests may have been missed, revokes among them: the others know. */

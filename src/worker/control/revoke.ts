@@ -150,14 +150,12 @@ function activeIds(reply: unknown): readonly string[] {
 /** `TERM`, `SIGTERM`, `15`; null: SIGTERM. @throws CommandError */
 function signalOf(given: unknown): NodeJS.Signals {
   if (given === null || given === undefined || given === "") return "SIGTERM";
-  const text = String(given).toUpperCase();
+  const text = typeof given === "string" || typeof given === "number" ? String(given).toUpperCase() : "";
   const names = Object.entries(constants.signals);
   const found = /^\d+$/.test(text)
     ? names.find(([, number]) => number === Number(text))?.[0]
     : names.find(([name]) => name === text || name === `SIG${text}`)?.[0];
-  if (found !== undefined && (typeof given === "string" || typeof given === "number")) {
-    return found as NodeJS.Signals;
-  }
+  if (found !== undefined) return found as NodeJS.Signals;
   throw new CommandError(
     "TypeError",
     `signal must be the name or the number of one, not ${text.slice(0, 40)}`,

@@ -11,6 +11,10 @@ import { stats } from "./stats.ts";
 const SAMPLES = 10;
 const samples: string[] = [];
 
+function mb(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(2)}MB`;
+}
+
 export const WORKER_COMMANDS: CommandGroup = {
   ping: () => ok("pong"),
 
@@ -32,7 +36,7 @@ export const WORKER_COMMANDS: CommandGroup = {
 
   /** As Celery's: resident memory, in words; the samples are kept for `memdump`. */
   memsample() {
-    const sample = `${(process.memoryUsage.rss() / 2 ** 20).toFixed(2)}MB`;
+    const sample = mb(process.memoryUsage.rss());
     samples.push(sample);
     if (samples.length > SAMPLES) samples.shift();
     return sample;
@@ -41,7 +45,6 @@ export const WORKER_COMMANDS: CommandGroup = {
   memdump() {
     const { heapUsed, external } = process.memoryUsage();
     const lines = samples.map((sample, index) => `- rss (sample ${index}): ${sample}`);
-    const mb = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(2)}MB`;
     return [...lines, `- heap: ${mb(heapUsed)}, external: ${mb(external)}`, ""].join("\n");
   },
 

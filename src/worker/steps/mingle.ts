@@ -51,8 +51,9 @@ async function mingle(context: WorkerContext, signal: AbortSignal): Promise<void
     matcher: null,
     timeoutMs: WAIT_MS,
   };
-  // One more than the others: this worker hears its own question, and replies that it has nothing to say.
-  const replies = await ask(asking, question, { limit: others.length + 1, signal });
+  // This worker hears its own question, and replies that it has nothing to say.
+  const own = settings.remoteControl ? 1 : 0;
+  const replies = await ask(asking, question, { limit: others.length + own, signal });
   const nodes = replies.filter(([node]) => node !== settings.hostname);
   for (const [node, reply] of nodes) synchronise(context, node, reply);
   logger.info({ nodes: nodes.map(([node]) => node) }, "mingle: synchronised with other workers");

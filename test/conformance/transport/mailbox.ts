@@ -91,9 +91,9 @@ export function mailboxTests(suite: Suite): void {
       const worker = await suite.open("worker");
       // Bound, and read by nobody: its owner died.
       await worker.declare([declaration]);
-      const sent = await worker.answer({ message: taskMessage("m0"), declaration, ttlSeconds: 0.3 });
+      const sent = await worker.answer({ message: taskMessage("m0"), declaration, ttlSeconds: 1 });
       expect([sent, await worker.size(declaration.name)]).toEqual([true, 1]);
-      await suite.until((await suite.broker.now()) + 400);
+      await suite.until((await suite.broker.now()) + 1100);
       await eventually("it is gone", async () => (await worker.size(declaration.name)) === 0);
       expect(await worker.size(declaration.name)).toBe(0);
       await worker.undeclare([declaration]);

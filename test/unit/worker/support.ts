@@ -177,7 +177,6 @@ export class HandTransport implements Transport {
     this.consumer = new HandConsumer(this, options);
     return this.consumer;
   }
-  /** By exchange: remote control, gossip. */
   readonly answers: WireMessage[] = [];
   async bindings(): Promise<readonly BoundQueue[]> {
     return [];
@@ -187,11 +186,11 @@ export class HandTransport implements Transport {
     throw new Error("not played");
   }
   async subscribe(options: Parameters<Transport["subscribe"]>[0]): Promise<{ close(): Promise<void> }> {
-    this.listeners.set(options.exchange, (message) => options.onMessage(message));
+    this.listeners.set(options.exchange, (heard) => options.onMessage(heard));
     return { close: async () => {} };
   }
-  async answer({ message }: Answer): Promise<boolean> {
-    this.answers.push(message);
+  async answer(answer: Answer): Promise<boolean> {
+    this.answers.push(answer.message);
     return true;
   }
   async size(): Promise<number> {

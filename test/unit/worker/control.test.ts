@@ -1,0 +1,405 @@
+/** Remote control in a worker whose broker is played by the test. */
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { CONTROL_COMMANDS, ownCommandInfo } from "../../../src/app/control-commands.ts";
+import { internalsOf } from "../../../src/app/internals.ts";
+import { type ControlRequest, decodeReply, encodeRequest } from "../../../src/protocol/pidbox.ts";
+import type { EventsPort, WorkerContext } from "../../../src/worker/context.ts";
+import { isAddressed } from "../../../src/worker/control/address.ts";
+import { checkArguments } from "../../../src/worker/control/arguments.ts";
+import { CommandError, errorRepr, textRepr } from "../../../src/worker/control/errors.ts";
+import { controlStep } from "../../../src/worker/steps/control.ts";
+import { eventually } from "../../support/eventually.ts";
+import { Gate, message, type RigOptions, turns, WorkerRig } from "./support.ts";
+
+const NODE = "w1@host";
+let rig: WorkerRig;
+afterEach(() => rig?.stop());
+
+function make(options: RigOptions = {}): WorkerRig {
+  rig = new WorkerRig({ ...options, worker: { hostname: NODE, withoutMingle: true, ...options.worker } });
+  return rig;
+}
+
+function request(method: string, args: object = {}, given: Partial<ControlRequest> = {}): ControlRequest {
+  return {
+    method,
+    arguments: args as Record<string, unknown>,
+    destination: null,
+    pattern: null,
+    matcher: null,
+    ticket: "t1",
+    replyTo: { exchange: "reply.celery.pidbox", routingKey: "client" },
+    clock: 1,
+    expires: 0,
+    ...given,
+  };
+}
+
+/** The reply; undefined: none. */
+async function ask(method: string, args: object = {}, given: Partial<ControlRequest> = {}): Promise<unknown> {
+  const { answers } = rig.transport;
+  answers.length = 0;
+  rig.transport.onRequest(encodeRequest(request(method, args, given), "json"));
+  await turns();
+  const [answer] = answers;
+  return answer === undefined ? undefined : decodeReply(answer, { accept: ["json"] }).reply;
+}
+
+describe("requests", () => {
+  test("that cannot be read are dropped, and the next is answered", async () => {
+    await make().start();
+    const bad = { ...message({ task: "x" }), headers: {} };
+    for (const body of ["", "5", "{}", "[".repeat(100_000), '{"method":5}']) {
+      rig.transport.onRequest({ ...bad, body });
+    }
+    rig.transport.onRequest({ ...bad, contentType: "application/x-python-serialize" });
+    expect(await ask("ping")).toEqual({ ok: "pong" });
+    expect(rig.transport.answers).toHaveLength(1);
+    expect(rig.logger.of("warn")).toHaveLength(6);
+  });
+
+  test("for others are not answered, nor those that want no reply or another's queue", async () => {
+    await make().start();
+    expect(await ask("ping", {}, { destination: ["w2@host"] })).toBeUndefined();
+    expect(await ask("ping", {}, { replyTo: null })).toBeUndefined();
+    expect(await ask("ping", {}, { replyTo: { exchange: "celery", routingKey: "celery" } })).toBeUndefined();
+    expect(await ask("ping", {}, { destination: ["w2@host", NODE] })).toEqual({ ok: "pong" });
+  });
+
+  test("adjust the logical clock, which only grows", async () => {
+    await make().start();
+    await ask("ping", {}, { clock: 500 });
+    const { clock } = (await ask("clock", {}, { clock: 3 })) as { clock: number };
+    expect(clock).toBeGreaterThan(500);
+    expect(await ask("clock", {}, { clock: Number.MAX_VALUE })).toEqual({ clock: expect.any(Number) });
+  });
+
+  test("are not heard when remote control is off", async () => {
+    await make({ app: { workerEnableRemoteControl: false } }).start();
+    expect(await ask("ping")).toBeUndefined();
+  });
+});
+
+describe("addresses", () => {
+  const to = (given: Partial<ControlRequest>): boolean => isAddressed(request("ping", {}, given), NODE);
+  test.each([
+    [{}, true],
+    [{ destination: [] }, true],
+    [{ destination: ["w2@host"] }, false],
+    [{ pattern: "nothing" }, true],
+    [{ pattern: "w*", matcher: "glob" }, true],
+    [{ pattern: "w[2-9]@*", matcher: "glob" }, false],
+    [{ pattern: "w\\d@.*", matcher: "pcre" }, true],
+    [{ pattern: "\\d@.*", matcher: "pcre" }, false],
+    [{ pattern: "(?P<n>w)1", matcher: "pcre" }, true],
+    [{ pattern: "(?i)W1@HOST\\Z", matcher: "pcre" }, true],
+    [{ pattern: "(", matcher: "pcre" }, false],
+    [{ pattern: "w1@host", matcher: "perl" }, false],
+  ] as const)("%j: %j", (given, expected) => {
+    expect(to(given)).toBe(expected);
+  });
+
+  test("a pattern that never comes to an end is no match, and holds nobody up", () => {
+    const started = performance.now();
+    const hostile = "(?:(?:(?:[a-z0-9@]+)+)+)+!";
+    expect(isAddressed(request("ping", {}, { pattern: hostile, matcher: "pcre" }), "a".repeat(64))).toBe(
+      false,
+    );
+    expect(performance.now() - started).toBeLessThan(2_000);
+  });
+
+  test("a pattern cannot reach out of its context", () => {
+    const escape = "(' + (globalThis.leaked = 1) + ')";
+    to({ pattern: escape, matcher: "pcre" });
+    expect((globalThis as { leaked?: number }).leaked).toBeUndefined();
+  });
+});
+
+describe("errors and arguments are Python's", () => {
+  test.each([
+    [new CommandError("KeyError", "x"), "KeyError('x')"],
+    [new CommandError("TypeError", "it's"), 'TypeError("it\'s")'],
+    [new CommandError("ValueError", `'"`), `ValueError('\\'"')`],
+    [new RangeError("out"), "ValueError('out')"],
+    [new TypeError("no\nway"), "TypeError('no\\nway')"],
+    [new Error("plain"), "Exception('plain')"],
+    ["text", "Exception('text')"],
+  ])("%s", (error, shown) => {
+    expect(errorRepr(error)).toBe(shown);
+  });
+
+  test("control characters are escaped", () => {
+    expect(textRepr("a\\b\t\u0000\u2028é")).toBe("'a\\\\b\\t\\x00\\u2028é'");
+  });
+
+  test("missing and unknown arguments", () => {
+    const check = (name: string, args: object): (() => void) => {
+      const info = CONTROL_COMMANDS.get(name);
+      if (info === undefined) throw new Error(name);
+      return () => checkArguments(info, args as Record<string, unknown>);
+    };
+    expect(check("add_consumer", {})).toThrow(
+      "add_consumer() missing 1 required positional argument: 'queue'",
+    );
+    expect(check("rate_limit", {})).toThrow("'task_name' and 'rate_limit'");
+    expect(check("autoscale", { max: 1, x: 2 })).toThrow(
+      "autoscale() got an unexpected keyword argument 'x'",
+    );
+    expect(check("ping", { anything: 1 })).not.toThrow();
+    const own = { ...ownCommandInfo("own", {}), required: ["a", "b", "c"] };
+    expect(() => checkArguments(own, {})).toThrow("arguments: 'a', 'b', and 'c'");
+  });
+
+  test.each([
+    ["rate_limit", { task_name: "t", rate_limit: "1/d" }, "KeyError('d')"],
+    ["rate_limit", { task_name: 5, rate_limit: "1/s" }, "TypeError("],
+    ["time_limit", { task_name: "t", soft: "x" }, "TypeError("],
+    ["pool_grow", { n: -1 }, "TypeError("],
+    ["pool_shrink", { n: 99 }, "ValueError("],
+    ["revoke", { task_id: { a: 1 } }, "TypeError("],
+    ["revoke", { task_id: "x".repeat(1025) }, "TypeError("],
+    ["revoke", { task_id: "x", terminate: true, signal: "SIGNONSENSE" }, "TypeError("],
+    ["revoke_by_stamped_headers", { headers: ["nonsense"] }, "ValueError("],
+    ["revoke_by_stamped_headers", { headers: { a: "x".repeat(5000) } }, "ValueError("],
+    ["add_consumer", { queue: "a\u0006b" }, "ValueError("],
+    ["add_consumer", { queue: "a", exchange_type: "fanout" }, "ValueError("],
+    ["hello", { from_node: "w2@host", revoked: { a: "x" } }, "ValueError("],
+    ["query_task", { ids: [1] }, "TypeError("],
+    ["toString", {}, "KeyError('toString')"],
+    ["__proto__", {}, "KeyError('__proto__')"],
+  ])("%s %j: %s", async (method, args, shown) => {
+    make().app.task("t", () => 1);
+    await rig.start();
+    expect(await ask(method, args)).toEqual({ error: expect.stringContaining(shown) });
+  });
+});
+
+describe("commands", () => {
+  test("old names do the same", async () => {
+    await make().start();
+    for (const name of ["dump_active", "dump_reserved", "dump_schedule", "dump_revoked"]) {
+      expect(await ask(name)).toEqual([]);
+    }
+    expect(await ask("dump_conf")).toMatchObject({ broker_url: "memory://unit-worker" });
+    expect(await ask("dump_tasks")).toEqual([]);
+  });
+
+  test("secrets are in no reply", async () => {
+    const brokerUrl = "redis://user:hunter2@localhost:1/0?password=hunter2";
+    await make({
+      app: {
+        brokerUrl,
+        redisPassword: "hunter2",
+        brokerTransportOptions: { sentinelKwargs: { password: "hunter2" } },
+        resultBackend: "redis://:hunter2@localhost:1/1",
+      },
+    }).start();
+    for (const [name, args] of [
+      ["conf", { with_defaults: true }],
+      ["conf", {}],
+      ["report", {}],
+      ["stats", {}],
+    ] as const) {
+      const reply = JSON.stringify(await ask(name, args));
+      expect(reply.length).toBeGreaterThan(100);
+      expect(reply).not.toContain("hunter2");
+    }
+    expect(await ask("conf")).toMatchObject({ broker_url: "redis://user:**@localhost:1/0?password=**" });
+  });
+
+  test("a command of the app's own runs with its arguments, may be asynchronous, and may fail", async () => {
+    make().app.control.command("greet", { type: "inspect", args: ["name"] }, (args, worker) => [
+      worker.hostname,
+      args["name"],
+    ]);
+    rig.app.control.command("later", async () => {
+      await turns(1);
+      return { ok: "done" };
+    });
+    rig.app.control.command("broken", () => {
+      throw new RangeError("too far");
+    });
+    rig.app.control.command("odd", () => () => 1);
+    await rig.start();
+    expect(await ask("greet", { name: "you" })).toEqual([NODE, "you"]);
+    expect(await ask("later")).toEqual({ ok: "done" });
+    expect(await ask("broken")).toEqual({ error: "ValueError('too far')" });
+    expect(await ask("odd")).toEqual({ error: expect.stringContaining("the reply") });
+  });
+
+  test("Celery's names are taken", () => {
+    const { control } = make().app;
+    for (const name of ["ping", "dump_active", "no name", ""]) {
+      expect(() => control.command(name, () => null)).toThrow(/control command|takes a name/);
+    }
+  });
+
+  test("what changes something can be switched off, and says so", async () => {
+    make({ worker: { controlReadOnly: true } }).app.control.command("own", () => 1);
+    await rig.start();
+    for (const [name, args] of [
+      ["revoke", { task_id: "x" }],
+      ["shutdown", {}],
+      ["own", {}],
+    ] as const) {
+      expect(await ask(name, args)).toEqual({ error: expect.stringContaining("is switched off") });
+    }
+    expect(await ask("hello", { from_node: "w2@host", revoked: { x: 1.5 } })).toMatchObject({ revoked: {} });
+    expect(await ask("revoked")).toEqual([]);
+  });
+
+  test("events are somebody else's part: without it Celery's error, with it what it says", async () => {
+    await make().start();
+    expect(await ask("enable_events")).toEqual({ error: "event dispatcher unavailable" });
+    expect(await ask("heartbeat")).toBeNull();
+    await rig.stop();
+    let on = false;
+    let beats = 0;
+    const events: EventsPort = {
+      enable: () => on !== (on = true),
+      disable: () => on !== (on = false),
+      heartbeat: () => {
+        beats += 1;
+      },
+    };
+    const start = vi.spyOn(controlStep, "start").mockImplementation(async (context: WorkerContext) => {
+      context.events = events;
+      start.mockRestore();
+      await controlStep.start(context, new AbortController().signal);
+    });
+    await make().start();
+    const replies = [];
+    for (const name of ["enable_events", "enable_events", "disable_events", "disable_events", "heartbeat"]) {
+      replies.push(await ask(name));
+    }
+    expect(replies).toEqual([
+      { ok: "task events enabled" },
+      { ok: "task events already enabled" },
+      { ok: "task events disabled" },
+      { ok: "task events already disabled" },
+      null,
+    ]);
+    expect(beats).toBe(1);
+  });
+
+  test("time limits and rate limits are in force for the next task", async () => {
+    const gate = new Gate();
+    make().app.task("t", async () => gate.promise);
+    await rig.start();
+    await ask("time_limit", { task_name: "t", soft: 0.01, hard: 0.02 });
+    expect(await ask("registered", { taskinfoitems: ["time_limit", "soft_time_limit"] })).toEqual([
+      "t [time_limit=0.02 soft_time_limit=0.01]",
+    ]);
+    await rig.run({ task: "t", id: "limited" });
+    await eventually("the hard limit ended it", () => rig.meta("limited")["status"] === "FAILURE");
+    await ask("time_limit", { task_name: "t" });
+    await ask("rate_limit", { task_name: "t", rate_limit: "1/h" });
+    await rig.run({ task: "t", id: "first" });
+    await rig.run({ task: "t", id: "second" });
+    expect((await ask("reserved")) as object[]).toMatchObject([{ id: "second", time_start: null }]);
+    expect(await ask("query_task", { ids: ["first", "second", "third"] })).toMatchObject({
+      first: ["active", { id: "first" }],
+      second: ["reserved", { id: "second" }],
+    });
+    await ask("rate_limit", { task_name: "t", rate_limit: 0 });
+    expect(await ask("active")).toMatchObject([{ id: "first" }, { id: "second" }]);
+    gate.open();
+  });
+});
+
+describe("revoking", () => {
+  test("what waits for its turn never starts, what runs goes on and knows", async () => {
+    const gate = new Gate();
+    const ran: string[] = [];
+    const knew: boolean[] = [];
+    make({ worker: { concurrency: 1 } }).app.task("t", { bind: true }, async (task) => {
+      ran.push(task.request.id);
+      await gate.promise;
+      knew.push(task.isRevoked());
+    });
+    const events: unknown[] = [];
+    rig.app.signals.taskRevoked.connect(({ request: { id }, ...event }) => events.push({ id, ...event }));
+    await rig.start();
+    await rig.run({ task: "t", id: "runs" });
+    await rig.run({ task: "t", id: "waits" });
+    await ask("revoke", { task_id: ["runs", "waits", "unknown"] });
+    expect(rig.transport.metas["runs"]).toBeUndefined();
+    expect(rig.meta("waits")).toMatchObject({ status: "REVOKED", children: null });
+    expect(rig.meta("unknown")).toMatchObject({ status: "REVOKED", children: null });
+    gate.open();
+    await turns();
+    expect([ran, knew, rig.meta("runs")["status"]]).toEqual([["runs"], [true], "SUCCESS"]);
+    expect(rig.meta("waits")).toMatchObject({ status: "REVOKED", children: [] });
+    expect(events).toEqual([{ id: "waits", terminated: false, signum: null, expired: false }]);
+    await rig.run({ task: "t", id: "unknown" });
+    expect([ran.length, rig.consumer.settled.get("unknown")?.kind]).toEqual([1, "ack-with-result"]);
+  });
+
+  test("terminate aborts the signal: what ends by it is REVOKED, what ends well all the same is SUCCESS", async () => {
+    make().app.task(
+      "obeys",
+      { bind: true },
+      (task) =>
+        new Promise((_, reject) => {
+          task.signal.addEventListener("abort", () => reject(task.signal.reason as Error));
+        }),
+    );
+    rig.app.task("ignores", { bind: true }, async (task) => {
+      await new Promise((resolve) => task.signal.addEventListener("abort", resolve));
+      return task.isRevoked();
+    });
+    const signums: (number | null)[] = [];
+    rig.app.signals.taskRevoked.connect(({ signum, terminated }) => terminated && signums.push(signum));
+    await rig.start();
+    await rig.run({ task: "obeys", id: "a" });
+    await rig.run({ task: "ignores", id: "b" });
+    expect(await ask("terminate", { task_id: ["a", "b", "c"], signal: "KILL" })).toEqual({
+      ok: "terminate: a, b",
+    });
+    await turns();
+    expect(rig.meta("a")).toMatchObject({
+      status: "REVOKED",
+      result: { exc_type: "TaskRevokedError", exc_message: ["terminated"] },
+    });
+    expect([rig.meta("b")["status"], rig.meta("b")["result"], signums]).toEqual(["SUCCESS", true, [9]]);
+  });
+
+  test("stamps: tasks that carry one do not start, with terminate those that run are stopped", async () => {
+    make().app.task(
+      "t",
+      { bind: true },
+      (task) =>
+        new Promise((_, reject) => {
+          task.signal.addEventListener("abort", () => reject(task.signal.reason as Error));
+        }),
+    );
+    await rig.start();
+    const stamped = { stampedHeaders: ["tenant"], stamps: { tenant: ["acme", "x"] } };
+    await rig.run({ task: "t", id: "runs", ...stamped });
+    expect(await ask("revoke_by_stamped_headers", { headers: ["tenant=acme"], terminate: true })).toEqual({
+      ok: "headers defaultdict(<class 'set'>, {'tenant': {'acme'}}) revoked",
+    });
+    await turns();
+    await rig.run({ task: "t", id: "late", ...stamped });
+    await rig.run({ task: "t", id: "other", stampedHeaders: ["tenant"], stamps: { tenant: "other" } });
+    expect([rig.meta("runs")["status"], rig.meta("late")["status"]]).toEqual(["REVOKED", "REVOKED"]);
+    expect(await ask("active")).toMatchObject([{ id: "other" }]);
+  });
+
+  test("a task whose ETA is kept here is shown, revoked, and dropped when it is due", async () => {
+    make({ capabilities: { parks: false } }).app.task("t", () => 1);
+    await rig.start();
+    await rig.run({ task: "t", id: "eta", eta: new Date(Date.now() + 150).toISOString() });
+    expect((await ask("scheduled")) as object[]).toMatchObject([{ priority: 6, request: { id: "eta" } }]);
+    await ask("revoke", { task_id: "eta" });
+    await eventually("it was due", () => rig.consumer.settled.get("eta") !== undefined);
+    expect(rig.meta("eta")).toMatchObject({ status: "REVOKED", children: [] });
+  });
+});
+
+test("shutdown ends the worker without a reply", async () => {
+  await make().start();
+  expect(await ask("shutdown")).toBeUndefined();
+  await eventually("it has stopped", () => rig.worker?.state === "stopped");
+  expect(internalsOf(rig.app).control.commands.size).toBe(0);
+});
