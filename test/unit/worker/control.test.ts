@@ -1,13 +1,12 @@
 /** Remote control in a worker whose broker is played by the test. */
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { CONTROL_COMMANDS, ownCommandInfo } from "../../../src/app/control-commands.ts";
 import { internalsOf } from "../../../src/app/internals.ts";
 import { type ControlRequest, decodeReply, encodeRequest } from "../../../src/protocol/pidbox.ts";
-import type { EventsPort, WorkerContext } from "../../../src/worker/context.ts";
+import type { WireMessage } from "../../../src/protocol/wire.ts";
 import { isAddressed } from "../../../src/worker/control/address.ts";
 import { checkArguments } from "../../../src/worker/control/arguments.ts";
 import { CommandError, errorRepr, textRepr } from "../../../src/worker/control/errors.ts";
-import { controlStep } from "../../../src/worker/steps/control.ts";
 import { eventually } from "../../support/eventually.ts";
 import { Gate, message, type RigOptions, turns, WorkerRig } from "./support.ts";
 
@@ -35,11 +34,15 @@ function request(method: string, args: object = {}, given: Partial<ControlReques
   };
 }
 
+function hear(heard: WireMessage): void {
+  rig.transport.listeners.get("celery.pidbox")?.(heard);
+}
+
 /** The reply; undefined: none. */
 async function ask(method: string, args: object = {}, given: Partial<ControlRequest> = {}): Promise<unknown> {
   const { answers } = rig.transport;
   answers.length = 0;
-  rig.transport.onRequest(encodeRequest(request(method, args, given), "json"));
+  hear(encodeRequest(request(method, args, given), "json"));
   await turns();
   const [answer] = answers;
   return answer === undefined ? undefined : decodeReply(answer, { accept: ["json"] }).reply;
@@ -50,9 +53,9 @@ describe("requests", () => {
     await make().start();
     const bad = { ...message({ task: "x" }), headers: {} };
     for (const body of ["", "5", "{}", "[".repeat(100_000), '{"method":5}']) {
-      rig.transport.onRequest({ ...bad, body });
+      hear({ ...bad, body });
     }
-    rig.transport.onRequest({ ...bad, contentType: "application/x-python-serialize" });
+    hear({ ...bad, contentType: "application/x-python-serialize" });
     expect(await ask("ping")).toEqual({ ok: "pong" });
     expect(rig.transport.answers).toHaveLength(1);
     expect(rig.logger.of("warn")).toHaveLength(6);
@@ -248,38 +251,30 @@ describe("commands", () => {
     expect(await ask("revoked")).toEqual([]);
   });
 
-  test("events are somebody else's part: without it Celery's error, with it what it says", async () => {
-    await make().start();
-    expect(await ask("enable_events")).toEqual({ error: "event dispatcher unavailable" });
-    expect(await ask("heartbeat")).toBeNull();
-    await rig.stop();
-    let on = false;
-    let beats = 0;
-    const events: EventsPort = {
-      enable: () => on !== (on = true),
-      disable: () => on !== (on = false),
-      heartbeat: () => {
-        beats += 1;
-      },
-    };
-    const start = vi.spyOn(controlStep, "start").mockImplementation(async (context: WorkerContext) => {
-      context.events = events;
-      start.mockRestore();
-      await controlStep.start(context, new AbortController().signal);
-    });
-    await make().start();
+  test("events of tasks are turned on and off, a heartbeat is sent on request", async () => {
+    make().app.task("t", () => 1);
+    await rig.start();
+    const heard = (type: string): number =>
+      rig.transport.events.filter((event) => event["type"] === type).length;
+    await rig.run({ task: "t", id: "unseen" });
     const replies = [];
-    for (const name of ["enable_events", "enable_events", "disable_events", "disable_events", "heartbeat"]) {
-      replies.push(await ask(name));
-    }
+    for (const name of ["enable_events", "enable_events"]) replies.push(await ask(name));
+    await rig.run({ task: "t", id: "seen" });
+    for (const name of ["disable_events", "disable_events"]) replies.push(await ask(name));
+    await rig.run({ task: "t", id: "unseen again" });
     expect(replies).toEqual([
       { ok: "task events enabled" },
       { ok: "task events already enabled" },
       { ok: "task events disabled" },
       { ok: "task events already disabled" },
-      null,
     ]);
-    expect(beats).toBe(1);
+    await eventually("the event is there", () => heard("task-succeeded") > 0);
+    expect(rig.transport.events.filter((event) => "uuid" in event).map((event) => event["uuid"])).toEqual(
+      rig.transport.events.filter((event) => "uuid" in event).map(() => "seen"),
+    );
+    const before = heard("worker-heartbeat");
+    expect(await ask("heartbeat")).toBeNull();
+    expect(heard("worker-heartbeat")).toBe(before + 1);
   });
 
   test("time limits and rate limits are in force for the next task", async () => {
