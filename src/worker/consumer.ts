@@ -36,6 +36,8 @@ export interface TaskConsumerOptions {
   readonly isDone: ((id: string) => Promise<boolean>) | null;
   /** Ends what is tried again and again: stores, sends. Called when the worker stops in a hurry. */
   giveUp(): void;
+  /** What is to leave together with the settlements of a batch. */
+  onBatchEnd(): void;
 }
 
 /** Synchronous tasks may take this long before the event loop gets its turn. ms. */
@@ -98,6 +100,7 @@ export class TaskConsumer {
   #onBatch(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries) this.again(delivery);
     this.#pump();
+    this.#options.onBatchEnd();
   }
 
   /** Takes one delivery up; it runs when its turn comes. */
