@@ -36,8 +36,8 @@ export interface TaskConsumerOptions {
   readonly isDone: ((id: string) => Promise<boolean>) | null;
   /** Ends what is tried again and again: stores, sends. Called when the worker stops in a hurry. */
   giveUp(): void;
-  /** What is to leave together with the settlements of a batch. */
-  onBatchEnd(): void;
+  /** Sends what is to leave together with the settlements of a batch. */
+  onHanded(): void;
 }
 
 /** Synchronous tasks may take this long before the event loop gets its turn. ms. */
@@ -86,6 +86,7 @@ export class TaskConsumer {
       queues: this.#options.queues,
       prefetch: this.#options.prefetch,
       onBatch: (deliveries) => this.#onBatch(deliveries),
+      onHanded: () => this.#options.onHanded(),
       onDead: (dead) => parts.receiver.onDead(dead),
       onLost: (deliveries) => this.#onLost(deliveries),
       onState: (state) => this.#options.logger.debug({ state }, "the consumer's state changed"),
@@ -100,7 +101,6 @@ export class TaskConsumer {
   #onBatch(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries) this.again(delivery);
     this.#pump();
-    this.#options.onBatchEnd();
   }
 
   /** Takes one delivery up; it runs when its turn comes. */

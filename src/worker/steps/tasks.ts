@@ -43,7 +43,7 @@ function taskParts(context: WorkerContext): TaskParts {
     queues: settings.queues.map((queue) => queue.name),
     isDone: settings.deduplicate && backend.enabled ? isDone : null,
     giveUp: () => context.hurry.abort(),
-    onBatchEnd: () => events.dispatcher.flush(),
+    onHanded: () => events.dispatcher.flush(),
   });
   const tracer = new Tracer({
     app,
