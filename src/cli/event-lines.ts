@@ -90,9 +90,15 @@ function roundHalfEven(value: number): number {
   return rounded - value === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
 }
 
-/** A terminal must not be steered by what strangers send; Celery prints it as it is. */
+/** A terminal must not be steered by what strangers send; Celery prints it as it is. Tabs and line ends stay. */
 function oneLine(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/gu, (char) =>
-    char === "\r" ? "" : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  if (!CONTROL.test(text)) return text;
+  return text.replaceAll(CONTROLS, escaped);
+}
+
+const CONTROL = /(?![\t\n])\p{Cc}/u;
+const CONTROLS = /(?![\t\n])\p{Cc}/gu;
+
+function escaped(char: string): string {
+  return char === "\r" ? "" : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }

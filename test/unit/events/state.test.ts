@@ -22,7 +22,7 @@ function event(type: string, fields: Partial<Record<string, unknown>> = {}): Any
     local_received: now,
     ...(type.startsWith("task-") ? { uuid: "t1" } : {}),
     ...fields,
-  } as AnyEvent;
+  };
 }
 
 describe("workers", () => {

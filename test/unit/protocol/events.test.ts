@@ -39,7 +39,7 @@ test("every recorded event of Celery is read as it is", () => {
   expect(recorded.length).toBeGreaterThan(200);
   for (const { key, body } of recorded) {
     const { events, invalid } = readEvents(body);
-    const given = [body].flat() as Record<string, unknown>[];
+    const given = [body].flat<Record<string, unknown>[]>();
     expect(invalid).toBe(0);
     for (const [index, event] of events.entries()) expect(event).toMatchObject(given[index] ?? {});
     expect(key).toBe(Array.isArray(body) ? "task.multi" : routingKeyOf(String(body["type"])));

@@ -186,9 +186,12 @@ describe("events of a task's own", () => {
         }),
       );
       await rig.run({ task: "own" });
-      const types = told().map(({ type }) => type);
-      if (taskEvents)
-        expect(types).toEqual(["task-received", "task-started", "task-progress", "task-succeeded"]);
+      const around = taskEvents ? [["task-received", "task-started"], ["task-succeeded"]] : [[], []];
+      expect(told().map(({ type }) => type)).toEqual([
+        ...(around[0] ?? []),
+        "task-progress",
+        ...(around[1] ?? []),
+      ]);
       expect(told()).toContainEqual({ type: "task-progress", uuid: "t1", done: 0.5 });
       await rig.stop();
     }
@@ -341,7 +344,8 @@ describe("gossip", () => {
     const action = { task: "add", args: [1], kwargs: {}, options: {}, subtask_type: null, immutable: false };
     gossip.elections.begin("e1", "task", action);
     await turns();
-    for (const event of [...rig.transport.events]) say(String(event["type"]), event);
+    const elects = rig.transport.events.slice();
+    for (const event of elects) say(String(event["type"]), event);
     await turns();
     for (const event of rig.transport.events.filter(({ type }) => type === "worker-elect-ack"))
       say("worker-elect-ack", event);

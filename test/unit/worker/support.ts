@@ -176,7 +176,7 @@ export class HandTransport implements Transport {
     return this.consumer;
   }
   async subscribe(options: Parameters<Transport["subscribe"]>[0]): Promise<{ close(): Promise<void> }> {
-    this.listeners.set(options.exchange, (message) => options.onMessage(message));
+    this.listeners.set(options.exchange, (wire) => options.onMessage(wire));
     return { close: async () => {} };
   }
   async size(): Promise<number> {
