@@ -34,6 +34,7 @@ export abstract class Service {
   protected abstract onStart(signal: AbortSignal): Promise<void>;
   protected abstract onStop(options: { readonly graceMs: number }): Promise<void>;
 
+  /** Starts it; a second call gives the same promise. */
   start(signal?: AbortSignal): Promise<void> {
     if (this.#starting) return this.#starting;
     if (this.#state !== "idle") {
@@ -61,6 +62,7 @@ export abstract class Service {
     return this.#starting;
   }
 
+  /** Stops it, whatever its state. Idempotent. */
   stop(options: { readonly graceMs: number } = { graceMs: 0 }): Promise<void> {
     if (this.#stopping) return this.#stopping;
     const starting = this.#starting;

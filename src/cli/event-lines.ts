@@ -72,18 +72,33 @@ function float(value: number): string {
 
 /** `2026-11-21 01:01:09.531748+00:00`; Python leaves out a fraction of zero. */
 function timeOf(seconds: number): string {
-  const micros = Math.round(seconds * 1e6);
-  const whole = Math.floor(micros / 1e6);
+  // As Python: the fraction alone is rounded, to the even one of two.
+  let whole = Math.floor(seconds);
+  let rest = roundHalfEven((seconds - whole) * 1e6);
+  if (rest === 1e6) {
+    whole += 1;
+    rest = 0;
+  }
   const date = new Date(whole * 1000);
   if (Number.isNaN(date.getTime())) return String(seconds);
-  const rest = micros - whole * 1e6;
   const fraction = rest === 0 ? "" : `.${String(rest).padStart(6, "0")}`;
   return `${date.toISOString().slice(0, 19).replace("T", " ")}${fraction}+00:00`;
 }
 
-/** A terminal must not be steered by what strangers send; Celery prints it as it is. */
+function roundHalfEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
+}
+
+/** A terminal must not be steered by what strangers send; Celery prints it as it is. Tabs and line ends stay. */
 function oneLine(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/gu, (char) =>
-    char === "\r" ? "" : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  if (!CONTROL.test(text)) return text;
+  return text.replaceAll(CONTROLS, escaped);
+}
+
+const CONTROL = /(?![\t\n])\p{Cc}/u;
+const CONTROLS = /(?![\t\n])\p{Cc}/gu;
+
+function escaped(char: string): string {
+  return char === "\r" ? "" : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }

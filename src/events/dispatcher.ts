@@ -11,7 +11,7 @@ import { serialize } from "../protocol/serialization.ts";
 import type { WireMessage } from "../protocol/wire.ts";
 import type { Outgoing } from "../transports/transport.ts";
 import { EventText } from "./event-text.ts";
-import { Outbox, type OutboxLimits } from "./outbox.ts";
+import { type EventMessage, Outbox, type OutboxLimits } from "./outbox.ts";
 
 export interface EventDispatcherOptions {
   /** Node name; `gen{pid}@{host}` for a client. */
@@ -45,6 +45,8 @@ export class EventDispatcher {
   /** Events of tasks, joined by commas; sent by `flush`. */
   #list = "";
   #listed = 0;
+  /** Full ones, of this turn. */
+  #lists: EventMessage[] = [];
   #scheduled = false;
 
   constructor(options: EventDispatcherOptions) {
@@ -93,7 +95,7 @@ export class EventDispatcher {
 
   /** As {@link sendText}, whatever the groups say. */
   publishText(type: string, fields: string): void {
-    this.#publish(routingKeyOf(type), this.#text.write(type, fields), 1);
+    this.#outbox.put([this.#message(routingKeyOf(type), this.#text.write(type, fields), 1)]);
   }
 
   /** Collects an event of a task. Whoever calls has asked {@link sends}. */
@@ -101,8 +103,8 @@ export class EventDispatcher {
     const text = this.#text.write(type, fields);
     this.#list = this.#listed === 0 ? text : `${this.#list},${text}`;
     this.#listed += 1;
-    if (this.#listed >= EVENTS_IN_LIST) this.flush();
-    else if (!this.#scheduled) {
+    if (this.#listed >= EVENTS_IN_LIST) this.#endList();
+    if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(this.#onTurn);
     }
@@ -113,14 +115,20 @@ export class EventDispatcher {
     this.flush();
   };
 
-  /** Sends what was collected. */
+  /** Sends what was collected, in one write. */
   flush(): void {
+    this.#endList();
+    if (this.#lists.length === 0) return;
+    const lists = this.#lists;
+    this.#lists = [];
+    this.#outbox.put(lists);
+  }
+
+  #endList(): void {
     if (this.#listed === 0) return;
-    const list = `[${this.#list}]`;
-    const events = this.#listed;
+    this.#lists.push(this.#message(TASK_MULTI, `[${this.#list}]`, this.#listed));
     this.#list = "";
     this.#listed = 0;
-    this.#publish(TASK_MULTI, list, events);
   }
 
   /** Sends what was collected; what still waits for the broker is given up. */
@@ -129,16 +137,16 @@ export class EventDispatcher {
     this.#outbox.close();
   }
 
-  #publish(routingKey: string, text: string, events: number): void {
-    const message = this.#message(text);
-    this.#outbox.put({
+  #message(routingKey: string, text: string, events: number): EventMessage {
+    const message = this.#wire(text);
+    return {
       outgoing: { message, exchange: this.#exchange, type: "fanout", routingKey, priority: 0 },
       events,
       size: message.body.length,
-    });
+    };
   }
 
-  #message(text: string): WireMessage {
+  #wire(text: string): WireMessage {
     const headers = this.#headers;
     if (this.#serializer === "json") {
       return {

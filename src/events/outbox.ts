@@ -66,13 +66,16 @@ export class Outbox {
     return this.#waitingEvents;
   }
 
-  put(message: EventMessage): void {
-    if (this.#closed) return this.#drop(message);
+  /** Sends them in one write, or keeps them. */
+  put(messages: readonly EventMessage[]): void {
+    if (this.#closed) return this.#dropAll(messages);
     if (this.#pause === null && this.#waiting.length === 0 && this.#underWay < UNDER_WAY_AT_MOST) {
-      return this.#send(message);
+      return this.#send(messages);
     }
-    this.#waiting.push(message);
-    this.#count(message, 1);
+    for (const message of messages) {
+      this.#waiting.push(message);
+      this.#count(message, 1);
+    }
     this.#shrink();
   }
 
@@ -81,43 +84,46 @@ export class Outbox {
     this.#closed = true;
     this.#pause?.cancel();
     this.#pause = null;
-    for (const message of this.#waiting) this.#drop(message);
+    this.#dropAll(this.#waiting);
     this.#waiting = [];
     this.#waitingEvents = 0;
     this.#waitingBytes = 0;
     this.#sayDropped();
   }
 
-  #send(message: EventMessage): void {
-    const sent = this.#options.publish([message.outgoing]);
-    if (sent === null) return this.#refused(message, true);
-    this.#underWay += 1;
-    sent.then(this.#answered, (error: unknown) => {
-      this.#underWay -= 1;
-      this.#failed(message, error);
-    });
+  #send(messages: readonly EventMessage[]): void {
+    const sent = this.#options.publish(messages.map((one) => one.outgoing));
+    if (sent === null) return this.#refused(messages, true);
+    this.#underWay += messages.length;
+    sent.then(
+      () => this.#answered(messages.length),
+      (error: unknown) => {
+        this.#underWay -= messages.length;
+        this.#failed(messages, error);
+      },
+    );
   }
 
-  readonly #answered = (): void => {
-    this.#underWay -= 1;
+  #answered(count: number): void {
+    this.#underWay -= count;
     if (this.#waiting.length > 0) this.#pump();
     else if (this.#dropped > 0) this.#sayDropped();
-  };
+  }
 
-  #failed(message: EventMessage, error: unknown): void {
+  #failed(messages: readonly EventMessage[], error: unknown): void {
     // What may have arrived is not sent twice: monitors count.
     const again = error instanceof OperationalError && error.outcome === "not sent";
     if (!again) {
       this.#options.logger.debug({ err: error }, "events could not be published");
     }
-    this.#refused(message, again);
+    this.#refused(messages, again);
   }
 
-  #refused(message: EventMessage, again: boolean): void {
-    if (!again || this.#closed) this.#drop(message);
+  #refused(messages: readonly EventMessage[], again: boolean): void {
+    if (!again || this.#closed) this.#dropAll(messages);
     else {
-      this.#waiting.unshift(message);
-      this.#count(message, 1);
+      this.#waiting.unshift(...messages);
+      for (const message of messages) this.#count(message, 1);
       this.#shrink();
     }
     if (this.#closed || this.#pause !== null) return;
@@ -132,12 +138,11 @@ export class Outbox {
   }
 
   #pump(): void {
-    while (this.#pause === null && this.#underWay < UNDER_WAY_AT_MOST) {
-      const message = this.#waiting.shift();
-      if (message === undefined) break;
-      this.#count(message, -1);
-      this.#send(message);
-    }
+    if (this.#pause !== null || this.#underWay >= UNDER_WAY_AT_MOST) return;
+    const messages = this.#waiting.splice(0, UNDER_WAY_AT_MOST - this.#underWay);
+    if (messages.length === 0) return;
+    for (const message of messages) this.#count(message, -1);
+    this.#send(messages);
   }
 
   #shrink(): void {
@@ -159,6 +164,10 @@ export class Outbox {
   #count(message: EventMessage, sign: 1 | -1): void {
     this.#waitingEvents += sign * message.events;
     this.#waitingBytes += sign * message.size;
+  }
+
+  #dropAll(messages: readonly EventMessage[]): void {
+    for (const message of messages) this.#drop(message);
   }
 
   #drop(message: EventMessage): void {

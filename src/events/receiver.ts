@@ -22,8 +22,12 @@ import { wakeUpWorkers } from "./wake-up.ts";
 export type EventHandlers = {
   readonly [T in EventType]?: ((event: EventOf<T>) => void) | undefined;
 } & {
+  /** Of a task's own: `task.sendEvent`. */
   readonly [type: `task-${string}`]: ((event: never) => void) | undefined;
-} & { readonly "*"?: ((event: AnyEvent) => void) | undefined };
+} & {
+  /** Every event without a handler of its own. */
+  readonly "*"?: ((event: AnyEvent) => void) | undefined;
+};
 
 /** Options of `app.events.receiver`. */
 export interface EventReceiverOptions {
@@ -89,6 +93,7 @@ export class EventReceiver extends Service {
     return this.#decode.invalid;
   }
 
+  /** Connects and listens. */
   protected async onStart(signal: AbortSignal): Promise<void> {
     await this.#context.prepare();
     const transport = await this.#context.openTransport();
@@ -104,6 +109,7 @@ export class EventReceiver extends Service {
     if (this.#options.wakeup !== false) await this.wakeUpWorkers();
   }
 
+  /** Closes the connection. */
   protected async onStop(): Promise<void> {
     await this.#transport?.stop();
   }
@@ -126,7 +132,7 @@ export class EventReceiver extends Service {
     const { limit = Number.POSITIVE_INFINITY, timeout, signal } = options;
     let seen = 0;
     let timer: Timer | null = null;
-    let end: () => void = () => {};
+    let end: () => void = nothing;
     const ended = new Promise<void>((resolve) => {
       end = resolve;
     });
@@ -157,7 +163,7 @@ export class EventReceiver extends Service {
   /** Starts, and gives every event; leaving the loop closes the receiver. */
   async *[Symbol.asyncIterator](): AsyncGenerator<AnyEvent, void, void> {
     const queue: AnyEvent[] = [];
-    let wake: () => void = () => {};
+    let wake: () => void = nothing;
     const listener = (event: AnyEvent): void => {
       if (queue.push(event) > BEHIND_AT_MOST) queue.shift();
       wake();
@@ -212,6 +218,8 @@ export class EventReceiver extends Service {
     this.#options.onGap?.();
   }
 }
+
+const nothing = (): void => {};
 
 /** From a message to events with `local_received`, in this process's time; keeps the logical clock. */
 export class EventDecoder {

@@ -18,6 +18,7 @@ import type { AnyEvent } from "../protocol/events.ts";
 import { isReady } from "../protocol/states.ts";
 import { TaskRecord, type TaskView, WorkerRecord, type WorkerView } from "./views.ts";
 
+/** Bounds of a state, and whom it tells. */
 export interface EventStateOptions {
   /** Default: 10,000. */
   readonly maxTasks?: number | undefined;
@@ -203,7 +204,7 @@ export class EventState {
 
   /** Forgets tasks: those that are done, or all. */
   clearTasks(options: { readonly ready: boolean } = { ready: true }): void {
-    for (const task of [...this.#tasks.values()]) {
+    for (const task of this.#tasks.values()) {
       if (!options.ready || isReady(task.state)) this.#forgetTask(task);
     }
   }

@@ -78,6 +78,8 @@ export class RedisConnection {
   #last: Pending | null = null;
   /** Open `corked` calls. */
   #corks = 0;
+  /** Set by `commandSoon`, until the end of the turn. */
+  #flushing = false;
   /** RESP2 only: arrays may be messages. */
   #subscribed = false;
   /** Monotonic ms of the last reply, or of the first send after a silence. */
@@ -162,6 +164,23 @@ export class RedisConnection {
     this.#writer.command(pending.name, args);
     if (this.#corks === 0) this.#writer.flush();
   }
+
+  /** As {@link command}; leaves with whatever is sent next, at the end of the turn at the latest: a write costs more than it. */
+  commandSoon(name: string, args: readonly RedisArg[]): Promise<unknown> {
+    this.#corks += 1;
+    const sent = this.command(name, args);
+    this.#corks -= 1;
+    if (!this.#flushing) {
+      this.#flushing = true;
+      setImmediate(this.#flushSoon);
+    }
+    return sent;
+  }
+
+  readonly #flushSoon = (): void => {
+    this.#flushing = false;
+    if (this.#corks === 0 && this.closed === null) this.#writer.flush();
+  };
 
   /** Several commands in one write; a refused one is a `RedisError` in its place. Rejects only when the connection ends. */
   async pipeline(commands: readonly (readonly [string, ...RedisArg[]])[]): Promise<unknown[]> {

@@ -157,6 +157,8 @@ export interface ConsumeOptions {
   /** As AMQP's prefetch: unsettled deliveries at most; parked ones do not count. 0 = take nothing. */
   readonly prefetch: number;
   onBatch(deliveries: readonly Delivery[]): void;
+  /** What one answer of the broker brought has been handed over, and what of it was settled is about to be sent. */
+  onHanded?(): void;
   /** Not a task message, or one that no envelope check lets through: already on the dead list when this is called. */
   onDead(dead: {
     readonly queue: string;

@@ -39,6 +39,8 @@ export interface TaskConsumerOptions {
   rateOf(task: string): number;
   /** Ends what is tried again and again: stores, sends. Called when the worker stops in a hurry. */
   giveUp(): void;
+  /** Sends what is to leave together with the settlements of a batch. */
+  onHanded(): void;
 }
 
 /** Synchronous tasks may take this long before the event loop gets its turn. ms. */
@@ -141,6 +143,7 @@ export class TaskConsumer {
       queues: this.#options.queues,
       prefetch: this.#options.prefetch,
       onBatch: (deliveries) => this.#onBatch(deliveries),
+      onHanded: () => this.#options.onHanded(),
       onDead: (dead) => parts.receiver.onDead(dead),
       onLost: (deliveries) => this.#onLost(deliveries),
       onState: (state) => this.#options.logger.debug({ state }, "the consumer's state changed"),

@@ -95,7 +95,7 @@ export class Elections {
   }
 
   stop(): void {
-    for (const id of [...this.#ballots.keys()]) this.#forget(id);
+    for (const id of this.#ballots.keys()) this.#forget(id);
   }
 
   #ballot(id: string): Ballot | null {
@@ -129,9 +129,9 @@ export class Elections {
   }
 
   #decideWhenComplete(id: string, ballot: Ballot): void {
-    const { hostname, peers, clock } = this.#options;
+    const { hostname, clock } = this.#options;
     const noted = new Set(ballot.candidates.map((one) => one.hostname));
-    const complete = noted.has(hostname) && peers().every((peer) => noted.has(peer));
+    const complete = noted.has(hostname) && this.#options.peers().every((peer) => noted.has(peer));
     if (complete) return this.#decide(id, ballot);
     ballot.late ??= clock.setTimer(LATE_MS, () => this.#decide(id, ballot), { unref: true });
   }

@@ -185,7 +185,7 @@ export function prefetchOf(concurrency: number, multiplier: number): number {
 
 /** 0 is Celery's default, as there. */
 function heartbeat(seconds: number | undefined): number {
-  const interval = seconds || HEARTBEAT_SECONDS;
+  const interval = seconds === undefined || seconds === 0 ? HEARTBEAT_SECONDS : seconds;
   if (Number.isFinite(interval) && interval > 0 && interval <= LONGEST_HEARTBEAT) return interval;
   throw new ImproperlyConfigured(
     `heartbeatInterval must be seconds above 0 and up to ${LONGEST_HEARTBEAT}, not ${String(seconds)}`,

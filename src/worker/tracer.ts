@@ -270,6 +270,8 @@ export class Tracer implements RequestHost {
 
   /** The next attempt is published first: what dies in between is delivered again, never lost. */
   async #retry(request: Request, outcome: Of<"retry">): Promise<void> {
+    // Told first: the next attempt may be over before its publish is answered, and monitors take what comes last.
+    this.#events.tasks?.retried(request, outcome);
     try {
       await this.#settler.send(nextAttempt(this.#app.sender, request, outcome), request);
     } catch (error) {
@@ -278,7 +280,6 @@ export class Tracer implements RequestHost {
     }
     this.#finish(request, retryState(outcome));
     if (this.#log.info) this.#log.retried(request, outcome.reason);
-    this.#events.tasks?.retried(request, outcome);
   }
 
   /** Only a message that is acked late can still be put back. */

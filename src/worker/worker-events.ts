@@ -88,6 +88,8 @@ export class WorkerEvents implements EventSwitch {
 
   /** An event of a task's own, whether events of tasks are on or not. `fields`: as `encodeOwnEvent` gives them. */
   custom(id: string, type: string, fields: string): void {
+    // What was told of the task before goes out first.
+    this.dispatcher.flush();
     this.dispatcher.publishText(type, `,"uuid":${quote(id)}${fields}`);
   }
 

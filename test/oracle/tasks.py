@@ -199,6 +199,11 @@ def reject():
     raise Reject("no", requeue=False)
 
 
+@app.task(name="demo.event", bind=True)
+def event(self, progress):
+    self.send_event("task-custom", progress=progress, note="hi")
+
+
 @app.task(name="demo.samples")
 def samples():
     """One value of each kind that kombu's JSON carries."""

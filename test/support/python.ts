@@ -178,6 +178,47 @@ export async function startPythonClient(options: PythonOptions): Promise<PythonC
   };
 }
 
+export interface PythonProgram {
+  /** What it printed so far. */
+  output(): string;
+  /** Interrupts it, and waits for its end. */
+  stop(): Promise<void>;
+}
+
+/** `celery -A tasks …`: any command but `worker`. */
+export function startPythonProgram(words: readonly string[], options: PythonOptions): PythonProgram {
+  const child = spawn(python(), ["-m", "celery", "-A", "tasks", ...words], {
+    cwd: oracleDir,
+    env: environment(options),
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  running.add(child);
+  trackProcess(child, oracleWord, true);
+  let output = "";
+  const keep = (chunk: Buffer): void => {
+    output += chunk.toString();
+  };
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  let ended = false;
+  child.once("exit", () => {
+    running.delete(child);
+    ended = true;
+  });
+  return {
+    output: () => output,
+    async stop() {
+      if (ended) return;
+      const gone = once(child, "exit");
+      child.kill("SIGINT");
+      const timer = setTimeout(() => killGroup(child, "SIGKILL"), STOP_MS);
+      await gone;
+      clearTimeout(timer);
+    },
+  };
+}
+
 export interface PythonWorkerOptions extends PythonOptions {
   readonly name: string;
   readonly concurrency?: number;
@@ -185,6 +226,8 @@ export interface PythonWorkerOptions extends PythonOptions {
   readonly queues?: readonly string[];
   /** Synchronises with other workers at its start. Default: false. */
   readonly mingle?: boolean;
+  /** With mingle, gossip and heartbeats, as in production. Default: without, they take a second. */
+  readonly cluster?: boolean;
   /** Further arguments of `celery worker`. */
   readonly args?: readonly string[];
 }
@@ -202,8 +245,11 @@ export interface PythonWorker {
 export async function startPythonWorker(options: PythonWorkerOptions): Promise<PythonWorker> {
   const { name, concurrency = 2, pool = "prefork", queues, args = [] } = options;
   const line = ["-m", "celery", "-A", "tasks", "worker", "-n", name, "-c", String(concurrency), "-P", pool];
-  line.push("-l", "INFO", "--without-gossip", "--without-heartbeat", ...args);
-  if (options.mingle !== true) line.push("--without-mingle");
+  if (options.cluster !== true) {
+    line.push("--without-gossip", "--without-heartbeat");
+    if (options.mingle !== true) line.push("--without-mingle");
+  }
+  line.push("-l", "INFO", ...args);
   if (queues !== undefined) line.push("-Q", queues.join(","));
   const child = spawn(python(), line, {
     cwd: oracleDir,

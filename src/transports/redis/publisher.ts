@@ -6,7 +6,7 @@
 import { uuid4 } from "../../base/uuid.ts";
 import { OperationalError, type PublishOutcome } from "../../errors.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
-import { ArgBlock } from "../../redis/connection.ts";
+import { ArgBlock, type RedisConnection } from "../../redis/connection.ts";
 import type { RedisSession } from "../../redis/session.ts";
 import type { Outgoing } from "../transport.ts";
 import { type Binding, matchingQueues, parseBindings } from "./bindings.ts";
@@ -102,7 +102,9 @@ export class Publisher {
     let done: Promise<void>;
     try {
       const only = messages.length === 1 ? messages[0] : undefined;
-      done = only === undefined ? this.#publishMany(messages) : this.#publishOne(only);
+      const connection = this.#options.session.state === "live" ? this.#options.session.connection : null;
+      if (connection !== null && messages.every(isBroadcast)) done = this.#broadcast(connection, messages);
+      else done = only === undefined ? this.#publishMany(messages) : this.#publishOne(only);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -125,6 +127,19 @@ export class Publisher {
     const direct = this.#direct(outgoing);
     const isFree = this.#outstanding === 0 && !this.#scheduled;
     return isFree && this.#options.session.state === "live" ? this.#sendNow(direct) : this.#put(direct);
+  }
+
+  /** Nobody waits for a broadcast: it leaves with what is sent next. */
+  #broadcast(connection: RedisConnection, messages: readonly Outgoing[]): Promise<void> {
+    const sent = messages
+      .map((outgoing) => this.#direct(outgoing))
+      .map(({ name, key, text }) => {
+        this.#outstanding += 1;
+        const answered = connection.commandSoon(name, [key, text]) as Promise<void>;
+        answered.then(this.#onEnd, this.#onEnd);
+        return answered;
+      });
+    return sent.length === 1 ? (sent[0] as Promise<void>) : allOf(sent);
   }
 
   #sendNow({ name, key, text }: Direct): Promise<void> {
@@ -274,6 +289,10 @@ export class Publisher {
     this.#idle = [];
     for (const resolve of idle) resolve();
   };
+}
+
+function isBroadcast({ type }: Outgoing): boolean {
+  return type === "fanout";
 }
 
 /** Waits for all; when one failed, what is known of the whole: "not sent" only when that holds for each. */
