@@ -35,7 +35,7 @@ const lpushes = async (): Promise<number> => {
 const ids = async (): Promise<string[]> => {
   const texts = await server.command("LRANGE", "q", "0", "-1");
   const found = [...texts.matchAll(/"correlation_id":"([^"]*)"/g)].map(([, id]) => id ?? "");
-  return found.reverse();
+  return found.toReversed();
 };
 
 test("the first message of a turn leaves at once, the others share one LPUSH behind it", async () => {
