@@ -37,6 +37,8 @@ export interface TaskConsumerOptions {
   readonly isDone: ((id: string) => Promise<boolean>) | null;
   /** Starts for each second of a task type; 0: no limit. */
   rateOf(task: string): number;
+  /** Something is about to start. Called often. null: nobody wants to know. */
+  readonly onWork: (() => void) | null;
   /** Ends what is tried again and again: stores, sends. Called when the worker stops in a hurry. */
   giveUp(): void;
   /** Sends what is to leave together with the settlements of a batch. */
@@ -184,7 +186,8 @@ export class TaskConsumer {
 
   /** Starts what is reserved while there are slots. Synchronous tasks end here, one after the other. */
   #pump(): void {
-    const { pool, clock } = this.#options;
+    const { pool, clock, onWork } = this.#options;
+    if (onWork !== null && this.#reserved.size > 0) onWork();
     const untilMs = clock.monotonic() + TURN_MS;
     while (this.#state === "running" && this.#preparing < pool.free) {
       const request = this.#reserved.shift();

@@ -2,6 +2,7 @@
 import type { AppInternals } from "../app/internals.ts";
 import type { ResultBackend } from "../backends/backend.ts";
 import type { Logger } from "../base/logger.ts";
+import type { LoopWatch } from "../pool/loop-watch.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Transport } from "../transports/transport.ts";
 import type { Autoscaler } from "./autoscaler.ts";
@@ -47,6 +48,8 @@ export interface WorkerContext {
   /** null where it is off. */
   gossip: Gossip | null;
   pool: Pool | null;
+  /** Of pools that run tasks in this event loop. */
+  loopWatch: LoopWatch | null;
   tasks: TaskParts | null;
   /** null: off. */
   autoscaler: Autoscaler | null;

@@ -1,12 +1,14 @@
 /** Tells in the log which task holds up the event loop of an in-process pool. */
 import type { Logger } from "../base/logger.ts";
-import { type StopWatching, watchLoop } from "../pool/loop-watch.ts";
+import { LoopWatch } from "../pool/loop-watch.ts";
+import type { Pool } from "../pool/pool.ts";
 import { currentTask } from "../task/current.ts";
 
-export function watchTasks(logger: Logger): StopWatching {
+export function watchTasks(pool: Pool, logger: Logger): LoopWatch {
   /** The last one that was named. */
   let last: { readonly task: string | null; readonly id: string | null } = { task: null, id: null };
-  return watchLoop({
+  return new LoopWatch({
+    idle: () => pool.busy === 0,
     onBlocked({ ms, stack }) {
       const task = currentTask();
       last = { task: task?.name ?? null, id: task?.request.id ?? null };

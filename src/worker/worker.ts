@@ -135,6 +135,7 @@ class WorkerService extends Service {
       events: null,
       gossip: null,
       pool: null,
+      loopWatch: null,
       tasks: null,
       autoscaler: null,
     };

@@ -113,6 +113,9 @@ export class RedisTransport implements Transport {
   async start(signal: AbortSignal): Promise<void> {
     // The files are read while the server answers.
     const loading = this.#options.role === "worker" ? import("./consumer.ts") : null;
+    // A worker will listen: both connections are dialled at once.
+    if (loading !== null)
+      void this.#openFanout().then((fanout) => this.#stopping === null && fanout.connect());
     const [, module] = await Promise.all([this.#session.start(signal), loading]);
     if (module === null) return;
     this.#makeConsumer = (context, options) => new module.RedisConsumer(context, options);
@@ -195,12 +198,16 @@ export class RedisTransport implements Transport {
   }
 
   async subscribe(options: Parameters<Transport["subscribe"]>[0]): Promise<{ close(): Promise<void> }> {
+    const fanout = await this.#openFanout();
+    if (this.#stopping) fanout.stop();
+    return fanout.subscribe(this.#keys, options);
+  }
+
+  #openFanout(): Promise<Fanout> {
     this.#fanout ??= import("./fanout.ts").then(
       (module) => new module.Fanout(this.#connectOptions(), this.#options.limits),
     );
-    const fanout = await this.#fanout;
-    if (this.#stopping) fanout.stop();
-    return fanout.subscribe(this.#keys, options);
+    return this.#fanout;
   }
 
   async size(queue: string): Promise<number> {

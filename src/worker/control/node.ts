@@ -3,6 +3,7 @@
  * worker nor hold it up. Python: `kombu.pidbox.Node`, `celery/worker/pidbox.py`.
  */
 import { replyDeclaration } from "../../app/control-ask.ts";
+import type { Timer } from "../../base/clock.ts";
 import { DecodeError } from "../../errors.ts";
 import {
   type ControlRequest,
@@ -17,9 +18,10 @@ import type { QueueDeclaration, Transport } from "../../transports/transport.ts"
 import { made, type WorkerContext } from "../context.ts";
 import { isAddressed } from "./address.ts";
 import { errorRepr } from "./errors.ts";
-import { Panel } from "./panel.ts";
+import type { Panel } from "./panel.ts";
 import { type ControlState, NO_REPLY, nok } from "./state.ts";
 
+const LOAD_AFTER_MS = 500;
 /** Commands that have not ended: more are refused. */
 const OPEN_AT_MOST = 1000;
 /** A reply is kept no longer. */
@@ -29,7 +31,9 @@ export class ControlNode {
   readonly #context: WorkerContext;
   readonly #transport: Transport;
   readonly #names: PidboxNames;
-  readonly #panel: Panel;
+  #panel: Panel | null = null;
+  #loading: Promise<void> | null = null;
+  #loadSoon: Timer | null = null;
   readonly #state: ControlState;
   #subscription: { close(): Promise<void> } | null = null;
   #open = 0;
@@ -39,7 +43,6 @@ export class ControlNode {
     this.#context = context;
     this.#transport = made(context.transport, "transport");
     this.#names = pidboxNames(context.app.conf.controlExchange ?? "celery");
-    this.#panel = new Panel(context.app.controlCommands);
     this.#state = {
       context,
       tasks: made(context.tasks, "tasks"),
@@ -61,10 +64,22 @@ export class ControlNode {
       onGap: () => this.#onGap(),
     });
     await this.#transport.declare([this.#presence]);
+    this.#loadSoon = this.#context.app.clock.setTimer(LOAD_AFTER_MS, () => void this.#load(), {
+      unref: true,
+    });
+  }
+
+  /** The commands: a dozen files that tasks need not wait for. Read with the first request, or a little after the start. */
+  #load(): Promise<void> {
+    this.#loading ??= import("./panel.ts").then((module) => {
+      this.#panel = new module.Panel(this.#context.app.controlCommands);
+    });
+    return this.#loading;
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#loadSoon?.cancel();
     await this.#subscription?.close();
     await this.#transport.undeclare([this.#presence]).catch((err: unknown) => {
       this.#context.logger.warn(
@@ -84,6 +99,10 @@ export class ControlNode {
   }
 
   #hear(message: WireMessage): void {
+    if (this.#panel === null) {
+      void this.#load().then(() => this.#hear(message));
+      return;
+    }
     let request: ControlRequest;
     try {
       request = this.#decode(message);
@@ -120,9 +139,11 @@ export class ControlNode {
       this.#reply(request, nok(`OverflowError('${OPEN_AT_MOST} commands have not ended')`));
       return;
     }
+    const panel = this.#panel;
+    if (panel === null) return;
     let reply: unknown;
     try {
-      reply = this.#panel.run(request.method, this.#state, request.arguments);
+      reply = panel.run(request.method, this.#state, request.arguments);
     } catch (error) {
       this.#failed(request, error);
       return;

@@ -7,7 +7,7 @@ import type { Step } from "../../base/blueprint.ts";
 import { nodeOfPidboxQueue } from "../../protocol/pidbox.ts";
 import type { WorkerContext } from "../context.ts";
 import { askContext } from "../control/ask-context.ts";
-import { takeOver } from "../control/worker.ts";
+import type { takeOver } from "../control/worker.ts";
 
 /** Celery's. A worker that was killed is still bound, and answers nothing. */
 const WAIT_MS = 1_000;
@@ -55,12 +55,18 @@ async function mingle(context: WorkerContext, signal: AbortSignal): Promise<void
   const own = settings.remoteControl ? 1 : 0;
   const replies = await ask(asking, question, { limit: others.length + own, signal });
   const nodes = replies.filter(([node]) => node !== settings.hostname);
-  for (const [node, reply] of nodes) synchronise(context, node, reply);
+  // Not loaded by a worker that is alone.
+  const commands = await import("../control/worker.ts");
+  for (const [node, reply] of nodes) synchronise(context, { node, reply, take: commands.takeOver });
   logger.info({ nodes: nodes.map(([node]) => node) }, "mingle: synchronised with other workers");
 }
 
 /** What one node says may be anything: it does not keep the others' from being heard. */
-function synchronise(context: WorkerContext, node: string, reply: unknown): void {
+function synchronise(
+  context: WorkerContext,
+  said: { readonly node: string; readonly reply: unknown; readonly take: typeof takeOver },
+): void {
+  const { node, reply, take } = said;
   const { app, revoked, logger } = context;
   if (typeof reply !== "object" || reply === null) return;
   const { clock, revoked: theirs, error } = reply as Readonly<Record<string, unknown>>;
@@ -70,7 +76,7 @@ function synchronise(context: WorkerContext, node: string, reply: unknown): void
   }
   app.lamport.adjust(clock);
   try {
-    takeOver({ revoked: revoked.ids }, theirs);
+    take({ revoked: revoked.ids }, theirs);
   } catch (err) {
     logger.warn({ node, err }, "mingle: what a worker says is revoked cannot be read");
   }

@@ -1,13 +1,9 @@
 /** The pool that runs the functions. */
 import type { Step } from "../../base/blueprint.ts";
 import { WorkerShutdown } from "../../errors.ts";
-import type { StopWatching } from "../../pool/loop-watch.ts";
 import type { WorkerContext } from "../context.ts";
 import { watchTasks } from "../loop-watch.ts";
 import { openPool } from "../open-pool.ts";
-
-/** Of pools that run tasks in this event loop. */
-const watches = new WeakMap<WorkerContext, StopWatching>();
 
 export const poolStep: Step<WorkerContext> = {
   name: "pool",
@@ -17,10 +13,10 @@ export const poolStep: Step<WorkerContext> = {
     context.pool = pool;
     await pool.start(signal);
     const { name } = pool;
-    if (name === "async" || name === "solo") watches.set(context, watchTasks(context.logger));
+    if (name === "async" || name === "solo") context.loopWatch = watchTasks(pool, context.logger);
   },
   async stop(context) {
-    await watches.get(context)?.();
+    await context.loopWatch?.stop();
     await context.pool?.stop({ graceMs: 0, reason: new WorkerShutdown() });
   },
 };

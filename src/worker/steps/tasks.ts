@@ -27,6 +27,7 @@ function taskParts(context: WorkerContext): TaskParts {
   const transport = made(context.transport, "transport");
   const backend = made(context.backend, "backend");
   const pool = made(context.pool, "pool");
+  const { loopWatch } = context;
   const events = made(context.events, "events");
   const log = new TaskLog(logger);
   const settler = new Settler({ transport, backend, clock, logger, hurry: context.hurry.signal });
@@ -36,6 +37,7 @@ function taskParts(context: WorkerContext): TaskParts {
   const consumer = new TaskConsumer({
     transport,
     pool,
+    onWork: loopWatch === null ? null : () => loopWatch.start(),
     clock,
     logger,
     settler,
