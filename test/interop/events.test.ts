@@ -330,9 +330,15 @@ describe("gossip with Python's workers", () => {
 
   test("an election that Python starts ends, though one of ours is in the cluster", async () => {
     await fleet.worker({ hostname: "ts@test" });
-    const one = await fleet.pythonWorker({ name: "py1@test", cluster: true, pool: "solo" });
-    const two = await fleet.pythonWorker({ name: "py2@test", cluster: true, pool: "solo" });
-    await fleet.python.run("time.sleep(2.5)");
+    const args = ["-l", "DEBUG"];
+    const one = await fleet.pythonWorker({ name: "py1@test", cluster: true, pool: "solo", args });
+    const two = await fleet.pythonWorker({ name: "py2@test", cluster: true, pool: "solo", args });
+    // Celery decides by the acks of the workers that it knows: before all know all, each may name another winner.
+    const knows = (log: string, ...names: string[]): boolean =>
+      names.every((name) => log.includes(`${name}@test joined the party`));
+    await eventually("all know all", () => knows(one.log(), "py2", "ts") && knows(two.log(), "py1", "ts"), {
+      timeoutMs: 20_000,
+    });
     await fleet.python.run(`
       app.control.broadcast(
           "election",

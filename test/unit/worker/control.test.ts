@@ -1,5 +1,5 @@
 /** Remote control in a worker whose broker is played by the test. */
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { CONTROL_COMMANDS, ownCommandInfo } from "../../../src/app/control-commands.ts";
 import { internalsOf } from "../../../src/app/internals.ts";
 import { type ControlRequest, decodeReply, encodeRequest } from "../../../src/protocol/pidbox.ts";
@@ -12,6 +12,10 @@ import { Gate, message, type RigOptions, turns, WorkerRig } from "./support.ts";
 
 const NODE = "w1@host";
 let rig: WorkerRig;
+// Read with the first request: here it is there already.
+beforeAll(async () => {
+  await import("../../../src/worker/control/panel.ts");
+});
 afterEach(() => rig?.stop());
 
 function make(options: RigOptions = {}): WorkerRig {
