@@ -61,9 +61,9 @@ export class LoopWatch {
   start(): void {
     this.#used = true;
     if (this.#thread !== null || this.#stopped) return;
-    const { onBlocked } = this.#options;
+    const options = this.#options;
     const hooks = globalThis as { [name: symbol]: unknown };
-    hooks[Symbol.for(HOOK)] = (ms: number, stack: string): void => onBlocked({ ms, stack });
+    hooks[Symbol.for(HOOK)] = (ms: number, stack: string): void => options.onBlocked({ ms, stack });
     this.#lastMs = performance.now();
     this.#timer = setInterval(() => this.#beat(), BEAT_MS).unref();
     const data: LoopWatchData = { beats: this.#beats, beatMs: BEAT_MS, blockedMs: BLOCKED_MS };

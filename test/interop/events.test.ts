@@ -206,7 +206,7 @@ test("task-sent of our client is what Celery's is", async () => {
   await listenInPython();
   const [one] = await Promise.all([
     app.sendTask("demo.add", [2, 3] as never),
-    app.sendMany([app.remote("demo.add").s(4 as never, 5 as never)]),
+    app.sendMany([app.remote<(x: number, y: number) => number>("demo.add").s(4, 5)]),
   ]);
   const events = await eventually("both", async () => {
     const heard = await heardInPython();
