@@ -226,8 +226,8 @@ const WORKER: CommandSpec = {
     { flags: "--json", about: "log lines as JSON", group: "Logs" },
   ],
   examples: [
-    ["petiole -A app.ts worker -l INFO", "run the tasks of app.ts, one slot per CPU"],
-    ["petiole -A app worker -c 100 -Q mail,images", "100 at once, two queues"],
+    ["petiole -A app.ts worker -l INFO", "run the tasks of app.ts, 100 at once"],
+    ["petiole -A app worker -P prefork -c 4 -Q images,mail", "in four child processes, two queues"],
     ["petiole -A app worker -- worker.prefetch_multiplier=1", "with a setting"],
   ],
 };
