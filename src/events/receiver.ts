@@ -13,10 +13,10 @@ import type { LamportClock } from "../base/lamport-clock.ts";
 import { Service } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
 import { type AnyEvent, type EventOf, type EventType, readEvents, utcOffset } from "../protocol/events.ts";
+import { encodeRequest, pidboxNames } from "../protocol/pidbox.ts";
 import { deserialize } from "../protocol/serialization.ts";
 import type { Limits, WireMessage } from "../protocol/wire.ts";
 import type { Transport } from "../transports/transport.ts";
-import { wakeUpWorkers } from "./wake-up.ts";
 
 /** Handlers by type; `*` gets what has no handler of its own. */
 export type EventHandlers = {
@@ -69,6 +69,8 @@ export interface EventReceiverContext {
   readonly limits: Limits;
 }
 
+/** After this nobody needs to look at a request for heartbeats any more. */
+const WAKE_UP_SECONDS = 1;
 /** Events that an iteration may be behind; then the oldest are left out. */
 const BEHIND_AT_MOST = 10_000;
 
@@ -117,9 +119,25 @@ export class EventReceiver extends Service {
   /** Asks all workers for a heartbeat now. */
   async wakeUpWorkers(): Promise<void> {
     const { clock, lamport, settings } = this.#context;
-    const { controlExchange } = settings();
-    const message = wakeUpWorkers({ controlExchange, clock: lamport.forward(), nowMs: clock.now() });
-    await this.#transport?.publish([message], null);
+    const message = encodeRequest(
+      {
+        method: "heartbeat",
+        arguments: {},
+        destination: null,
+        pattern: null,
+        matcher: null,
+        ticket: null,
+        replyTo: null,
+        clock: lamport.forward(),
+        expires: clock.now() / 1000 + WAKE_UP_SECONDS,
+      },
+      "json",
+    );
+    const { exchange } = pidboxNames(settings().controlExchange);
+    await this.#transport?.publish(
+      [{ message, exchange, type: "fanout", routingKey: "", priority: 0 }],
+      null,
+    );
   }
 
   /** No more events. Idempotent. */
@@ -221,17 +239,20 @@ export class EventReceiver extends Service {
 
 const nothing = (): void => {};
 
+/** What reading events needs of an app. */
+export interface EventDecoderContext
+  extends Pick<EventReceiverContext, "clock" | "lamport" | "logger" | "limits"> {
+  readonly settings: () => Pick<ReturnType<EventReceiverContext["settings"]>, "accept">;
+}
+
 /** From a message to events with `local_received`, in this process's time; keeps the logical clock. */
 export class EventDecoder {
-  readonly #context: Pick<EventReceiverContext, "settings" | "clock" | "lamport" | "logger" | "limits">;
+  readonly #context: EventDecoderContext;
   readonly #localize: boolean;
   /** Messages and events that could not be read. */
   invalid = 0;
 
-  constructor(
-    context: Pick<EventReceiverContext, "settings" | "clock" | "lamport" | "logger" | "limits">,
-    options: { readonly localize?: boolean | undefined } = {},
-  ) {
+  constructor(context: EventDecoderContext, options: { readonly localize?: boolean | undefined } = {}) {
     this.#context = context;
     this.#localize = options.localize ?? true;
   }

@@ -14,7 +14,7 @@
  * | succeeded  | SUCCESS  | rejected  | REJECTED |
  * | any other  | its name in capitals |  |       |
  */
-import type { AnyEvent } from "../protocol/events.ts";
+import { type AnyEvent, utcOffset } from "../protocol/events.ts";
 import { isReady } from "../protocol/states.ts";
 import { TaskRecord, type TaskView, WorkerRecord, type WorkerView } from "./views.ts";
 
@@ -327,8 +327,7 @@ function driftOf(event: AnyEvent, now: number): number {
   const drift = Math.trunc(received) - Math.trunc(event.timestamp);
   const offset = event.utcoffset;
   if (offset === null) return drift;
-  const here = Math.floor(new Date(received * 1000).getTimezoneOffset() / 60);
-  return Math.abs(drift) <= DRIFT_AT_MOST ? drift : drift - (offset - here) * 3600;
+  return Math.abs(drift) <= DRIFT_AT_MOST ? drift : drift - (offset - utcOffset(received * 1000)) * 3600;
 }
 
 function update(worker: WorkerRecord, event: AnyEvent): void {

@@ -64,13 +64,6 @@ export class RedisPubSub {
     });
   }
 
-  /** Dials before there is anything to subscribe to. */
-  connect(): void {
-    this.#session.live(null).catch(() => {
-      // Whoever subscribes dials again, and hears of it.
-    });
-  }
-
   /** Resolves once the server confirmed: what is published from now on is heard. Rejects when it cannot be reached. */
   async subscribe(options: SubscribeOptions): Promise<PubSubSubscription> {
     const subscription = this.open(options);

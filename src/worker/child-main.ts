@@ -11,7 +11,7 @@ import { processChannel, threadChannel } from "../pool/channels.ts";
 import { type Channel, type ChildSetUp, channelLogger, serveJobs } from "../pool/child-loop.ts";
 import { endWithParent } from "../pool/orphan.ts";
 import { createExecute } from "../task/execute.ts";
-import type { ChildInit } from "./child-init.ts";
+import { type ChildInit, configure } from "./child-init.ts";
 import { markChild } from "./in-child.ts";
 
 const CLOSE_MS = 2000;
@@ -20,10 +20,7 @@ async function setUp(channel: Channel, init: ChildInit): Promise<ChildSetUp> {
   const logger = channelLogger(channel, init.least);
   catchStrays(logger);
   const app = await resolveApp(init.app.module, process.cwd());
-  const { config, settings, include } = init.app;
-  if (config) app.configFromObject(config);
-  if (settings) app.conf.update(settings);
-  if (include) app.conf.update({ include: [...(app.conf.include ?? []), ...include] });
+  configure(app, init.app);
   const internals = internalsOf(app);
   await internals.finalize();
   const { clock, emitters, middleware, registry } = internals;

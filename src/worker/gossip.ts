@@ -66,9 +66,8 @@ export class Gossip {
     const { clock, conf } = app;
     this.#options = options;
     const accept = ["json", conf.eventSerializer ?? "json"];
-    const settings = { exchange: conf.eventExchange ?? "celeryev", controlExchange: "", accept };
     this.#decoder = new EventDecoder({
-      settings: () => settings,
+      settings: () => ({ accept }),
       clock,
       lamport: app.lamport,
       logger,

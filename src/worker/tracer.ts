@@ -310,18 +310,17 @@ export class Tracer implements RequestHost {
     signal: NodeJS.Signals | null = null,
   ): void {
     this.#finish(request, revokedState(reason));
-    this.#events.tasks?.revoked(request, {
-      signum: reason === "expired" ? null : 15,
-      expired: reason === "expired",
-    });
+    const signum = signal === null ? null : constants.signals[signal];
+    const expired = reason === "expired";
+    this.#events.tasks?.revoked(request, { signum, expired });
     if (this.#log.info) this.#log.revoked(request);
     const { taskRevoked } = this.#app.emitters;
     if (taskRevoked.active) {
       const event = {
         request: request.taskRequest,
         terminated: reason === "terminated",
-        signum: signal === null ? null : constants.signals[signal],
-        expired: reason === "expired",
+        signum,
+        expired,
       };
       void taskRevoked.emit(event, { sender: request.task, onError: this.#onSignal });
     }

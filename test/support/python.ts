@@ -185,8 +185,16 @@ export interface PythonProgram {
   stop(): Promise<void>;
 }
 
-/** `celery -A tasks …`: any command but `worker`. */
-export function startPythonProgram(words: readonly string[], options: PythonOptions): PythonProgram {
+interface Started {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly ended: () => boolean;
+  /** The signal, to the whole group or to the process alone; waits for the end. */
+  readonly end: (signal: NodeJS.Signals, whom: "group" | "process") => Promise<void>;
+}
+
+/** `celery -A tasks …`, in a process group of its own. */
+function startCelery(words: readonly string[], options: PythonOptions): Started {
   const child = spawn(python(), ["-m", "celery", "-A", "tasks", ...words], {
     cwd: oracleDir,
     env: environment(options),
@@ -207,16 +215,25 @@ export function startPythonProgram(words: readonly string[], options: PythonOpti
     ended = true;
   });
   return {
+    child,
     output: () => output,
-    async stop() {
+    ended: () => ended,
+    end: async (signal, whom) => {
       if (ended) return;
       const gone = once(child, "exit");
-      child.kill("SIGINT");
+      if (whom === "process") child.kill(signal);
+      else killGroup(child, signal);
       const timer = setTimeout(() => killGroup(child, "SIGKILL"), STOP_MS);
       await gone;
       clearTimeout(timer);
     },
   };
+}
+
+/** `celery -A tasks …`: any command but `worker`. */
+export function startPythonProgram(words: readonly string[], options: PythonOptions): PythonProgram {
+  const { output, end } = startCelery(words, options);
+  return { output, stop: () => end("SIGINT", "process") };
 }
 
 export interface PythonWorkerOptions extends PythonOptions {
@@ -244,56 +261,31 @@ export interface PythonWorker {
 /** `celery worker`, ready to work. */
 export async function startPythonWorker(options: PythonWorkerOptions): Promise<PythonWorker> {
   const { name, concurrency = 2, pool = "prefork", queues, args = [] } = options;
-  const line = ["-m", "celery", "-A", "tasks", "worker", "-n", name, "-c", String(concurrency), "-P", pool];
+  const line = ["worker", "-n", name, "-c", String(concurrency), "-P", pool];
   if (options.cluster !== true) {
     line.push("--without-gossip", "--without-heartbeat");
     if (options.mingle !== true) line.push("--without-mingle");
   }
   line.push("-l", "INFO", ...args);
   if (queues !== undefined) line.push("-Q", queues.join(","));
-  const child = spawn(python(), line, {
-    cwd: oracleDir,
-    env: environment(options),
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  });
-  running.add(child);
-  trackProcess(child, oracleWord, true);
-  let log = "";
-  const keep = (chunk: Buffer): void => {
-    log += chunk.toString();
-  };
-  child.stdout.on("data", keep);
-  child.stderr.on("data", keep);
-  let ended = false;
-  child.once("exit", () => {
-    running.delete(child);
-    ended = true;
-  });
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    if (ended) return;
-    const gone = once(child, "exit");
-    // A warm shutdown is asked of the parent alone, as a supervisor does.
-    if (signal === "SIGTERM") child.kill(signal);
-    else killGroup(child, signal);
-    const timer = setTimeout(() => killGroup(child, "SIGKILL"), STOP_MS);
-    await gone;
-    clearTimeout(timer);
-  };
+  const started = startCelery(line, options);
+  // A warm shutdown is asked of the parent alone, as a supervisor does.
+  const end = (signal: NodeJS.Signals): Promise<void> =>
+    started.end(signal, signal === "SIGTERM" ? "process" : "group");
   await eventually(
     `the Python worker ${name} is ready`,
     () => {
-      if (ended) throw new Error(log);
-      return log.includes(" ready.");
+      if (started.ended()) throw new Error(started.output());
+      return started.output().includes(" ready.");
     },
     { timeoutMs: START_MS },
   ).catch(async (error: unknown) => {
     await end("SIGKILL");
-    throw new Error(`${String(error)}\n${log}`, { cause: error });
+    throw new Error(`${String(error)}\n${started.output()}`, { cause: error });
   });
   return {
-    pid: child.pid ?? 0,
-    log: () => log,
+    pid: started.child.pid ?? 0,
+    log: started.output,
     stop: () => end("SIGTERM"),
     kill: (signal = "SIGKILL") => end(signal),
   };

@@ -164,7 +164,7 @@ export const worker: Section<`worker${string}`> = {
     type: boolean,
     default: false,
     text: "Allow the remote control command pool_restart.",
-    effective: false,
+    effective: true,
   },
   workerAutoscaler: {
     old: "CELERYD_AUTOSCALER",

@@ -5,6 +5,7 @@ import { internalsOf } from "../../app/internals.ts";
 import type { Logger } from "../../base/logger.ts";
 import { version } from "../../base/version.ts";
 import { expandFileName, expandNodeName } from "../../protocol/nodenames.ts";
+import { configure } from "../../worker/child-init.ts";
 import {
   banner,
   createWorkerLogger,
@@ -35,8 +36,9 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
     invocation.options as WorkerWords;
   const { io, globals } = invocation;
   const app = await openApp(invocation, { needsModule: true });
-  app.conf.update(settingsOf(invocation.args));
-  if (include !== undefined) app.conf.update({ include: [...(app.conf.include ?? []), ...include] });
+  // The module of --config is laid over the app by openApp.
+  const given = { settings: settingsOf(invocation.args), include };
+  configure(app, given);
   if (printSteps) {
     for (const { name, requires } of workerSteps()) {
       io.out(`${name}${requires.length > 0 ? ` (after ${requires.join(", ")})` : ""}\n`);
@@ -51,12 +53,7 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
     json: json === true,
   });
   hintAtPool(options.pool, logger);
-  const appModule = {
-    module: globals.app ?? "",
-    config: globals.config,
-    settings: settingsOf(invocation.args),
-    ...(include === undefined ? {} : { include }),
-  };
+  const appModule = { module: globals.app ?? "", config: globals.config, ...given };
   const running = new Worker(app, {
     ...options,
     ...(events ? { taskEvents: true } : {}),

@@ -27,10 +27,6 @@ export class Fanout {
     this.#limits = limits;
   }
 
-  connect(): void {
-    this.#pubsub.connect();
-  }
-
   async subscribe(keys: RedisKeys, subscription: FanoutSubscription): Promise<{ close(): Promise<void> }> {
     const { exchange, routingKey } = subscription;
     const opened = await this.#pubsub.subscribe({

@@ -113,9 +113,6 @@ export class RedisTransport implements Transport {
   async start(signal: AbortSignal): Promise<void> {
     // The files are read while the server answers.
     const loading = this.#options.role === "worker" ? import("./consumer.ts") : null;
-    // A worker will listen: both connections are dialled at once.
-    if (loading !== null)
-      void this.#openFanout().then((fanout) => this.#stopping === null && fanout.connect());
     const [, module] = await Promise.all([this.#session.start(signal), loading]);
     if (module === null) return;
     this.#makeConsumer = (context, options) => new module.RedisConsumer(context, options);
@@ -198,16 +195,12 @@ export class RedisTransport implements Transport {
   }
 
   async subscribe(options: Parameters<Transport["subscribe"]>[0]): Promise<{ close(): Promise<void> }> {
-    const fanout = await this.#openFanout();
-    if (this.#stopping) fanout.stop();
-    return fanout.subscribe(this.#keys, options);
-  }
-
-  #openFanout(): Promise<Fanout> {
     this.#fanout ??= import("./fanout.ts").then(
       (module) => new module.Fanout(this.#connectOptions(), this.#options.limits),
     );
-    return this.#fanout;
+    const fanout = await this.#fanout;
+    if (this.#stopping) fanout.stop();
+    return fanout.subscribe(this.#keys, options);
   }
 
   async size(queue: string): Promise<number> {

@@ -6,11 +6,6 @@ import { SETTINGS } from "../../../src/app/settings.ts";
 
 const src = fileURLToPath(new URL("../../../src/", import.meta.url));
 
-/** Read, and still without effect. Say why, and what is missing. */
-const READ_WITHOUT_EFFECT: Readonly<Record<string, string>> = {
-  workerPoolRestarts: "chooses the refusal of pool_restart; the async pool has nothing to restart",
-};
-
 /** The sources without comments, and without the files that know every setting by nature. */
 const code = readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts") && !/^app[\\/](settings|config-(source|value)|env)/.test(file))
@@ -24,8 +19,8 @@ describe("what docs/configuration.md says is used", () => {
     expect(unread.map(({ name }) => name)).toEqual([]);
   });
 
-  test("a setting that is read is marked as effective in src/app/settings/, or listed here with the reason", () => {
+  test("a setting that is read is marked as effective in src/app/settings/", () => {
     const unmarked = SETTINGS.filter((setting) => !setting.effective && words.has(setting.name));
-    expect(unmarked.map(({ name }) => name)).toEqual(Object.keys(READ_WITHOUT_EFFECT));
+    expect(unmarked.map(({ name }) => name)).toEqual([]);
   });
 });

@@ -281,6 +281,40 @@ describe("commands", () => {
     expect(heard("worker-heartbeat")).toBe(before + 1);
   });
 
+  test("a pool that scales by itself is steered by its bounds", async () => {
+    await make({ worker: { autoscale: { max: 8, min: 2 } } }).start();
+    const refusal = " is not supported with autoscale. Adjust autoscale range instead.";
+    expect(await ask("pool_grow")).toEqual({ error: `pool_grow${refusal}` });
+    expect(await ask("pool_shrink")).toEqual({ error: `pool_shrink${refusal}` });
+    expect(await ask("autoscale", { max: 4 })).toEqual({ ok: "autoscale now max=4 min=2" });
+    expect(await ask("autoscale", { max: 1 })).toEqual({ ok: "autoscale now max=1 min=1" });
+    expect(await ask("autoscale", { min: 5 })).toEqual({ error: expect.stringContaining("not from 5 to 1") });
+    expect(await ask("stats")).toMatchObject({ autoscaler: { max: 1, min: 1, current: 1, qty: 0 } });
+  });
+
+  test("a pool is restarted where the setting allows it", async () => {
+    await make().start();
+    expect(await ask("pool_restart")).toEqual({ error: "ValueError('Pool restarts not enabled')" });
+    expect(await ask("autoscale", { max: 4 })).toEqual({ error: "ValueError('Autoscale not enabled')" });
+    await rig.stop();
+    await make({ app: { workerPoolRestarts: true } }).start();
+    expect(await ask("pool_restart")).toEqual({ ok: "reload started" });
+  });
+
+  test("an election is joined by an event, and not without gossip", async () => {
+    await make().start();
+    const elected = (): unknown[] => rig.transport.events.filter((event) => event["type"] === "worker-elect");
+    expect(await ask("election", { id: "e1", topic: "demo", action: [1] })).toBeNull();
+    expect(elected()).toMatchObject([{ id: "e1", topic: "demo", action: [1], hostname: NODE }]);
+    expect(await ask("election", { id: "e2" })).toEqual({
+      error: "TypeError(\"election() missing 1 required positional argument: 'topic'\")",
+    });
+    await rig.stop();
+    await make({ worker: { withoutGossip: true } }).start();
+    expect(await ask("election", { id: "e3", topic: "demo" })).toBeNull();
+    expect(elected()).toEqual([]);
+  });
+
   test("time limits and rate limits are in force for the next task", async () => {
     const gate = new Gate();
     make().app.task("t", async () => gate.promise);
@@ -361,6 +395,30 @@ describe("revoking", () => {
       result: { exc_type: "TaskRevokedError", exc_message: ["terminated"] },
     });
     expect([rig.meta("b")["status"], rig.meta("b")["result"], signums]).toEqual(["SUCCESS", true, [9]]);
+  });
+
+  test("events tell a task that never started from one that was stopped, and by which signal", async () => {
+    make({ worker: { taskEvents: true } }).app.task(
+      "obeys",
+      { bind: true },
+      (task) =>
+        new Promise((_, reject) => {
+          task.signal.addEventListener("abort", () => reject(task.signal.reason as Error));
+        }),
+    );
+    await rig.start();
+    await rig.run({ task: "obeys", id: "runs" });
+    await ask("revoke", { task_id: "late" });
+    await rig.run({ task: "obeys", id: "late" });
+    await ask("terminate", { task_id: ["runs"], signal: "KILL" });
+    const revoked = await eventually("both are told", () => {
+      const found = rig.transport.events.filter((event) => event["type"] === "task-revoked");
+      return found.length === 2 && found;
+    });
+    expect(revoked).toMatchObject([
+      { uuid: "late", terminated: false, signum: null, expired: false },
+      { uuid: "runs", terminated: true, signum: 9, expired: false },
+    ]);
   });
 
   test("stamps: tasks that carry one do not start, with terminate those that run are stopped", async () => {
