@@ -175,12 +175,18 @@ function literalBody(body: Uint8Array | string): string | null {
 const SCRATCH_BYTES = 16 * 1024;
 const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
+/** Longer ones, such as lists of events, through one that is made when the first of them comes. */
+const WIDE_BYTES = 128 * 1024;
+let wide: Buffer | null = null;
+
 function base64(body: Uint8Array | string): string {
   if (typeof body !== "string") {
     return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("base64");
   }
-  if (body.length * 3 > SCRATCH_BYTES) return Buffer.from(body, "utf8").toString("base64");
-  return scratch.toString("base64", 0, scratch.write(body, 0, "utf8"));
+  const most = body.length * 3;
+  if (most > WIDE_BYTES) return Buffer.from(body, "utf8").toString("base64");
+  const room = most <= SCRATCH_BYTES ? scratch : (wide ??= Buffer.allocUnsafeSlow(WIDE_BYTES));
+  return room.toString("base64", 0, room.write(body, 0, "utf8"));
 }
 
 /**

@@ -114,7 +114,7 @@ function isoOrNull(ms: number | null): string {
   return ms === null || ms < FIRST_MS || ms > LAST_MS ? "null" : `"${toIso(ms)}"`;
 }
 
-/** Always with a fraction: a float to Python. */
+/** Whole microseconds with an exponent: a float to Python, and written several times faster than a fraction. */
 function seconds(ms: number): string {
-  return (ms / 1000).toFixed(6);
+  return `${Math.round(ms * 1000)}e-6`;
 }
