@@ -583,7 +583,10 @@ export interface Settings {
    * `worker_prefetch_multiplier`. Default: null.
    */
   readonly workerPrefetchMultiplier?: number | null | undefined;
-  /** Time for a new child process to start. `worker_proc_alive_timeout`, seconds. Default: 4. */
+  /**
+   * Time for a new child process to start: it imports the app anew, which a fork of Python's does not.
+   * `worker_proc_alive_timeout`, seconds. Default: 60.
+   */
   readonly workerProcAliveTimeout?: number | undefined;
   /** What tasks print goes to the log. `worker_redirect_stdouts`. Default: true. */
   readonly workerRedirectStdouts?: boolean | undefined;

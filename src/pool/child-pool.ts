@@ -29,6 +29,8 @@ export interface ChildPoolOptions {
   readonly maxMemoryPerChildKib: number | null;
   /** Soft and hard limit of the worker, seconds; 0: none. For `info`. */
   readonly timeouts: readonly [soft: number, hard: number];
+  /** A child that is not ready within this is replaced. */
+  readonly startTimeoutMs: number;
   /** Children that may load the app at once. */
   readonly startsAtOnce: number;
   /** Starts a child. */
@@ -196,8 +198,9 @@ export class ChildPool implements Pool, ChildOwner {
       if (state !== "stopping") kept += 1;
     }
     const atOnce = this.#failures > 0 ? 1 : this.#options.startsAtOnce;
+    const { open, startTimeoutMs } = this.#options;
     while (kept < this.#size && starting < atOnce) {
-      this.#children.add(new Child(this.#options.open(), this.#init, this));
+      this.#children.add(new Child(open(), this.#init, this, startTimeoutMs));
       starting += 1;
       kept += 1;
     }

@@ -47,8 +47,6 @@ const TRANSITIONS: Readonly<Record<ChildState, readonly ChildState[]>> = {
   dead: [],
 };
 
-/** Importing a large application takes its time. ms. */
-const START_MS = 60_000;
 /** A child that is up answers within this, or its event loop hangs. ms. */
 const ANSWER_MS = 10_000;
 /** Time for an orderly end, and for a signal to do its work. ms. */
@@ -85,11 +83,12 @@ export class Child {
   #deadlineMs: number;
   #heardMs: number;
 
-  constructor(link: ChildLink, init: string, owner: ChildOwner) {
+  /** @param startMs - within which it has to be ready */
+  constructor(link: ChildLink, init: string, owner: ChildOwner, startMs: number) {
     this.#link = link;
     this.#owner = owner;
     this.#heardMs = owner.clock.monotonic();
-    this.#deadlineMs = this.#heardMs + START_MS;
+    this.#deadlineMs = this.#heardMs + startMs;
     link.onMessage = (text) => this.#onMessage(text);
     link.onExit = (exit) => this.#onExit(exit);
     link.send(init);

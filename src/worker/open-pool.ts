@@ -6,6 +6,9 @@ import { createExecute } from "../task/execute.ts";
 import type { AppModule, ChildInit } from "./child-init.ts";
 import type { WorkerContext } from "./context.ts";
 
+/** The setting's default. */
+const START_SECONDS = 60;
+
 /** Not started. */
 export async function openPool(context: WorkerContext): Promise<Pool> {
   const { pool } = context.settings;
@@ -21,6 +24,7 @@ export async function openPool(context: WorkerContext): Promise<Pool> {
     maxTasksPerChild: settings.maxTasksPerChild,
     maxMemoryPerChildKib: settings.maxMemoryPerChild,
     timeouts: timeoutsOf(context),
+    startTimeoutMs: (app.conf.workerProcAliveTimeout ?? START_SECONDS) * 1000,
   };
   if (pool === "threads") {
     const { threadPool } = await import("../pool/threads.ts");

@@ -18,6 +18,7 @@ poolConformance("threads", { synchronous: false, stops: true, children: "threads
     maxTasksPerChild: null,
     maxMemoryPerChildKib: null,
     timeouts: [0, 0],
+    startTimeoutMs: 60_000,
   });
   return { pool, advance: (ms) => clock.advance(ms), close: async () => {} };
 });

@@ -152,11 +152,11 @@ export const worker: Section<`worker${string}`> = {
   workerProcAliveTimeout: {
     old: "CELERYD_PROC_ALIVE_TIMEOUT",
     kind: "M",
-    type: seconds(),
+    type: seconds({ min: 0.1 }),
     unit: "seconds",
-    default: 4,
-    text: "Time for a new child process to start.",
-    effective: false,
+    default: 60,
+    text: "Time for a new child process to start: it imports the app anew, which a fork of Python's does not.",
+    effective: true,
   },
   workerPoolRestarts: {
     old: "CELERYD_POOL_RESTARTS",

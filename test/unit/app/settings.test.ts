@@ -57,6 +57,8 @@ const IGNORED_NOT_IN_DEFAULTS = ["result_backend_thread_safe"];
 const OTHER_DEFAULTS: Readonly<Record<string, string>> = {
   worker_pool: "tasks that wait need no process each",
   worker_prefetch_multiplier: "4 as well, but an async pool of the default size takes what it can start",
+  worker_proc_alive_timeout:
+    "a child imports the app anew, where Python's is a fork of what is loaded already",
 };
 
 /** Celery's default in the form of ours. */

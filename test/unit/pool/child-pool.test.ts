@@ -126,6 +126,7 @@ function rig(manners: (nth: number) => Manners, options: Partial<ChildPoolOption
     maxTasksPerChild: null,
     maxMemoryPerChildKib: null,
     timeouts: [3, 4],
+    startTimeoutMs: 60_000,
     startsAtOnce: 2,
     open: () => {
       const child = new PlayedChild(1000 + children.length, manners(children.length));
@@ -182,6 +183,15 @@ describe("children that do not come up", () => {
     await pass(one, 62_000);
     expect(one.children[0]?.heard).toEqual(["init", "SIGKILL"]);
     expect(one.pool.free).toBe(2);
+  });
+
+  test("in the time that the setting gives them are killed", async () => {
+    const one = rig((nth) => (nth === 0 ? { ...GOOD, start: "hangs" } : GOOD), { startTimeoutMs: 5000 });
+    await started(one);
+    await pass(one, 4000);
+    expect(one.children[0]?.heard).toEqual(["init"]);
+    await pass(one, 2000);
+    expect(one.children[0]?.heard).toEqual(["init", "SIGKILL"]);
   });
 
   test("because they die as soon as they are up count as well", async () => {
