@@ -8,6 +8,8 @@ import { quote } from "../protocol/json-write.ts";
 
 /** Daylight saving may begin or end: the offset is looked up again after this time. ms. */
 const OFFSET_MS = 60_000;
+/** Tasks make up types of their own. */
+const TAILS_AT_MOST = 16;
 
 export interface EventTextOptions {
   /** Node name. */
@@ -26,7 +28,9 @@ export class EventText {
   #headUntilMs = Number.NEGATIVE_INFINITY;
   /** Many events have the same millisecond. */
   #lastMs = Number.NaN;
-  #lastStamp = "";
+  #stamp = "";
+  /** The ends of this millisecond's events, by type. */
+  readonly #tails = new Map<string, string>();
 
   constructor(options: EventTextOptions) {
     this.#hostname = quote(options.hostname);
@@ -43,13 +47,23 @@ export class EventText {
   write(type: string, fields: string): string {
     const nowMs = this.#clock.now();
     if (nowMs !== this.#lastMs) this.#tick(nowMs);
-    return `${this.#head}${this.#lamport.forward()}${fields}${this.#lastStamp}${type}"}`;
+    return `${this.#head}${this.#lamport.forward()}${fields}${this.#tail(type)}`;
+  }
+
+  #tail(type: string): string {
+    let tail = this.#tails.get(type);
+    if (tail === undefined) {
+      tail = `${this.#stamp}${type}"}`;
+      if (this.#tails.size < TAILS_AT_MOST) this.#tails.set(type, tail);
+    }
+    return tail;
   }
 
   #tick(nowMs: number): void {
     this.#lastMs = nowMs;
+    this.#tails.clear();
     // Always with a fraction: a float to Python.
-    this.#lastStamp = `,"timestamp":${(nowMs / 1000).toFixed(3)},"type":"`;
+    this.#stamp = `,"timestamp":${(nowMs / 1000).toFixed(3)},"type":"`;
     if (nowMs < this.#headUntilMs && nowMs > this.#headUntilMs - OFFSET_MS) return;
     this.#headUntilMs = nowMs + OFFSET_MS;
     this.#head = `{"hostname":${this.#hostname},"utcoffset":${utcOffset(nowMs)},"pid":${this.#pid},"clock":`;

@@ -58,6 +58,8 @@ export class Request extends Linked implements Job, JobPort {
   startedMs = 0;
   /** Of the process that runs it; 0: none yet. Written by the tracer. */
   pid = 0;
+  /** `,"uuid":"…"`, once an event told of it. Written by `TaskEvents`. */
+  uuidText = "";
   /** The signal that remote control has stopped it with. Written by `control/`. */
   terminated: NodeJS.Signals | null = null;
   readonly #host: RequestHost;

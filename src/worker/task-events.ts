@@ -22,8 +22,13 @@ export interface EventSwitch {
 /** Characters of a text of the message that are told: Celery's senders cut at 1,024 already. */
 const MAX_REPR = 4_096;
 
+/** Of a task that is neither somebody's child, nor a retry, nor bound to a time. */
+const PLAIN_REST = ',"parent_id":null,"retries":0,"eta":null,"expires":null';
+
 export class TaskEvents {
   readonly #dispatcher: EventDispatcher;
+  #lastTask = "";
+  #lastName = "";
 
   constructor(dispatcher: EventDispatcher) {
     this.#dispatcher = dispatcher;
@@ -34,9 +39,13 @@ export class TaskEvents {
     const { decoded, task } = request;
     const { argsrepr, kwargsrepr, rootId, parentId, retries, etaMs, expiresMs } = decoded;
     const root = rootId === request.id ? quoteId(rootId) : quote(rootId);
+    const isPlain = parentId === null && retries === 0 && etaMs === null && expiresMs === null;
+    const rest = isPlain
+      ? PLAIN_REST
+      : `,"parent_id":${parentId === null ? "null" : quote(parentId)},"retries":${retries},"eta":${isoOrNull(etaMs)},"expires":${isoOrNull(expiresMs)}`;
     this.#collect(
       request,
-      `,"name":${quote(task)},"args":${cut(argsrepr)},"kwargs":${cut(kwargsrepr)},"root_id":${root},"parent_id":${parentId === null ? "null" : quote(parentId)},"retries":${retries},"eta":${isoOrNull(etaMs)},"expires":${isoOrNull(expiresMs)}`,
+      `${this.#named(task)}${cut(argsrepr)},"kwargs":${cut(kwargsrepr)},"root_id":${root}${rest}`,
       "task-received",
     );
   }
@@ -89,9 +98,19 @@ export class TaskEvents {
     this.#collect(request, "", "task-cancelled");
   }
 
+  /** Tasks of one type mostly come one after the other. */
+  #named(task: string): string {
+    if (this.#lastTask !== task) {
+      this.#lastTask = task;
+      this.#lastName = `,"name":${quote(task)},"args":`;
+    }
+    return this.#lastName;
+  }
+
   #collect(request: Request, fields: string, type: string): void {
     if (!request.strategy.sendEvents) return;
-    this.#dispatcher.collect(type, `,"uuid":${quoteId(request.id)}${fields}`);
+    if (request.uuidText === "") request.uuidText = `,"uuid":${quoteId(request.id)}`;
+    this.#dispatcher.collect(type, request.uuidText + fields);
   }
 }
 
