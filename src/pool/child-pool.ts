@@ -45,6 +45,7 @@ const INFANT_MS = 1000;
 export class ChildPool implements Pool, ChildOwner {
   readonly name: string;
   readonly clock: Clock;
+  readonly startTimeoutMs: number;
   onFree: (() => void) | null = null;
   readonly #options: ChildPoolOptions;
   readonly #logger: Logger;
@@ -72,6 +73,7 @@ export class ChildPool implements Pool, ChildOwner {
   constructor(options: ChildPoolOptions) {
     this.name = options.name;
     this.clock = options.clock;
+    this.startTimeoutMs = options.startTimeoutMs;
     this.#options = options;
     this.#logger = options.logger;
     this.#size = options.size;
@@ -198,9 +200,8 @@ export class ChildPool implements Pool, ChildOwner {
       if (state !== "stopping") kept += 1;
     }
     const atOnce = this.#failures > 0 ? 1 : this.#options.startsAtOnce;
-    const { open, startTimeoutMs } = this.#options;
     while (kept < this.#size && starting < atOnce) {
-      this.#children.add(new Child(open(), this.#init, this, startTimeoutMs));
+      this.#children.add(new Child(this.#options.open(), this.#init, this));
       starting += 1;
       kept += 1;
     }

@@ -59,6 +59,8 @@ const STOP = write(["stop"]);
 
 export interface ChildOwner {
   readonly clock: Clock;
+  /** Within which a child has to be ready. */
+  readonly startTimeoutMs: number;
   onReady(child: Child): void;
   /** A job is over, the child is idle. */
   onEnd(child: Child, memoryKib: number | null): void;
@@ -83,12 +85,11 @@ export class Child {
   #deadlineMs: number;
   #heardMs: number;
 
-  /** @param startMs - within which it has to be ready */
-  constructor(link: ChildLink, init: string, owner: ChildOwner, startMs: number) {
+  constructor(link: ChildLink, init: string, owner: ChildOwner) {
     this.#link = link;
     this.#owner = owner;
     this.#heardMs = owner.clock.monotonic();
-    this.#deadlineMs = this.#heardMs + startMs;
+    this.#deadlineMs = this.#heardMs + owner.startTimeoutMs;
     link.onMessage = (text) => this.#onMessage(text);
     link.onExit = (exit) => this.#onExit(exit);
     link.send(init);
