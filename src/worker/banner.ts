@@ -16,7 +16,7 @@ export function banner(worker: Worker, version: string): string {
     ["app", [app.name]],
     ["transport", urls(conf.brokerReadUrl ?? conf.brokerUrl)],
     ["results", conf.resultBackend ? [redactUrl(conf.resultBackend)] : ["disabled"]],
-    ["concurrency", [`${slots(settings)} (${settings.pool}), prefetch ${settings.prefetch}`]],
+    ["concurrency", [`${slots(settings)} (${settings.pool}), ${prefetchText(settings)}`]],
     ["queues", queues],
     ["tasks", tasks.length > 0 ? tasks : ["none"]],
   ];
@@ -29,6 +29,10 @@ export function banner(worker: Worker, version: string): string {
 /** `4`, or `1 to 10` with autoscale. */
 function slots({ autoscale, concurrency }: WorkerSettings): string {
   return autoscale === null ? String(concurrency) : `${autoscale.min} to ${autoscale.max}`;
+}
+
+function prefetchText({ disablePrefetch, prefetch }: WorkerSettings): string {
+  return disablePrefetch ? "no prefetch" : `prefetch ${prefetch}`;
 }
 
 function urls(value: string | readonly string[] | null): readonly string[] {

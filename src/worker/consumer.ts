@@ -32,6 +32,8 @@ export interface TaskConsumerOptions {
   readonly logger: Logger;
   readonly settler: Settler;
   readonly prefetch: number;
+  /** `worker_disable_prefetch`: a message is taken only when its task can start at once. */
+  readonly disablePrefetch: boolean;
   readonly queues: readonly string[];
   /** `worker_deduplicate_successful_tasks`: whether a task's SUCCESS is stored already. null: off. */
   readonly isDone: ((id: string) => Promise<boolean>) | null;
@@ -73,12 +75,15 @@ export class TaskConsumer {
   #tracer: Tracer | null = null;
   /** Requests that wait for something before they may be submitted: each has a slot. */
   #preparing = 0;
+  /** Of `#active` those that were acked at their start. null: prefetching is not disabled. */
+  readonly #acked: Set<Request> | null;
   #scheduled = false;
   #onIdle: (() => void) | null = null;
 
   constructor(options: TaskConsumerOptions) {
     this.#options = options;
     this.#prefetch = options.prefetch;
+    this.#acked = options.disablePrefetch ? new Set() : null;
     this.#limits = new RateLimits({
       clock: options.clock,
       rateOf: (task) => options.rateOf(task),
@@ -112,7 +117,13 @@ export class TaskConsumer {
 
   /** Messages that may be unsettled now. */
   get prefetch(): number {
-    return this.#prefetch + this.#held.size + Math.min(this.#limits.size, LIMITED_AT_MOST);
+    return this.#window() + this.#held.size + Math.min(this.#limits.size, LIMITED_AT_MOST);
+  }
+
+  /** Tasks that run and were acked at their start have a slot, and are no unsettled message any more. */
+  #window(): number {
+    if (this.#acked === null) return this.#prefetch;
+    return Math.max(0, this.#options.pool.size - this.#acked.size);
   }
 
   /** The pool has another size. */
@@ -143,7 +154,7 @@ export class TaskConsumer {
     this.#options.pool.onFree = () => this.#pump();
     const consume: ConsumeOptions = {
       queues: this.#options.queues,
-      prefetch: this.#options.prefetch,
+      prefetch: this.prefetch,
       onBatch: (deliveries) => this.#onBatch(deliveries),
       onHanded: () => this.#options.onHanded(),
       onDead: (dead) => parts.receiver.onDead(dead),
@@ -253,8 +264,13 @@ export class TaskConsumer {
       );
       request.state = "ended";
     }
-    if (request.state === "started") this.#active.add(request);
-    else this.onEnd(request);
+    if (request.state === "started") {
+      this.#active.add(request);
+      if (this.#acked !== null && !request.strategy.acksLate) {
+        this.#acked.add(request);
+        this.#applyPrefetch();
+      }
+    } else this.onEnd(request);
   }
 
   /** A slot is free. */
@@ -265,6 +281,7 @@ export class TaskConsumer {
   /** All of a request is over. */
   onEnd(request: Request): void {
     if (!this.#active.delete(request)) return;
+    if (this.#acked?.delete(request) === true) this.#applyPrefetch();
     if (this.#active.size === 0 && this.#onIdle !== null) this.#onIdle();
   }
 

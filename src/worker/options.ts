@@ -72,6 +72,8 @@ export interface WorkerSettings {
   /** Unsettled messages at most. */
   readonly prefetch: number;
   readonly prefetchMultiplier: number;
+  /** A message is taken only when its task can start at once. */
+  readonly disablePrefetch: boolean;
   readonly queues: readonly QueueDeclaration[];
   readonly purge: boolean;
   /** Seconds, of tasks that have none of their own. */
@@ -161,6 +163,7 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
     maxMemoryPerChild: maxMemoryPerChild === null ? null : whole(maxMemoryPerChild, "maxMemoryPerChild", 1),
     prefetch: prefetchOf(concurrency, prefetchMultiplier),
     prefetchMultiplier,
+    disablePrefetch: conf.workerDisablePrefetch === true,
     queues: app.consumedQueues(options.queues ?? [], options.excludeQueues ?? []),
     purge: options.purge ?? false,
     timeLimit: options.timeLimit ?? null,

@@ -38,7 +38,7 @@ export const worker: Section<`worker${string}`> = {
     type: boolean,
     default: false,
     text: "Take a message only when a task can start at once.",
-    effective: false,
+    effective: true,
   },
   workerEnablePrefetchCountReduction: {
     old: "CELERYD_ENABLE_PREFETCH_COUNT_REDUCTION",

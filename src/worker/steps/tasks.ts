@@ -42,6 +42,7 @@ function taskParts(context: WorkerContext): TaskParts {
     logger,
     settler,
     prefetch: settings.prefetch,
+    disablePrefetch: settings.disablePrefetch,
     queues: settings.queues.map((queue) => queue.name),
     rateOf: (task) => strategies.of(task)?.rate ?? 0,
     isDone: settings.deduplicate && backend.enabled ? isDone : null,

@@ -67,6 +67,21 @@ describe("slots", () => {
     expect(rig.consumer.options.prefetch).toBe(65_535);
   });
 
+  test("are taken only for free slots with workerDisablePrefetch, whether they are acked early or late", async () => {
+    await started({ worker: { concurrency: 3 }, app: { workerDisablePrefetch: true } });
+    rig.app.task("t.late", { acksLate: true }, () => new Promise<never>(() => {}));
+    expect(rig.consumer.options.prefetch).toBe(3);
+    await rig.deliver(of("t.wait", "a"), of("t.late", "l"));
+    // Two run; the one that is acked late is an unsettled message still.
+    expect(rig.consumer.prefetch).toBe(2);
+    await rig.deliver(of("t.wait", "b"));
+    expect(rig.consumer.prefetch).toBe(1);
+    await end("a");
+    expect(rig.consumer.prefetch).toBe(2);
+    await end("b");
+    expect(rig.consumer.prefetch).toBe(3);
+  });
+
   test("leave the event loop its turn between long synchronous tasks", async () => {
     await started({ worker: { concurrency: 1 } });
     rig.app.task("t.busy", (ms: number) => {
