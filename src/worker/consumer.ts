@@ -122,8 +122,7 @@ export class TaskConsumer {
 
   /** Tasks that run and were acked at their start have a slot, and are no unsettled message any more. */
   #window(): number {
-    if (this.#acked === null) return this.#prefetch;
-    return Math.max(0, this.#options.pool.size - this.#acked.size);
+    return Math.max(0, this.#prefetch - (this.#acked?.size ?? 0));
   }
 
   /** The pool has another size. */

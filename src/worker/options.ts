@@ -150,7 +150,9 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
   const concurrency = pool === "solo" ? 1 : whole(given ?? usual, "concurrency", 1);
   const multiplier = options.prefetchMultiplier ?? conf.workerPrefetchMultiplier;
   const free = pool === "async" && given === null && multiplier === null ? 1 : PREFETCH_MULTIPLIER;
-  const prefetchMultiplier = whole(multiplier ?? free, "prefetchMultiplier", 0);
+  const disablePrefetch = conf.workerDisablePrefetch === true;
+  // With autoscale the slots are those that there may be: the pool grows because of what was taken.
+  const prefetchMultiplier = disablePrefetch ? 1 : whole(multiplier ?? free, "prefetchMultiplier", 0);
   const maxTasksPerChild = options.maxTasksPerChild ?? conf.workerMaxTasksPerChild;
   const maxMemoryPerChild = options.maxMemoryPerChild ?? conf.workerMaxMemoryPerChild;
   return {
@@ -163,7 +165,7 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
     maxMemoryPerChild: maxMemoryPerChild === null ? null : whole(maxMemoryPerChild, "maxMemoryPerChild", 1),
     prefetch: prefetchOf(concurrency, prefetchMultiplier),
     prefetchMultiplier,
-    disablePrefetch: conf.workerDisablePrefetch === true,
+    disablePrefetch,
     queues: app.consumedQueues(options.queues ?? [], options.excludeQueues ?? []),
     purge: options.purge ?? false,
     timeLimit: options.timeLimit ?? null,

@@ -133,7 +133,7 @@ function isoOrNull(ms: number | null): string {
   return ms === null || ms < FIRST_MS || ms > LAST_MS ? "null" : `"${toIso(ms)}"`;
 }
 
-/** Whole microseconds with an exponent: a float to Python, and written several times faster than a fraction. */
+/** Whole microseconds with an exponent: a float to Python, and quicker to write than a fraction. */
 function seconds(ms: number): string {
   return `${Math.round(ms * 1000)}e-6`;
 }

@@ -82,6 +82,11 @@ describe("slots", () => {
     expect(rig.consumer.prefetch).toBe(3);
   });
 
+  test("are taken up to the most that there may be where the pool scales by itself, also from none", async () => {
+    await started({ worker: { autoscale: { max: 3, min: 0 } }, app: { workerDisablePrefetch: true } });
+    expect(rig.consumer.options.prefetch).toBe(3);
+  });
+
   test("leave the event loop its turn between long synchronous tasks", async () => {
     await started({ worker: { concurrency: 1 } });
     rig.app.task("t.busy", (ms: number) => {
