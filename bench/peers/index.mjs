@@ -24,23 +24,37 @@ const program = (command, args, env) => ({
 });
 const resultsInDb1 = (client) => client.dbsize();
 
-const petiole = {
-  name: "petiole",
-  label: "Petiole",
+/** A built tree of Petiole: this one, or that of another revision (bench/against.mjs). */
+export const petioleAt = (tree, { name = "petiole", label = "Petiole", workerArgs = [] } = {}) => ({
+  name,
+  label,
   database: 1,
   queues: ["celery"],
   concurrencies: [1, 10, 100, 1000],
   producer: (server, order) =>
-    program(process.execPath, [file("petiole/producer.mjs"), JSON.stringify(order)], celeryUrls(server)),
+    program(
+      process.execPath,
+      [`${tree}bench/peers/petiole/producer.mjs`, JSON.stringify(order)],
+      celeryUrls(server),
+    ),
   worker: (server, { concurrency, out = "" }) =>
     program(
       process.execPath,
-      [`${root}dist/cli/main.js`, "-A", file("petiole/tasks.mjs"), "worker", "-c", String(concurrency)],
+      [
+        `${tree}dist/cli/main.js`,
+        "-A",
+        `${tree}bench/peers/petiole/tasks.mjs`,
+        "worker",
+        "-c",
+        String(concurrency),
+        ...workerArgs,
+      ],
       { ...celeryUrls(server), BENCH_OUT: out },
     ),
   finished: resultsInDb1,
-  missing: () => (existsSync(`${root}dist/cli/main.js`) ? null : "dist/ is missing: npm run build"),
-};
+  missing: () => (existsSync(`${tree}dist/cli/main.js`) ? null : "dist/ is missing: npm run build"),
+});
+const petiole = petioleAt(root);
 
 const bullmq = {
   name: "bullmq",
