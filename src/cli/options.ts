@@ -144,7 +144,8 @@ const WORKER: CommandSpec = {
     },
     {
       flags: "--prefetch-multiplier <n>",
-      about: "messages reserved for each slot of the pool; 0 reserves without limit (default: 4)",
+      about:
+        "messages reserved for each slot of the pool; 0 reserves without limit (default: 4; async: 1, at least 4 messages)",
       group: "Pool",
       parse: size,
     },

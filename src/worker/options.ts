@@ -31,7 +31,10 @@ export interface WorkerOptions {
   readonly excludeQueues?: readonly string[] | undefined;
   /** Node name: `name@%h`, with `%h` host, `%n` its first part, `%d` its domain. Default: `celery@%h`. */
   readonly hostname?: string | undefined;
-  /** Messages reserved for each slot of the pool; 0: no limit. Default: `workerPrefetchMultiplier`, else 4. */
+  /**
+   * Messages reserved for each slot of the pool; 0: no limit. Default: `workerPrefetchMultiplier`, else 4; in the async pool
+   * 1, and 4 messages at least.
+   */
   readonly prefetchMultiplier?: number | undefined;
   /** Empty the queues before starting. There is no undo. */
   readonly purge?: boolean | undefined;
@@ -72,6 +75,8 @@ export interface WorkerSettings {
   /** Unsettled messages at most. */
   readonly prefetch: number;
   readonly prefetchMultiplier: number;
+  /** Of `prefetch`, however few slots there are. */
+  readonly prefetchLeast: number;
   /** A message is taken only when its task can start at once. */
   readonly disablePrefetch: boolean;
   readonly queues: readonly QueueDeclaration[];
@@ -102,6 +107,8 @@ const LONGEST_HEARTBEAT = 86_400;
 const ASYNC_CONCURRENCY = 100;
 /** Where nobody said how many messages are held for each slot. */
 const PREFETCH_MULTIPLIER = 4;
+/** Where nobody did for an async pool: as many as it has slots, and these at least. */
+const ASYNC_PREFETCH_LEAST = 4;
 
 /** By every name that Celery has for it. */
 const POOLS: Readonly<Record<string, PoolName>> = {
@@ -149,10 +156,13 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
   const usual = pool === "async" ? ASYNC_CONCURRENCY : availableParallelism();
   const concurrency = pool === "solo" ? 1 : whole(given ?? usual, "concurrency", 1);
   const multiplier = options.prefetchMultiplier ?? conf.workerPrefetchMultiplier;
-  const free = pool === "async" && given === null && multiplier === null ? 1 : PREFETCH_MULTIPLIER;
   const disablePrefetch = conf.workerDisablePrefetch === true;
-  // With autoscale the slots are those that there may be: the pool grows because of what was taken.
-  const prefetchMultiplier = disablePrefetch ? 1 : whole(multiplier ?? free, "prefetchMultiplier", 0);
+  const bySlots = pool === "async" && multiplier === null;
+  const usualMultiplier = bySlots ? 1 : PREFETCH_MULTIPLIER;
+  const prefetchMultiplier = disablePrefetch
+    ? 1
+    : whole(multiplier ?? usualMultiplier, "prefetchMultiplier", 0);
+  const prefetchLeast = bySlots && !disablePrefetch ? ASYNC_PREFETCH_LEAST : 1;
   const maxTasksPerChild = options.maxTasksPerChild ?? conf.workerMaxTasksPerChild;
   const maxMemoryPerChild = options.maxMemoryPerChild ?? conf.workerMaxMemoryPerChild;
   return {
@@ -163,8 +173,10 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
     appModule,
     maxTasksPerChild: maxTasksPerChild === null ? null : whole(maxTasksPerChild, "maxTasksPerChild", 1),
     maxMemoryPerChild: maxMemoryPerChild === null ? null : whole(maxMemoryPerChild, "maxMemoryPerChild", 1),
-    prefetch: prefetchOf(concurrency, prefetchMultiplier),
+    // With autoscale the slots are those that there may be: the pool grows because of what was taken.
+    prefetch: prefetchOf(concurrency, { prefetchMultiplier, prefetchLeast }),
     prefetchMultiplier,
+    prefetchLeast,
     disablePrefetch,
     queues: app.consumedQueues(options.queues ?? [], options.excludeQueues ?? []),
     purge: options.purge ?? false,
@@ -183,9 +195,13 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
   };
 }
 
-/** `concurrency * multiplier`; a multiplier of 0 takes what comes. */
-export function prefetchOf(concurrency: number, multiplier: number): number {
-  return multiplier === 0 ? NO_PREFETCH_LIMIT : Math.min(concurrency * multiplier, NO_PREFETCH_LIMIT);
+/** `slots * multiplier`; a multiplier of 0 takes what comes. */
+export function prefetchOf(
+  slots: number,
+  { prefetchMultiplier, prefetchLeast }: Pick<WorkerSettings, "prefetchMultiplier" | "prefetchLeast">,
+): number {
+  if (prefetchMultiplier === 0) return NO_PREFETCH_LIMIT;
+  return Math.min(Math.max(slots * prefetchMultiplier, prefetchLeast), NO_PREFETCH_LIMIT);
 }
 
 /** 0 is Celery's default, as there. */

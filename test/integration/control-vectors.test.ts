@@ -145,7 +145,7 @@ describe("the requests of control.json", () => {
       logger: silentLogger,
     });
     define(app, () => new Promise<void>((resolve) => (wake = resolve)));
-    worker = new Worker(app, { hostname: NODE, concurrency: 2, withoutMingle: true });
+    worker = new Worker(app, { hostname: NODE, concurrency: 2, prefetchMultiplier: 4, withoutMingle: true });
     await worker.start();
     await app.sendTask("vt.sleeper", [25], { taskId: SLEEPER });
     await app.sendTask("vt.add", [1, 1], { taskId: ETA, countdown: 3600 });

@@ -29,7 +29,7 @@ export const worker: Section<`worker${string}`> = {
     type: integer({ min: 0 }),
     default: null,
     text: "Messages that are held for each slot of the pool. 0: no limit. Default: 4.",
-    note: "Where neither this nor a concurrency is set, the async pool holds one for each of its 100 slots.",
+    note: "Where it is not set, the async pool holds one for each slot, and four at least.",
     effective: true,
   },
   workerDisablePrefetch: {

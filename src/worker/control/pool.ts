@@ -31,13 +31,14 @@ export const POOL_COMMANDS: CommandGroup = {
     return ok("reload started");
   },
 
-  autoscale({ context }, args) {
-    const { autoscaler, logger } = context;
+  autoscale({ context, tasks }, args) {
+    const { autoscaler, logger, settings } = context;
     if (autoscaler === null) throw new CommandError("ValueError", "Autoscale not enabled");
     const now = autoscaler.info();
     const max = optionalNumber(args, "max") ?? now.max;
     const min = optionalNumber(args, "min") ?? Math.min(now.min, max);
     autoscaler.update({ max, min });
+    tasks.consumer.setPrefetch(prefetchOf(max, settings));
     logger.info({ max, min }, "autoscale was changed by remote control");
     return ok(`autoscale now max=${max} min=${min}`);
   },
@@ -62,7 +63,7 @@ async function resize({ context, tasks }: ControlState, by: number, how: "grow" 
     throw new CommandError("ValueError", `the pool has ${pool.size} slots, and keeps one at least`);
   if (size > MAX_SLOTS) throw new CommandError("ValueError", `a pool has ${MAX_SLOTS} slots at most`);
   await pool.resize(size);
-  tasks.consumer.setPrefetch(prefetchOf(size, settings.prefetchMultiplier));
+  tasks.consumer.setPrefetch(prefetchOf(size, settings));
   logger.info({ size }, "the pool was resized by remote control");
 }
 

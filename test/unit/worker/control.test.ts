@@ -286,8 +286,11 @@ describe("commands", () => {
     const refusal = " is not supported with autoscale. Adjust autoscale range instead.";
     expect(await ask("pool_grow")).toEqual({ error: `pool_grow${refusal}` });
     expect(await ask("pool_shrink")).toEqual({ error: `pool_shrink${refusal}` });
+    expect(await ask("autoscale", { max: 40 })).toEqual({ ok: "autoscale now max=40 min=2" });
+    expect(rig.consumer.prefetch).toBe(40);
     expect(await ask("autoscale", { max: 4 })).toEqual({ ok: "autoscale now max=4 min=2" });
     expect(await ask("autoscale", { max: 1 })).toEqual({ ok: "autoscale now max=1 min=1" });
+    expect(rig.consumer.prefetch).toBe(4);
     expect(await ask("autoscale", { min: 5 })).toEqual({ error: expect.stringContaining("not from 5 to 1") });
     expect(await ask("stats")).toMatchObject({ autoscaler: { max: 1, min: 1, current: 1, qty: 0 } });
   });

@@ -138,13 +138,13 @@ describe("a message with an ETA to come", () => {
 
   test("is held in memory elsewhere, and does not count against the prefetch limit", async () => {
     await started({ capabilities: { parks: false } });
-    expect(rig.consumer.prefetch).toBe(8);
+    expect(rig.consumer.prefetch).toBe(4);
     await rig.run({ task: "t.add", args: [1, 2], eta: eta(60) });
     expect(rig.journal).toEqual([]);
-    expect(rig.consumer.prefetch).toBe(9);
+    expect(rig.consumer.prefetch).toBe(5);
     while (rig.journal.length === 0) await turns(1);
     expect(rig.journal).toEqual(["ack-with-result t1 SUCCESS"]);
-    expect(rig.consumer.prefetch).toBe(8);
+    expect(rig.consumer.prefetch).toBe(4);
   });
 
   test("that is held is left to the broker when the worker stops", async () => {

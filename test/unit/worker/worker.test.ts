@@ -51,6 +51,24 @@ describe("options", () => {
     expect(second.worker?.settings.queues.map((one) => one.name)).toEqual(["b"]);
   });
 
+  test.each([
+    [{ concurrency: 1 }, {}, 4],
+    [{ concurrency: 3 }, {}, 4],
+    [{ concurrency: 50 }, {}, 50],
+    [{ autoscale: { max: 20, min: 1 } }, {}, 20],
+    [{ concurrency: 1, prefetchMultiplier: 1 }, {}, 1],
+    [{ concurrency: 2, prefetchMultiplier: 3 }, {}, 6],
+    [{ concurrency: 2 }, { workerPrefetchMultiplier: 1 }, 2],
+    [{ concurrency: 2 }, { workerDisablePrefetch: true }, 2],
+    [{ concurrency: 1, pool: "threads" as const }, {}, 4],
+    [{ concurrency: 3, pool: "prefork" as const }, {}, 12],
+    [{ pool: "solo" as const }, {}, 4],
+  ])("prefetch of %j with %j is %i", async (options, conf, prefetch) => {
+    const app = new Celery("t", { brokerUrl: "memory://prefetch", logger: silentLogger, ...conf });
+    await internalsOf(app).finalize();
+    expect(resolveOptions(internalsOf(app), { appModule: "./x.js", ...options }).prefetch).toBe(prefetch);
+  });
+
   test("solo runs one at a time", async () => {
     const { worker } = await started({ worker: { pool: "solo", concurrency: 9 } });
     expect(worker?.settings).toMatchObject({ concurrency: 1, pool: "solo" });
@@ -235,7 +253,7 @@ test("the banner shows what is served, without passwords", async () => {
     "app:         test",
     "broker/0",
     "results/1",
-    "concurrency: 2 (async), prefetch 8",
+    "concurrency: 2 (async), prefetch 4",
     "celery(direct)",
     "shop.add",
   ]) {
