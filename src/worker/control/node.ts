@@ -4,6 +4,7 @@
  */
 import { replyDeclaration } from "../../app/control-ask.ts";
 import type { Timer } from "../../base/clock.ts";
+import { RareWarning } from "../../base/rare-warning.ts";
 import { DecodeError } from "../../errors.ts";
 import {
   type ControlRequest,
@@ -17,7 +18,7 @@ import type { WireMessage } from "../../protocol/wire.ts";
 import type { QueueDeclaration, Transport } from "../../transports/transport.ts";
 import { made, type WorkerContext } from "../context.ts";
 import { isAddressed } from "./address.ts";
-import { errorRepr } from "./errors.ts";
+import { CommandError, errorRepr } from "./errors.ts";
 import type { Panel } from "./panel.ts";
 import { type ControlState, NO_REPLY, nok } from "./state.ts";
 
@@ -38,9 +39,16 @@ export class ControlNode {
   #subscription: { close(): Promise<void> } | null = null;
   #open = 0;
   readonly #stopping = new AbortController();
+  /** Anybody who may publish can send nonsense, as fast as they like. */
+  readonly #dropped: RareWarning;
+  readonly #failures: RareWarning;
 
   constructor(context: WorkerContext) {
     this.#context = context;
+    const { logger, app } = context;
+    const rare = (text: string): RareWarning => new RareWarning({ clock: app.clock, logger, message: text });
+    this.#dropped = rare("a remote control request was dropped");
+    this.#failures = rare("a remote control command failed");
     this.#transport = made(context.transport, "transport");
     this.#names = pidboxNames(context.app.conf.controlExchange ?? "celery");
     this.#state = {
@@ -80,6 +88,8 @@ export class ControlNode {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#loadSoon?.cancel();
+    this.#dropped.stop();
+    this.#failures.stop();
     await this.#subscription?.close();
     await this.#transport.undeclare([this.#presence]).catch((err: unknown) => {
       this.#context.logger.warn(
@@ -119,9 +129,9 @@ export class ControlNode {
   }
 
   #unreadable(message: WireMessage, error: unknown): void {
-    const { app, logger } = this.#context;
+    const { app } = this.#context;
     const codec = error instanceof DecodeError && error.code === "PET_CODEC_UNAVAILABLE" ? error.codec : null;
-    const drop = (err: unknown): void => logger.warn({ err }, "a remote control request was dropped");
+    const drop = (why: unknown): void => this.#dropped.say({ reason: reasonOf(why) });
     if (codec === null) return drop(error);
     app
       .loadCodec(codec)
@@ -164,7 +174,8 @@ export class ControlNode {
   }
 
   #failed(request: ControlRequest, err: unknown): void {
-    this.#context.logger.warn({ method: request.method, err }, "a remote control command failed");
+    const { method } = request;
+    this.#failures.say(err instanceof CommandError ? { method, reason: err.message } : { method, err });
     this.#reply(request, nok(errorRepr(err)));
   }
 
@@ -193,4 +204,9 @@ export class ControlNode {
       (err: unknown) => logger.warn({ method: request.method, err }, "a reply could not be sent"),
     );
   }
+}
+
+/** In one line. */
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

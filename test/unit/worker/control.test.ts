@@ -8,7 +8,7 @@ import { isAddressed } from "../../../src/worker/control/address.ts";
 import { checkArguments } from "../../../src/worker/control/arguments.ts";
 import { CommandError, errorRepr, textRepr } from "../../../src/worker/control/errors.ts";
 import { eventually } from "../../support/eventually.ts";
-import { Gate, message, type RigOptions, turns, WorkerRig } from "./support.ts";
+import { Gate, type Line, message, type RigOptions, turns, WorkerRig } from "./support.ts";
 
 const NODE = "w1@host";
 let rig: WorkerRig;
@@ -62,7 +62,27 @@ describe("requests", () => {
     hear({ ...bad, contentType: "application/x-python-serialize" });
     expect(await ask("ping")).toEqual({ ok: "pong" });
     expect(rig.transport.answers).toHaveLength(1);
-    expect(rig.logger.of("warn")).toHaveLength(6);
+  });
+
+  test("that cannot be read are said once, in one line, and counted", async () => {
+    await make().start();
+    const bad = { ...message({ task: "x" }), headers: {}, body: "{}" };
+    for (let i = 0; i < 1_000; i += 1) hear(bad);
+    await turns();
+    const dropped = (): readonly Line[] =>
+      rig.logger.lines.filter((line) => line.message === "a remote control request was dropped");
+    expect(dropped()).toHaveLength(1);
+    expect(dropped()[0]?.fields["reason"]).toMatch(/^[^\n]+$/);
+    expect(await ask("ping")).toEqual({ ok: "pong" });
+    await rig.stop();
+    expect(dropped().map(({ fields }) => fields["suppressed"])).toEqual([undefined, 999]);
+  });
+
+  test("that are refused are all answered, and said once", async () => {
+    await make().start();
+    for (let i = 0; i < 20; i += 1) expect(await ask("nonsense")).toEqual({ error: "KeyError('nonsense')" });
+    const said = rig.logger.lines.filter((line) => line.message === "a remote control command failed");
+    expect(said.map(({ fields }) => fields)).toEqual([{ method: "nonsense", reason: "nonsense" }]);
   });
 
   test("for others are not answered, nor those that want no reply or another's queue", async () => {
