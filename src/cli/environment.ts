@@ -5,7 +5,7 @@
  */
 import { PetioleError } from "../errors.ts";
 import type { Io } from "./io.ts";
-import { flagsOf, type OptionSpec } from "./options.ts";
+import { flagsOf, type OptionSpec } from "./option-types.ts";
 import { isOn } from "./values.ts";
 
 /** What a variable gave, and which one it was. */

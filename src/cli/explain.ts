@@ -24,7 +24,15 @@ const NEXT: Partial<Record<PetioleErrorCode, string>> = {
 };
 
 export interface Explained {
+  /** The paragraph, with the command in front and the code behind. */
   readonly text: string;
+  /** For `--json`. */
+  readonly json: {
+    readonly code: PetioleErrorCode;
+    readonly message: string;
+    readonly command: string;
+    readonly exitCode: ExitCode;
+  };
   readonly exitCode: ExitCode;
 }
 
@@ -35,16 +43,25 @@ export function explain(error: unknown, where: string): Explained {
   const sentences = [sentence(`${error.message}${place}`), NEXT[error.code] ?? ""].filter(
     (part) => part !== "",
   );
+  const { code } = error;
+  const message = withoutPasswords(oneParagraph(sentences.join(" ")));
+  const exitCode = USAGE.has(code) ? 64 : UNAVAILABLE.has(code) ? 69 : 1;
   return {
-    text: `${where}: ${withoutPasswords(oneParagraph(sentences.join(" ")))} [${error.code}]`,
-    exitCode: USAGE.has(error.code) ? 64 : UNAVAILABLE.has(error.code) ? 69 : 1,
+    text: `${where}: ${message} [${code}]`,
+    json: { code, message, command: where, exitCode },
+    exitCode,
   };
 }
 
 /** Not one of ours: of the user's code, or a defect. The stack is what helps. */
 function unexpected(error: unknown, where: string): Explained {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { text: `${where}: unexpected error: ${withoutPasswords(stack)} [PET_UNEXPECTED]`, exitCode: 1 };
+  const message = withoutPasswords(stack);
+  return {
+    text: `${where}: unexpected error: ${message} [PET_UNEXPECTED]`,
+    json: { code: "PET_UNEXPECTED", message, command: where, exitCode: 1 },
+    exitCode: 1,
+  };
 }
 
 function sentence(text: string): string {

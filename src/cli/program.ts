@@ -8,17 +8,19 @@ import { PetioleError } from "../errors.ts";
 import { fromEnvironment } from "./environment.ts";
 import { explain } from "./explain.ts";
 import type { Command, ExitCode, GlobalOptions, Io } from "./io.ts";
+import { asksForJson, jsonLine } from "./json-line.ts";
 import {
   type ArgumentSpec,
-  COMMANDS,
   type CommandName,
   type CommandSpec,
   flagsOf,
-  GLOBAL_OPTIONS,
   type OptionSpec,
-} from "./options.ts";
+} from "./option-types.ts";
+import { COMMANDS } from "./options.ts";
 import { commandIn, refusal } from "./refusal.ts";
+import { GLOBAL_OPTIONS } from "./specs/global.ts";
 import { InvalidValue } from "./values.ts";
+import { wrapped } from "./wrap.ts";
 
 /** The command's own module, loaded when it is its turn. */
 const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
@@ -35,6 +37,9 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   events: async () => (await import("./commands/events.ts")).events,
   complete: async () => (await import("./commands/complete.ts")).complete,
 };
+
+/** Of what stands below the options; commander asks the terminal for the rest. */
+const HELP_WIDTH = 80;
 
 /** Commander's ways to end without an error. */
 const NO_ERROR: ReadonlySet<string> = new Set([
@@ -61,11 +66,11 @@ export async function run(words: readonly string[], io: Io): Promise<ExitCode> {
     if (error instanceof CommanderError && NO_ERROR.has(error.code)) return 0;
     const command = commandIn(words);
     const where = command === null ? "petiole" : `petiole ${command.name}`;
-    const { text, exitCode } = explain(
+    const { text, json, exitCode } = explain(
       error instanceof CommanderError ? refusal(error, command) : error,
       where,
     );
-    io.err(`${text}\n`);
+    io.err(asksForJson(words, command?.name ?? null, io.env) ? jsonLine({ error: json }) : `${text}\n`);
     return exitCode;
   }
 }
@@ -97,7 +102,7 @@ function addCommand(
   for (const argument of spec.arguments) command.addArgument(argumentFrom(argument));
   for (const option of spec.options) command.addOption(optionFrom(option));
   command.configureHelp({ showGlobalOptions: true });
-  command.addHelpText("after", examplesOf(spec.examples));
+  command.addHelpText("after", `${jsonHelp(spec)}${examplesOf(spec.examples)}`);
   command.action(async () => {
     const { io } = context;
     const given = settled(command, { specs: spec.options, command: spec.name, env: io.env });
@@ -123,6 +128,10 @@ function optionFrom(spec: OptionSpec): Option {
 
 function argumentFrom(spec: ArgumentSpec): Argument {
   return new Argument(spec.name, spec.about);
+}
+
+function jsonHelp({ json }: CommandSpec): string {
+  return `\nWith --json:\n${wrapped(json.shape, { width: HELP_WIDTH, indent: 2 })}\n`;
 }
 
 function examplesOf(examples: CommandSpec["examples"]): string {

@@ -2,7 +2,9 @@
 import type { CommanderError } from "commander";
 import { didYouMean } from "../base/nearest.ts";
 import { PetioleError } from "../errors.ts";
-import { COMMANDS, type CommandSpec, flagsOf, GLOBAL_OPTIONS } from "./options.ts";
+import { type CommandSpec, flagsOf } from "./option-types.ts";
+import { COMMANDS } from "./options.ts";
+import { GLOBAL_OPTIONS } from "./specs/global.ts";
 
 /** The command among the words, for messages; a value of a global option may be mistaken for it, which does no harm. */
 export function commandIn(words: readonly string[]): CommandSpec | null {

@@ -72,6 +72,11 @@ function read(word: string, { name, type }: { readonly name: string; readonly ty
   throw new PetioleError("PET_USAGE", `${name} must be a number, not ${JSON.stringify(word)}`);
 }
 
+/** One command of `--list --json`. */
+export function described({ name, signature, help }: ControlCommandInfo): Fields {
+  return { name, arguments: signature, about: help };
+}
+
 /** `--list`. */
 export function listing(listed: readonly ControlCommandInfo[], type: "inspect" | "control"): string {
   const rows = listed.map((info) => [`${info.name} ${info.signature}`.trim(), info.help] as const);

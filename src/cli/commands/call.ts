@@ -1,5 +1,6 @@
 /** `petiole call`: sends a task by name and prints its id. Python: `celery/bin/call.py`. */
 import type { ExitCode, Invocation } from "../io.ts";
+import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 
 /** What the option table reads for this command. */
@@ -13,14 +14,16 @@ interface CallOptions {
   readonly queue?: string;
   readonly exchange?: string;
   readonly routingKey?: string;
+  readonly json?: boolean;
 }
 
 export async function call(invocation: Invocation): Promise<ExitCode> {
-  const { args = [], ...options } = invocation.options as CallOptions;
+  const { args = [], json = false, ...options } = invocation.options as CallOptions;
   const app = await openApp(invocation, { needsModule: false });
   try {
-    const { id } = await app.sendTask(invocation.args[0] ?? "", [...args], options);
-    invocation.io.out(`${id}\n`);
+    const [task = ""] = invocation.args;
+    const { id } = await app.sendTask(task, [...args], options);
+    invocation.io.out(json ? jsonLine({ id, task }) : `${id}\n`);
     return 0;
   } finally {
     await app.close();

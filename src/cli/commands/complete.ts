@@ -1,9 +1,12 @@
 /** `petiole complete`: completion scripts, made from the option tables. */
 import { PetioleError } from "../../errors.ts";
 import type { ExitCode, Invocation } from "../io.ts";
-import { COMMANDS, flagsOf, GLOBAL_OPTIONS, type OptionSpec } from "../options.ts";
+import { jsonLine } from "../json-line.ts";
+import { flagsOf, type OptionSpec } from "../option-types.ts";
+import { COMMANDS } from "../options.ts";
+import { GLOBAL_OPTIONS } from "../specs/global.ts";
 
-export async function complete({ args, io }: Invocation): Promise<ExitCode> {
+export async function complete({ args, io, options }: Invocation): Promise<ExitCode> {
   const shell = args[0] ?? "";
   const script = SCRIPTS[shell];
   if (!script) {
@@ -12,7 +15,7 @@ export async function complete({ args, io }: Invocation): Promise<ExitCode> {
       `${JSON.stringify(shell)} is not a shell that is served: ${Object.keys(SCRIPTS).join(", ")}`,
     );
   }
-  io.out(script());
+  io.out(options["json"] === true ? jsonLine({ shell, script: script() }) : script());
   return 0;
 }
 

@@ -3,8 +3,10 @@ import { internalsOf } from "../../app/internals.ts";
 import { PetioleError } from "../../errors.ts";
 import type { DeadLetter, Transport } from "../../transports/transport.ts";
 import type { ExitCode, Invocation } from "../io.ts";
+import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 import { deadLine, deadLineJson, deadPage, tableHead } from "./dead-view.ts";
+import { nobodyIsAsked } from "./purge.ts";
 
 /** What the option table reads for this command. */
 interface DeadOptions {
@@ -95,8 +97,8 @@ async function requeue(scope: Scope, ids: readonly string[], { io }: Invocation)
   const messages = letters.filter((one) => one.message !== null);
   const moved = await scope.transport.requeueDead(messages);
   const kept = letters.length - messages.length;
-  io.out(`Put back ${count(moved, "message")}.\n`);
-  if (kept > 0) {
+  io.out(scope.options.json ? jsonLine({ requeued: moved, kept }) : `Put back ${count(moved, "message")}.\n`);
+  if (kept > 0 && scope.options.json !== true) {
     io.err(
       `${count(kept, "entry", "entries")} cannot be read as a message, and stayed: look at them with show.\n`,
     );
@@ -106,15 +108,18 @@ async function requeue(scope: Scope, ids: readonly string[], { io }: Invocation)
 
 async function purge(scope: Scope, ids: readonly string[], invocation: Invocation): Promise<ExitCode> {
   const { io } = invocation;
+  const { json = false, force = false } = scope.options;
+  if (json && !force) throw nobodyIsAsked();
   const letters = await chosen(scope, ids, "purge");
-  if (letters.length > 0 && scope.options.force !== true) {
+  if (letters.length > 0 && !force) {
     const question = `${count(letters.length, "dead message")} will be deleted; there is no way back. (-f does not ask.)\nDelete? [y/N] `;
     if (!/^y(es)?$/i.test((await io.ask(question))?.trim() ?? "")) {
       io.err("petiole dead purge: nothing was deleted.\n");
       return 1;
     }
   }
-  io.out(`Deleted ${count(await scope.transport.removeDead(letters), "dead message")}.\n`);
+  const deleted = await scope.transport.removeDead(letters);
+  io.out(json ? jsonLine({ deleted }) : `Deleted ${count(deleted, "dead message")}.\n`);
   return 0;
 }
 

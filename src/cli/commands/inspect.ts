@@ -1,10 +1,11 @@
 /** `petiole inspect` and `petiole control`: one command of remote control, and the replies. Python: `celery/bin/control.py`. */
 import { internalsOf } from "../../app/internals.ts";
-import { stringifyJson } from "../../protocol/json.ts";
 import type { Command, ExitCode, Invocation } from "../io.ts";
+import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 import {
   commandOf,
+  described,
   listedCommands,
   listing,
   nodesOnline,
@@ -26,7 +27,7 @@ async function run(invocation: Invocation, type: "inspect" | "control"): Promise
     await internals.finalize();
     const listed = listedCommands(internals, type);
     if (list) {
-      io.out(listing(listed, type));
+      io.out(json ? jsonLine(listed.map(described)) : listing(listed, type));
       return 0;
     }
     const { method, args } = commandOf(listed, type, invocation.args);
@@ -42,7 +43,7 @@ async function run(invocation: Invocation, type: "inspect" | "control"): Promise
     // As Celery's: an object by node for inspect, a list of replies for control.
     const all =
       type === "inspect" ? Object.fromEntries(replies) : replies.map((one) => Object.fromEntries([one]));
-    if (json) io.out(`${stringifyJson(all, "the replies")}\n`);
+    if (json) io.out(jsonLine(all));
     else if (type === "inspect" && !globals.quiet) io.out(nodesOnline(replies.length));
     return 0;
   } finally {

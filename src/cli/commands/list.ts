@@ -1,13 +1,13 @@
 /** `petiole list`: what the broker knows of the app's queues. Python: `celery/bin/list.py`. */
 import { internalsOf } from "../../app/internals.ts";
 import { PetioleError } from "../../errors.ts";
-import { stringifyJson } from "../../protocol/json.ts";
 import type { QueueDeclaration, Transport } from "../../transports/transport.ts";
 import type { ExitCode, Invocation } from "../io.ts";
+import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 import type { RemoteOptions } from "../remote.ts";
 
-type Row = readonly [string, string, string];
+type Row = readonly [string, string | number, string];
 
 export async function list(invocation: Invocation): Promise<ExitCode> {
   const { io } = invocation;
@@ -54,7 +54,7 @@ async function bindings(transport: Transport, queues: readonly QueueDeclaration[
 
 async function sizes(transport: Transport, queues: readonly QueueDeclaration[]): Promise<readonly Row[]> {
   const rows: Row[] = [];
-  for (const { name, exchange } of queues) rows.push([name, String(await transport.size(name)), exchange]);
+  for (const { name, exchange } of queues) rows.push([name, await transport.size(name), exchange]);
   return rows;
 }
 
@@ -62,12 +62,12 @@ const WIDTH = 28;
 const LINE = "-".repeat(16);
 
 function table(title: Row, rows: readonly Row[]): string {
-  const line = (row: Row): string => `${row[0].padEnd(WIDTH)} ${row[1].padEnd(WIDTH)} ${row[2]}\n`;
+  const line = (row: Row): string => `${row[0].padEnd(WIDTH)} ${String(row[1]).padEnd(WIDTH)} ${row[2]}\n`;
   return [title, [LINE, LINE, LINE] as const, ...rows].map(line).join("");
 }
 
 function jsonOf(title: Row, rows: readonly Row[]): string {
-  const names = title.map((word) => word.toLowerCase().replaceAll(" ", "_"));
+  const names = title.map((word) => String(word).toLowerCase().replaceAll(" ", "_"));
   const named = rows.map((row) => Object.fromEntries(names.map((name, index) => [name, row[index]])));
-  return `${stringifyJson(named, "the list")}\n`;
+  return jsonLine(named);
 }

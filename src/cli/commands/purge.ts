@@ -1,19 +1,23 @@
 /** `petiole purge`: deletes what waits in the app's queues. Python: `celery/bin/purge.py`. */
 import type { Celery } from "../../app/app.ts";
 import { internalsOf } from "../../app/internals.ts";
+import { PetioleError } from "../../errors.ts";
 import type { ExitCode, Invocation } from "../io.ts";
+import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 
 /** What the option table reads for this command. */
 interface PurgeOptions {
   readonly force?: boolean;
+  readonly json?: boolean;
   readonly queues?: readonly string[];
   readonly excludeQueues?: readonly string[];
 }
 
 export async function purge(invocation: Invocation): Promise<ExitCode> {
-  const { force = false, queues = [], excludeQueues = [] } = invocation.options as PurgeOptions;
+  const { force = false, json = false, queues = [], excludeQueues = [] } = invocation.options as PurgeOptions;
   const { io } = invocation;
+  if (json && !force) throw nobodyIsAsked();
   const app = await openApp(invocation, { needsModule: false });
   try {
     const internals = internalsOf(app);
@@ -24,6 +28,10 @@ export async function purge(invocation: Invocation): Promise<ExitCode> {
       return 1;
     }
     const deleted = await purgeQueues(app, names);
+    if (json) {
+      io.out(jsonLine({ purged: deleted, queues: names }));
+      return 0;
+    }
     const known = `${names.length} known task ${plural("queue", names.length)}`;
     io.out(
       deleted === 0
@@ -34,6 +42,11 @@ export async function purge(invocation: Invocation): Promise<ExitCode> {
   } finally {
     await app.close();
   }
+}
+
+/** A program that reads JSON does not answer questions. */
+export function nobodyIsAsked(): PetioleError {
+  return new PetioleError("PET_USAGE", "with --json nothing is asked: say --force to delete");
 }
 
 async function confirmed(names: readonly string[], { io }: Invocation): Promise<boolean> {

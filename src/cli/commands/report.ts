@@ -2,8 +2,8 @@
 import { internalsOf } from "../../app/internals.ts";
 import { bugReport, settingsTable } from "../../app/report.ts";
 import { version } from "../../base/version.ts";
-import { stringifyJson } from "../../protocol/json.ts";
 import type { ExitCode, Invocation } from "../io.ts";
+import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 import type { RemoteOptions } from "../remote.ts";
 
@@ -20,7 +20,7 @@ export async function report(invocation: Invocation): Promise<ExitCode> {
       platform: process.platform,
       settings: settingsTable(conf, { withDefaults: false }),
     };
-    invocation.io.out(json ? `${stringifyJson(fields, "the report")}\n` : `${bugReport(conf, version())}\n`);
+    invocation.io.out(json ? jsonLine(fields) : `${bugReport(conf, version())}\n`);
     return 0;
   } finally {
     await app.close();

@@ -1,10 +1,11 @@
 /** `petiole result`: waits for a task and prints what it gave. Python: `celery/bin/result.py`. */
 import type { Celery } from "../../app/app.ts";
 import { internalsOf } from "../../app/internals.ts";
-import type { AsyncResult } from "../../app/result-types.ts";
+import type { AsyncResult, TaskOutcome } from "../../app/result-types.ts";
 import { NotRegistered, PetioleError } from "../../errors.ts";
 import { stringifyJson } from "../../protocol/json.ts";
 import type { ExitCode, Invocation } from "../io.ts";
+import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 
 /** What the option table reads for this command. */
@@ -12,6 +13,7 @@ interface ResultOptions {
   readonly task?: string;
   readonly traceback?: boolean;
   readonly timeout?: number;
+  readonly json?: boolean;
 }
 
 export async function result(invocation: Invocation): Promise<ExitCode> {
@@ -22,6 +24,10 @@ export async function result(invocation: Invocation): Promise<ExitCode> {
     const handle = app.asyncResult(invocation.args[0] ?? "");
     if (options.traceback) return await printTraceback(handle, invocation);
     const outcome = await handle.outcome({ timeout: options.timeout });
+    if (options.json) {
+      invocation.io.out(jsonLine({ id: handle.id, ...told(outcome) }));
+      return outcome.state === "SUCCESS" ? 0 : 1;
+    }
     if (outcome.state === "SUCCESS") {
       invocation.io.out(`${shown(outcome.result)}\n`);
       return 0;
@@ -42,10 +48,19 @@ async function knownTask(app: Celery, name: string): Promise<void> {
 }
 
 /** What is stored now, without waiting; nothing for a task that did not fail. */
-async function printTraceback(handle: AsyncResult<unknown>, { io }: Invocation): Promise<ExitCode> {
+async function printTraceback(handle: AsyncResult<unknown>, { io, options }: Invocation): Promise<ExitCode> {
   const traceback = await handle.traceback();
-  if (traceback !== null) io.out(`${traceback.trimEnd()}\n`);
+  if ((options as ResultOptions).json) io.out(jsonLine({ id: handle.id, traceback }));
+  else if (traceback !== null) io.out(`${traceback.trimEnd()}\n`);
   return 0;
+}
+
+function told(outcome: TaskOutcome<unknown>): Readonly<Record<string, unknown>> {
+  const { state } = outcome;
+  if (state === "SUCCESS") return { state, result: outcome.result };
+  const { type, message } = outcome.error;
+  const traceback = state === "FAILURE" ? outcome.traceback : null;
+  return { state, error: { type, message }, traceback };
 }
 
 /** Text as it is, all else as JSON. */

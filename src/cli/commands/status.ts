@@ -1,7 +1,7 @@
 /** `petiole status`: which workers are there. Python: `celery.bin.control.status`. */
 import { internalsOf } from "../../app/internals.ts";
-import { stringifyJson } from "../../protocol/json.ts";
 import type { ExitCode, Invocation } from "../io.ts";
+import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 import { nodesOnline, noReply, printReply, type RemoteOptions } from "../remote.ts";
 
@@ -25,7 +25,7 @@ export async function status(invocation: Invocation): Promise<ExitCode> {
       },
     );
     if (replies.length === 0) throw noReply();
-    if (json) io.out(`${stringifyJson(Object.fromEntries(replies), "the replies")}\n`);
+    if (json) io.out(jsonLine(Object.fromEntries(replies)));
     else if (!globals.quiet) io.out(nodesOnline(replies.length));
     return 0;
   } finally {

@@ -18,6 +18,7 @@ import {
 } from "../../worker/index.ts";
 import { compileEarlySoon } from "../early-compile.ts";
 import type { ExitCode, Invocation } from "../io.ts";
+import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 import { settingsOf } from "../setting-words.ts";
 
@@ -40,9 +41,11 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   const given = { settings: settingsOf(invocation.args), include };
   configure(app, given);
   if (printSteps) {
-    for (const { name, requires } of workerSteps()) {
-      io.out(`${name}${requires.length > 0 ? ` (after ${requires.join(", ")})` : ""}\n`);
-    }
+    if (json) io.out(jsonLine(workerSteps().map(({ name, requires }) => ({ name, requires }))));
+    else
+      for (const { name, requires } of workerSteps()) {
+        io.out(`${name}${requires.length > 0 ? ` (after ${requires.join(", ")})` : ""}\n`);
+      }
     return 0;
   }
   await internalsOf(app).finalize();

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { readEnvironment } from "../../../src/app/env.ts";
 import { fromEnvironment, variablesOf } from "../../../src/cli/environment.ts";
-import { COMMANDS, flagsOf, GLOBAL_OPTIONS, type OptionSpec } from "../../../src/cli/options.ts";
+import { flagsOf, type OptionSpec } from "../../../src/cli/option-types.ts";
+import { COMMANDS } from "../../../src/cli/options.ts";
+import { GLOBAL_OPTIONS } from "../../../src/cli/specs/global.ts";
 
 function option(command: string | null, long: string): OptionSpec {
   const specs =

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { COMMANDS, flagsOf, GLOBAL_OPTIONS } from "../../../src/cli/options.ts";
+import { flagsOf } from "../../../src/cli/option-types.ts";
+import { COMMANDS } from "../../../src/cli/options.ts";
+import { GLOBAL_OPTIONS } from "../../../src/cli/specs/global.ts";
 import { ran } from "./stand-in.ts";
 
 const VARIABLES = ["CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"] as const;

@@ -137,7 +137,7 @@ test("list shows bindings, and queues with what waits in them", async () => {
   const bindings = await cli("list", "bindings");
   expect(bindings.out).toMatch(/^Queue +Exchange +Routing Key\n(-{16} +){2}-{16}\ncelery +celery +celery\n$/);
   const queues = await cli("list", "queues", "-j");
-  expect(JSON.parse(queues.out)).toEqual([{ queue: "celery", messages: "1", exchange: "celery" }]);
+  expect(JSON.parse(queues.out)).toEqual([{ queue: "celery", messages: 1, exchange: "celery" }]);
 });
 
 test("report names versions and settings, and no password", async () => {
