@@ -159,7 +159,10 @@ export interface ConsumeOptions {
   onBatch(deliveries: readonly Delivery[]): void;
   /** What one answer of the broker brought has been handed over, and what of it was settled is about to be sent. */
   onHanded?(): void;
-  /** Not a task message, or one that no envelope check lets through: already on the dead list when this is called. */
+  /**
+   * Not a task message, one that no envelope check lets through, or one that lost its holder too often, whoever that was:
+   * already on the dead list when this is called.
+   */
   onDead(dead: {
     readonly queue: string;
     readonly reason: string;
@@ -200,6 +203,8 @@ export type Settlement =
   | { readonly kind: "ack-with-result"; readonly write: StoredWrite }
   /** `Reject(requeue=true)`: back of the queue, redelivered. */
   | { readonly kind: "requeue" }
+  /** The process that ran it died of it: as if its holder was lost (`losses.ts`), told by `onDead` when it was too often. */
+  | { readonly kind: "lost" }
   /** Wait in the broker until then (the broker's clock). */
   | { readonly kind: "park"; readonly untilMs: number }
   | { readonly kind: "dead"; readonly reason: string };

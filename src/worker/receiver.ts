@@ -172,10 +172,17 @@ export class Receiver {
     this.#options.log.dead(dead.queue, dead.reason, id);
     this.#signalRejected(dead.message ?? dead.raw, new PetioleError("PET_MESSAGE_INVALID", dead.reason));
     if (id === null) return;
-    const readable = dead.message !== null && isTask(dead.message, this.#decode);
-    const error = readable
-      ? workerLost(`the task was given up: ${dead.reason}`)
-      : exceptionInfo(new DecodeError(dead.reason), "kombu.exceptions");
+    const decoded = dead.message === null ? null : readTask(dead.message, this.#decode);
+    const error =
+      decoded === null
+        ? exceptionInfo(new DecodeError(dead.reason), "kombu.exceptions")
+        : workerLost(`the task was given up: ${dead.reason}`);
+    const strategy = decoded === null ? null : this.#options.strategies.of(decoded.task);
+    if (dead.message !== null && decoded !== null && strategy !== null) {
+      const delivery = deadDelivery(dead.queue, dead.message, this.#options.app.clock.now());
+      this.#options.tracer.giveUp(new Request(this.#options.tracer, strategy, { delivery, decoded }), error);
+      return;
+    }
     this.#options.events.tasks?.failedBefore(id, error);
     const write = this.#writeOf(id, { ...error, traceback: null });
     if (write !== null) void this.#options.settler.store(write, null);
@@ -187,11 +194,15 @@ export class Receiver {
   }
 }
 
-function isTask(message: WireMessage, options: DecodeOptions): boolean {
+function readTask(message: WireMessage, options: DecodeOptions): DecodedTask | null {
   try {
-    decodeTask(message, options);
-    return true;
+    return decodeTask(message, options);
   } catch {
-    return false;
+    return null;
   }
+}
+
+/** Of a message that nobody holds. */
+function deadDelivery(queue: string, message: WireMessage, nowMs: number): Delivery {
+  return { tag: "", queue, message, redelivered: true, deliveryCount: 0, serverTimeMs: nowMs };
 }

@@ -333,7 +333,7 @@ export class Tracer implements RequestHost {
     if (!acksLate || !definition.options.rejectOnWorkerLost) {
       return this.#fail(request, lostInfo(outcome), NOT_EXPECTED);
     }
-    this.#settler.settle(request, { kind: "requeue" });
+    this.#settler.settle(request, { kind: "lost" });
     this.#events.tasks?.rejected(request, true);
     this.#end(request);
   }
@@ -375,6 +375,12 @@ export class Tracer implements RequestHost {
     if (feature === null) return false;
     this.#fail(request, unsupported(request.task, feature), NOT_EXPECTED);
     return true;
+  }
+
+  /** Its workers died of it too often: its message is on the dead list, and all that a failure does is left to do. */
+  giveUp(request: Request, error: ExceptionInfo): void {
+    request.settled = true;
+    this.#fail(request, error, NOT_EXPECTED);
   }
 
   expire(request: Request): void {

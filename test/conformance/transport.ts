@@ -8,6 +8,7 @@ import { deliveryTests } from "./transport/delivery.ts";
 import { Suite, type TransportBroker } from "./transport/harness.ts";
 import { lifecycleTests, restartTests } from "./transport/lifecycle.ts";
 import { loadTests } from "./transport/load.ts";
+import { lossTests } from "./transport/losses.ts";
 import { mailboxTests } from "./transport/mailbox.ts";
 import { parkingTests } from "./transport/parking.ts";
 import { queueTests } from "./transport/queues.ts";
@@ -31,6 +32,7 @@ export function transportConformance(
     deadLetterTests(suite);
     routingTests(suite);
     lifecycleTests(suite);
+    lossTests(suite);
     loadTests(suite);
     mailboxTests(suite);
     if (capabilities.parks) parkingTests(suite);

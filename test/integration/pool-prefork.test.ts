@@ -170,6 +170,15 @@ describe("a child that dies", () => {
     expect(await admin.llen("celery")).toBe(0);
   });
 
+  test("of its task again and again, with rejectOnWorkerLost: the task is given up at the third, others run", async () => {
+    await started("-c", "2");
+    const error = await failureOf("p.poison", []);
+    expect(error).toBeInstanceOf(WorkerLostError);
+    expect(error.args).toEqual(["the task was given up: its worker was lost 3 times while it ran"]);
+    expect(await admin.llen("celery.dead")).toBe(1);
+    expect(await send("p.add", 1, 1)).toBe(2);
+  });
+
   test("of its worker, however that died, and even while a task holds it up", async () => {
     const { worker, pid } = await started("-c", "2");
     const file = project.write("pids", "");

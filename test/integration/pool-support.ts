@@ -21,6 +21,7 @@ export const late = app.task("p.late", { acksLate: true, rejectOnWorkerLost: tru
   await new Promise((resolve) => setTimeout(resolve, ms));
   return n;
 });
+export const poison = app.task("p.poison", { acksLate: true, rejectOnWorkerLost: true }, () => process.exit(9));
 export const spin = app.task("p.spin", (file) => {
   if (file) appendFileSync(file, process.pid + "\\n");
   for (;;) Math.random();

@@ -9,7 +9,7 @@
  * | parked | `#parked` | its time, on anybody's next take |
  * | dead   | the queue `<name>.dead` | an operator |
  */
-import type { BoundQueue, ExchangeType, QueueDeclaration } from "../transport.ts";
+import type { BoundQueue, ConsumeOptions, ExchangeType, QueueDeclaration } from "../transport.ts";
 import { Deque } from "./deque.ts";
 import { ParkedHeap } from "./parked.ts";
 import { MemoryResults } from "./results.ts";
@@ -45,6 +45,11 @@ interface Subscription {
   onRaw(raw: string): void;
 }
 
+type DeadListener = ConsumeOptions["onDead"];
+
+/** Beyond these the dead list alone tells. */
+const UNTOLD_AT_MOST = 1000;
+
 export class MemoryBroker {
   readonly name: string;
   readonly results: MemoryResults = new MemoryResults();
@@ -55,6 +60,10 @@ export class MemoryBroker {
   readonly #subscriptions = new Map<string, Set<Subscription>>();
   /** Called when a message was parked: its time may be the next. */
   readonly #parkListeners = new Set<() => void>();
+  /** Consumers that live, the oldest first. */
+  readonly #deadListeners = new Set<DeadListener>();
+  /** Messages that were given up while no consumer lived. */
+  #untold: Parameters<DeadListener>[0][] = [];
   #tags = 0;
 
   constructor(name: string) {
@@ -184,6 +193,22 @@ export class MemoryBroker {
   onPark(listener: () => void): () => void {
     this.#parkListeners.add(listener);
     return () => this.#parkListeners.delete(listener);
+  }
+
+  /** Of messages that lost their holders too often; the first listener hears of what nobody has heard. */
+  onDead(listener: DeadListener): () => void {
+    this.#deadListeners.add(listener);
+    const untold = this.#untold;
+    this.#untold = [];
+    for (const dead of untold) queueMicrotask(() => this.tellDead(dead));
+    return () => this.#deadListeners.delete(listener);
+  }
+
+  /** To one consumer: a failure is stored once. */
+  tellDead(dead: Parameters<DeadListener>[0]): void {
+    const [listener] = this.#deadListeners;
+    if (listener !== undefined) listener(dead);
+    else if (this.#untold.length < UNTOLD_AT_MOST) this.#untold.push(dead);
   }
 
   subscribe(exchange: string, routingKey: string, onRaw: (raw: string) => void): () => void {

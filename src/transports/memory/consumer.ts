@@ -12,6 +12,7 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { WireMessage } from "../../protocol/wire.ts";
+import { afterLoss, type LossPolicy, lossesAfter } from "../losses.ts";
 import type { ConsumeOptions, Consumer, ConsumerState, Delivery, Settlement } from "../transport.ts";
 import type { MemoryBroker, QueueState, StoredMessage } from "./broker.ts";
 import type { DeadLists } from "./dead.ts";
@@ -26,8 +27,7 @@ export interface ConsumerContext {
   readonly dead: DeadLists;
   readonly stepCount: number;
   readonly order: QueueOrder;
-  /** Times that a message may lose its holder; beyond: dead. */
-  readonly deliveryLimit: number;
+  readonly losses: LossPolicy;
   decode(raw: string): WireMessage;
   onClosed(consumer: MemoryConsumer): void;
 }
@@ -53,6 +53,7 @@ export class MemoryConsumer implements Consumer {
   readonly #options: ConsumeOptions;
   readonly #wake = (): void => this.#schedule();
   readonly #endParkListener: () => void;
+  readonly #endDeadListener: () => void;
   /** Taken and not settled, in the order they were taken. */
   readonly #held = new Map<Delivery, Held>();
   #queues: readonly QueueState[] = [];
@@ -72,6 +73,7 @@ export class MemoryConsumer implements Consumer {
     this.#options = options;
     this.#prefetch = options.prefetch;
     this.#endParkListener = context.broker.onPark(() => this.#armTimer());
+    this.#endDeadListener = context.broker.onDead((dead) => this.#tell(() => options.onDead(dead)));
     this.setQueues(options.queues);
     queueMicrotask(() => {
       if (this.#state === "live") options.onState("live");
@@ -112,6 +114,9 @@ export class MemoryConsumer implements Consumer {
       case "requeue":
         broker.push(delivery.queue, { ...held.stored, count: held.count, redelivered: true });
         break;
+      case "lost":
+        this.#afterLoss({ ...held, started: true }, delivery);
+        break;
       case "park":
         broker.park(delivery.queue, held.stored, as.untilMs);
         break;
@@ -146,40 +151,57 @@ export class MemoryConsumer implements Consumer {
   }
 
   close(): Promise<void> {
-    this.#end((held) => held.stored);
+    this.#end(({ stored }, { queue }) => this.#context.broker.putBack(queue, stored));
     return Promise.resolve();
   }
 
   /** As if the process had died: what was held goes back as from a lost holder. */
   abandon(): void {
-    this.#end((held, queue) => this.#afterLoss(held, queue));
+    this.#end((held, delivery) => this.#afterLoss(held, delivery));
   }
 
   /** Puts back what is held, first taken to be first out. */
-  #end(putBack: (held: Held, queue: string) => StoredMessage | null): void {
+  #end(putBack: (held: Held, delivery: Delivery) => void): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#cancelTurn();
     this.#timer?.cancel();
     this.#endParkListener();
+    this.#endDeadListener();
     for (const queue of this.#queues) queue.listeners.delete(this.#wake);
-    for (const [delivery, held] of [...this.#held].toReversed()) {
-      const stored = putBack(held, delivery.queue);
-      if (stored) this.#context.broker.putBack(delivery.queue, stored);
-    }
+    for (const [delivery, held] of [...this.#held].toReversed()) putBack(held, delivery);
     this.#held.clear();
     this.#context.onClosed(this);
     this.#options.onState("closed");
   }
 
-  /** The first loss makes it a suspect; further ones count only when it had really started. */
-  #afterLoss(held: Held, queue: string): StoredMessage | null {
-    const count = held.count === 0 || held.started ? held.count + 1 : held.count;
+  #afterLoss(held: Held, delivery: Delivery): void {
+    const { broker, clock, dead, losses } = this.#context;
+    const { queue } = delivery;
+    const count = lossesAfter(held.count, held.started);
     const stored = { ...held.stored, count, redelivered: true };
-    if (count <= this.#context.deliveryLimit) return stored;
-    const reason = `its holder was lost ${count} times`;
-    this.#context.dead.bury(queue, { queue, reason, count, raw: stored.raw });
-    return null;
+    const next = afterLoss(count, losses);
+    switch (next.to) {
+      case "queue":
+        return broker.putBack(queue, stored);
+      case "parked":
+        return broker.park(queue, stored, clock.now() + next.delayMs);
+      case "dead": {
+        const { raw } = stored;
+        const { reason } = next;
+        dead.bury(queue, { queue, reason, count, raw });
+        broker.tellDead({ queue, reason, raw, message: delivery.message });
+      }
+    }
+  }
+
+  /** Calls a handler of the worker: its errors are its own. */
+  #tell(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#context.logger.error({ error }, "a handler of the consumer failed");
+    }
   }
 
   #schedule(): void {
@@ -219,11 +241,8 @@ export class MemoryConsumer implements Consumer {
   }
 
   #hand(batch: readonly Delivery[]): void {
-    try {
-      this.#options.onBatch(batch);
-    } catch (error) {
-      this.#context.logger.error({ error, count: batch.length }, "a handler of messages failed");
-    }
+    this.#tell(() => this.#options.onBatch(batch));
+    this.#tell(() => this.#options.onHanded?.());
   }
 
   /** Step by step; inside one, each queue in turn, or always the first that has something. */
@@ -269,11 +288,7 @@ export class MemoryConsumer implements Consumer {
   #bury(queue: string, raw: string, error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error);
     this.#context.dead.bury(null, { queue, reason, count: 0, raw });
-    try {
-      this.#options.onDead({ queue, reason, raw, message: null });
-    } catch (thrown) {
-      this.#context.logger.error({ error: thrown, queue }, "a handler of dead messages failed");
-    }
+    this.#tell(() => this.#options.onDead({ queue, reason, raw, message: null }));
   }
 
   /** One timer for the next parked message, whoever parked it. */

@@ -1,19 +1,25 @@
 /** `broker_transport_options` as the memory transport reads them, in Python's or in camelCase spelling. */
 import { nearest } from "../../base/nearest.ts";
 import { ImproperlyConfigured } from "../../errors.ts";
+import { DEFAULT_LOSS_POLICY, type LossPolicy } from "../losses.ts";
 import { OPTION_NAMES } from "../redis/options.ts";
 
 /** Counterpart: kombu `utils/scheduling.py`. `sorted`: by name; `priority`: as given; both drain the first queue first. */
 export type QueueOrder = "round_robin" | "sorted" | "priority";
 
-export interface MemoryOptions {
+export interface MemoryOptions extends LossPolicy {
   readonly prioritySteps: readonly number[];
   readonly order: QueueOrder;
-  readonly deliveryLimit: number;
 }
 
 /** What has a meaning here; the Redis transport's other options are taken too, so that a test may only change the URL. */
-const OWN_NAMES: readonly string[] = ["priority_steps", "queue_order_strategy", "delivery_limit"];
+const OWN_NAMES: readonly string[] = [
+  "priority_steps",
+  "queue_order_strategy",
+  "delivery_limit",
+  "redelivery_backoff",
+  "redelivery_backoff_max",
+];
 
 function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -23,7 +29,7 @@ function snakeCase(name: string): string {
 export function readMemoryOptions(options: Readonly<Record<string, unknown>>): MemoryOptions {
   let prioritySteps: readonly number[] = [0, 3, 6, 9];
   let order: QueueOrder = "round_robin";
-  let deliveryLimit = 3;
+  let { deliveryLimit, redeliveryBackoffMs, redeliveryBackoffMaxMs } = DEFAULT_LOSS_POLICY;
   for (const [given, value] of Object.entries(options)) {
     const name = snakeCase(given);
     if (value === undefined) continue;
@@ -37,11 +43,17 @@ export function readMemoryOptions(options: Readonly<Record<string, unknown>>): M
       case "delivery_limit":
         deliveryLimit = readLimit(value);
         break;
+      case "redelivery_backoff":
+        redeliveryBackoffMs = readSeconds(name, value) * 1000;
+        break;
+      case "redelivery_backoff_max":
+        redeliveryBackoffMaxMs = readSeconds(name, value) * 1000;
+        break;
       default:
         if (!OPTION_NAMES.includes(name)) throw unknownOption(given, name);
     }
   }
-  return { prioritySteps, order, deliveryLimit };
+  return { prioritySteps, order, deliveryLimit, redeliveryBackoffMs, redeliveryBackoffMaxMs };
 }
 
 function readSteps(value: unknown): readonly number[] {
@@ -60,6 +72,11 @@ function readOrder(value: unknown): QueueOrder {
 function readLimit(value: unknown): number {
   if (Number.isInteger(value) && (value as number) >= 1) return value as number;
   throw invalid("delivery_limit", "a whole number of 1 or more", value);
+}
+
+function readSeconds(name: string, value: unknown): number {
+  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
+  throw invalid(name, "a number of seconds, at least 0", value);
 }
 
 function invalid(name: string, expected: string, value: unknown): ImproperlyConfigured {

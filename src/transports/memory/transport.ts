@@ -112,7 +112,7 @@ export class MemoryTransport implements Transport {
         dead: this.#dead,
         stepCount: this.#settings.prioritySteps.length,
         order: this.#settings.order,
-        deliveryLimit: this.#settings.deliveryLimit,
+        losses: this.#settings,
         decode: (raw) => this.#decode(raw),
         onClosed: (closed) => this.#consumers.delete(closed),
       },

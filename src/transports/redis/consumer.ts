@@ -33,9 +33,10 @@ import { Holds, RedisDelivery } from "./holds.ts";
 import { Intake } from "./intake.ts";
 import type { RedisKeys } from "./keys.ts";
 import { LeaseKeeper } from "./lease.ts";
+import type { Answer } from "./moves.ts";
 import type { RedisTransportSettings } from "./options.ts";
 import { Renewal } from "./renewal.ts";
-import { type Answer, Settler } from "./settle.ts";
+import { Settler } from "./settle.ts";
 import { Sweeper } from "./sweeper.ts";
 import { newestFirst, newNode, nodePrefix } from "./tags.ts";
 
@@ -87,6 +88,7 @@ export class RedisConsumer implements Consumer {
     const holds = this.#holds;
     const onRefused = (error: RedisError): void => this.#refused(error);
     const tell = (call: () => void): void => this.#tell(call);
+    const onDead: ConsumeOptions["onDead"] = (dead) => tell(() => options.onDead(dead));
     this.#calls = new CallQueue({
       clock,
       connection: () => (session.state === "live" ? session.connection : null),
@@ -115,6 +117,8 @@ export class RedisConsumer implements Consumer {
       db: () => session.facts?.db ?? 0,
       serverNowMs: () => this.intake.lot.serverNowMs(),
       onRefused,
+      onParked: (untilMs) => this.intake.lot.parked(untilMs),
+      onDead,
     });
     this.#renewal = new Renewal({
       session,
@@ -143,7 +147,7 @@ export class RedisConsumer implements Consumer {
     this.sweeper = new Sweeper({
       ...context,
       node,
-      onDead: (dead) => tell(() => options.onDead(dead)),
+      onDead,
     });
     if (session.state === "live") {
       queueMicrotask(() => {
@@ -203,7 +207,7 @@ export class RedisConsumer implements Consumer {
     }
     this.#schedule();
     return new Promise((resolve) => {
-      if (as.kind === "requeue") this.#settler.move(delivery, as, resolve);
+      if (as.kind === "requeue" || as.kind === "lost") this.#settler.move(delivery, as, resolve);
       else if (as.kind === "dead") this.#settler.move(delivery, { ...as, list: null }, resolve);
       else this.#settler.add(delivery, as, resolve);
       if (as.kind === "park") this.intake.lot.parked(as.untilMs);

@@ -3,12 +3,13 @@
  * Durations are in seconds, as everywhere in Celery's settings; inside they are milliseconds.
  */
 import { ImproperlyConfigured } from "../../errors.ts";
+import { DEFAULT_LOSS_POLICY, type LossPolicy } from "../losses.ts";
 
 export type QueueOrderStrategy = "round_robin" | "sorted" | "priority";
 export type WakeMode = "auto" | "tracking" | "tracking-redirect" | "poll";
 
 /** The options with their defaults filled in. */
-export interface RedisTransportSettings {
+export interface RedisTransportSettings extends LossPolicy {
   /** A hold ends this long after its fetch or last renewal, server time. */
   readonly leaseMs: number;
   /** Derived: min(lease, visibility timeout) / 3, at least 1 s (less only for leases that tests shorten). */
@@ -38,8 +39,6 @@ export interface RedisTransportSettings {
   /** Tasks of one FINISH at most. */
   readonly finishBatch: number;
   readonly finishBytes: number;
-  /** Deliveries that may end in a lost holder before a message goes to the dead list. */
-  readonly deliveryLimit: number;
   readonly unackedKey: string;
   readonly unackedIndexKey: string;
   readonly sep: string;
@@ -140,6 +139,8 @@ const OPTIONS: Readonly<Record<string, readonly [keyof RedisTransportSettings | 
   finish_batch: ["finishBatch", count(1, 1000)],
   finish_bytes: ["finishBytes", count(1024, 64 * 1024 * 1024)],
   delivery_limit: ["deliveryLimit", count(1, 1_000_000)],
+  redelivery_backoff: ["redeliveryBackoffMs", seconds(0)],
+  redelivery_backoff_max: ["redeliveryBackoffMaxMs", seconds(0)],
   unacked_key: ["unackedKey", name],
   unacked_index_key: ["unackedIndexKey", name],
   sep: ["sep", name],
@@ -175,7 +176,7 @@ const DEFAULTS: RedisTransportSettings = {
   backoffCapMs: 2000,
   finishBatch: 500,
   finishBytes: 1024 * 1024,
-  deliveryLimit: 3,
+  ...DEFAULT_LOSS_POLICY,
   unackedKey: "unacked",
   unackedIndexKey: "unacked_index",
   sep: "\x06\x16",

@@ -1,55 +1,29 @@
 /**
  * Ends of holds, collected per event-loop turn and sent in few large scripts. Acks and acks with a result go in one script
- * each; moving a message (requeue, dead list) reads its bytes first, because they are not kept in memory.
+ * each; what is moved to a list goes through `moves.ts`.
  */
-import { createHash } from "node:crypto";
 import type { RedisArg, RedisConnection } from "../../redis/connection.ts";
 import type { RedisError } from "../../redis/errors.ts";
 import type { LuaScript } from "../../redis/scripts.ts";
 import type { Settlement, StoredWrite } from "../transport.ts";
-import type { Call, CallQueue } from "./calls.ts";
-import type { Holds, RedisDelivery } from "./holds.ts";
-import type { RedisKeys } from "./keys.ts";
-import type { RedisTransportSettings } from "./options.ts";
-import { ACK, FINISH, MOVE, PARK } from "./scripts/settle.lua.ts";
+import type { Call } from "./calls.ts";
+import type { RedisDelivery } from "./holds.ts";
+import {
+  type Move,
+  MovesCall,
+  type Moving,
+  type Resolve,
+  type SettlerContext,
+  secondsText,
+} from "./moves.ts";
+import { ACK, FINISH, PARK } from "./scripts/settle.lua.ts";
 import { parkedTag } from "./tags.ts";
-import { markRedelivered, NotAnObject } from "./text-patch.ts";
-import { parseUnackedValue } from "./unacked-value.ts";
-
-export type Answer = "done" | "gone";
-type Resolve = (answer: Answer) => void;
 
 /** Tags of one ACK; `unpack` of Lua takes a few thousand at most. */
 const TAGS_AT_MOST = 1000;
 /** Messages whose bytes are read at once to be moved. */
 const MOVES_AT_MOST = 64;
 const PARKS_AT_MOST = 200;
-
-export interface SettlerContext {
-  readonly keys: RedisKeys;
-  readonly settings: RedisTransportSettings;
-  readonly holds: Holds;
-  readonly calls: CallQueue;
-  /** Database of the connection: results that go elsewhere need SELECT. */
-  readonly db: () => number;
-  /** Estimate of the broker's clock, ms since the epoch. */
-  readonly serverNowMs: () => number;
-  readonly onRefused: (error: RedisError) => void;
-}
-
-/** Something that moves a message to a list. */
-export type Move =
-  | { readonly kind: "requeue" }
-  /** Shutdown: front of the queue. */
-  | { readonly kind: "return" }
-  /** `queue`: whose dead list; null = the queue's own. */
-  | { readonly kind: "dead"; readonly reason: string; readonly list: string | null };
-
-interface Moving {
-  readonly delivery: RedisDelivery;
-  readonly move: Move;
-  readonly resolve: Resolve;
-}
 
 interface Parking {
   readonly delivery: RedisDelivery;
@@ -136,7 +110,7 @@ export class Settler {
   /** The hold has left `Holds.held` already, or is lost. */
   add(
     delivery: RedisDelivery,
-    as: Exclude<Settlement, { kind: "requeue" | "dead" }>,
+    as: Exclude<Settlement, { kind: "requeue" | "lost" | "dead" }>,
     resolve: Resolve,
   ): void {
     switch (as.kind) {
@@ -266,124 +240,6 @@ export class Settler {
       this.#context.calls.issue(new MovesCall(this.#context, all.slice(from, from + MOVES_AT_MOST)));
     }
   }
-}
-
-/** Reads messages, changes them, and moves each where nobody else has meanwhile. */
-class MovesCall implements Call {
-  readonly name = "move";
-  readonly #context: SettlerContext;
-  readonly #moves: readonly Moving[];
-
-  constructor(context: SettlerContext, moves: readonly Moving[]) {
-    this.#context = context;
-    this.#moves = moves;
-  }
-
-  async send(connection: RedisConnection): Promise<unknown> {
-    const { keys } = this.#context;
-    const tags = this.#moves.map((one) => one.delivery.brokerTag);
-    const values = (await connection.command("hmget", [keys.unacked, ...tags], "bytes")) as (Buffer | null)[];
-    const replies = connection.corked(() =>
-      this.#moves.map((moving, i) => {
-        const value = values[i] ?? null;
-        return value === null ? Promise.resolve(0) : this.#move(connection, moving, value);
-      }),
-    );
-    return Promise.all(replies);
-  }
-
-  onReply(reply: unknown, again: boolean): void {
-    const replies = reply as number[];
-    for (const [i, { delivery, resolve }] of this.#moves.entries()) {
-      const lost = delivery.state === "lost";
-      this.#context.holds.end(delivery);
-      resolve(lost || (replies[i] !== 1 && !again) ? "gone" : "done");
-    }
-  }
-
-  onError(error: RedisError): void {
-    this.#context.onRefused(error);
-    this.onDropped();
-  }
-
-  onDropped(): void {
-    for (const { delivery, resolve } of this.#moves) {
-      this.#context.holds.end(delivery);
-      resolve("gone");
-    }
-  }
-
-  #move(connection: RedisConnection, moving: Moving, value: Buffer): Promise<unknown> {
-    const { delivery, move } = moving;
-    const { keys } = this.#context;
-    const raw = parseUnackedValue(value.toString("latin1"))?.raw ?? "";
-    const isDead = move.kind === "dead";
-    const list = isDead ? keys.dead(move.list ?? delivery.queue) : keys.list(delivery.queue, delivery.step);
-    const text = isDead
-      ? Buffer.concat([
-          deadLine({
-            queue: delivery.queue,
-            reason: move.reason,
-            atMs: this.#context.serverNowMs(),
-            count: delivery.deliveryCount,
-          }),
-          Buffer.from(raw, "latin1"),
-        ])
-      : Buffer.from(redelivered(raw), "latin1");
-    return moveEntry(connection, keys, {
-      tag: delivery.brokerTag,
-      value,
-      list,
-      text,
-      end: move.kind === "return" ? "front" : "back",
-    });
-  }
-}
-
-function redelivered(raw: string): string {
-  try {
-    return markRedelivered(raw, null);
-  } catch (error) {
-    if (error instanceof NotAnObject) return raw;
-    throw error;
-  }
-}
-
-export interface EntryMove {
-  readonly tag: string;
-  /** As it was read; the entry is moved only while it is still this. */
-  readonly value: Buffer;
-  readonly list: string;
-  readonly text: Buffer;
-  readonly end: "front" | "back";
-}
-
-/** 1: moved; 0: changed or gone. */
-export function moveEntry(connection: RedisConnection, keys: RedisKeys, entry: EntryMove): Promise<unknown> {
-  return connection.script(MOVE, {
-    keys: [keys.unacked, keys.index, keys.lease, keys.started, keys.parked, entry.list],
-    args: [entry.tag, sha1(entry.value), entry.text, entry.end === "front" ? "r" : "l"],
-  });
-}
-
-export function sha1(bytes: Buffer): string {
-  return createHash("sha1").update(bytes).digest("hex");
-}
-
-/** The line in front of a message on a dead list. */
-export function deadLine(fields: {
-  readonly queue: string;
-  readonly reason: string;
-  readonly atMs: number;
-  readonly count: number;
-}): Buffer {
-  const { queue, reason, atMs, count } = fields;
-  return Buffer.from(`${JSON.stringify({ queue, reason, at: Math.floor(atMs / 1000), count })}\n`);
-}
-
-/** A time as the text of a score: seconds, rounded up to the next microsecond so that it is never early. */
-export function secondsText(ms: number): string {
-  return (Math.ceil(ms * 1000) / 1e6).toFixed(6);
 }
 
 function dbOf(write: StoredWrite): number {

@@ -5,14 +5,7 @@
  * Not within `sweep_grace` of a (re)connect: after an outage live holders must have had their chance to renew. A server clock
  * that ran ahead of our monotonic one counts as a reconnect.
  *
- * | delivery count after this loss | what happens |
- * |---|---|
- * | 1 | front of its queue |
- * | 2 to limit - 1 | parked with back-off, then front of its queue |
- * | limit | dead list of its queue, and the worker stores a failure |
- *
- * The first loss counts; a later one only when the start of that run was recorded, so that what only waited in a worker's
- * memory is never punished.
+ * Where to: `losses.ts`.
  */
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -21,16 +14,16 @@ import { decodeEnvelope } from "../../protocol/envelope.ts";
 import type { Limits, WireMessage } from "../../protocol/wire.ts";
 import type { RedisConnection } from "../../redis/connection.ts";
 import type { RedisSession } from "../../redis/session.ts";
+import { afterLoss, lossesAfter } from "../losses.ts";
 import type { ConsumeOptions } from "../transport.ts";
 import { matchingQueues, parseBindings } from "./bindings.ts";
 import { deliveryCountOf } from "./holds.ts";
 import type { RedisKeys } from "./keys.ts";
+import { deadLine, marked, moveEntry, secondsText, sha1 } from "./moves.ts";
 import type { RedisTransportSettings } from "./options.ts";
 import { SWEEP } from "./scripts/lease.lua.ts";
 import { PARK } from "./scripts/settle.lua.ts";
-import { deadLine, moveEntry, secondsText, sha1 } from "./settle.ts";
 import { newestFirst, parkedTag, parseTag } from "./tags.ts";
-import { markRedelivered, NotAnObject } from "./text-patch.ts";
 import { parseUnackedValue, unackedValue } from "./unacked-value.ts";
 
 export interface SweeperOptions {
@@ -67,8 +60,6 @@ const BYTES_AT_MOST = 1024 * 1024;
 const GATE_MS = 1000;
 /** The server's clock ran ahead of ours by more than this between two sweeps: somebody set it. */
 const JUMP_MS = 5000;
-/** Back-off of a message that lost its holder again and again. */
-const BACKOFF_MS = 10_000;
 
 export class Sweeper {
   readonly signals: { readonly swept: TestSignal<Swept>; readonly sweep: TestSignal<number> } = {
@@ -197,17 +188,21 @@ export class Sweeper {
       });
       return;
     }
-    const before = deliveryCountOf(message);
-    const count = before === 0 || found.started ? before + 1 : before;
-    if (count >= this.#options.settings.deliveryLimit) {
-      const reason = `its worker was lost ${count} times while it ran`;
-      await this.#bury(connection, found, { list: queue, queue, reason, raw: value.raw, count, serverMs });
-      return;
-    }
-    const raw = marked(value.raw, count);
+    const count = lossesAfter(deliveryCountOf(message), found.started);
+    const next = afterLoss(count, this.#options.settings);
     const step = this.#options.keys.stepOf(priorityOf(message));
-    if (count >= 2) await this.#park(connection, found, { queue, step, raw, count, serverMs });
-    else await this.#push(connection, found, { queue, step, raw, count });
+    switch (next.to) {
+      case "queue":
+        return this.#push(connection, found, { queue, step, raw: marked(value.raw, count), count });
+      case "parked": {
+        const untilMs = serverMs + next.delayMs;
+        return this.#park(connection, found, { queue, step, raw: marked(value.raw, count), count, untilMs });
+      }
+      case "dead": {
+        const { reason } = next;
+        return this.#bury(connection, found, { list: queue, queue, reason, raw: value.raw, count, serverMs });
+      }
+    }
   }
 
   #decode(raw: string): WireMessage | null {
@@ -243,20 +238,19 @@ export class Sweeper {
       readonly step: number;
       readonly raw: string;
       readonly count: number;
-      readonly serverMs: number;
+      readonly untilMs: number;
     },
   ): Promise<void> {
     const { keys, node, logger } = this.#options;
     this.#parks += 1;
     const own = parseTag(found.tag) !== null;
     const tag = parkedTag(to.step, own ? found.tag : `ts1:${node}:0:${this.#parks}`);
-    const untilMs = to.serverMs + BACKOFF_MS * 2 ** (to.count - 2);
     const gone = await connection.script(PARK, {
       keys: [keys.unacked, keys.index, keys.lease, keys.parked, keys.started],
       args: [
         found.tag,
         tag,
-        secondsText(untilMs),
+        secondsText(to.untilMs),
         sha1(found.value),
         Buffer.from(unackedValue(to.raw, to.queue), "latin1"),
       ],
@@ -314,14 +308,4 @@ export class Sweeper {
 function priorityOf(message: WireMessage): number {
   const { priority } = message.properties;
   return typeof priority === "number" ? priority : 0;
-}
-
-/** Headers that are no object cannot be marked; the message is delivered again as it is. */
-function marked(raw: string, count: number): string {
-  try {
-    return markRedelivered(raw, count);
-  } catch (error) {
-    if (error instanceof NotAnObject) return raw;
-    throw error;
-  }
 }

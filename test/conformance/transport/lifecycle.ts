@@ -142,6 +142,7 @@ export function lifecycleTests(suite: Suite): void {
           await eventually("it is back", async () => (await helper.size(queue)) === 1, { timeoutMs: 40_000 });
         }
       }
+      await suite.until((await suite.broker.now()) + 2000);
       const back = await suite.consume([started, idle]);
       const deliveries = await back.take(2, 50_000);
       const counts = Object.fromEntries(deliveries.map((one) => [idOf(one), one.deliveryCount]));

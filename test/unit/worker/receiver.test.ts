@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { afterEach, describe, expect, test } from "vitest";
 import type { WireMessage } from "../../../src/protocol/wire.ts";
-import { delivery, message, type RigOptions, turns, WorkerRig } from "./support.ts";
+import { delivery, message, type RigOptions, signature, turns, WorkerRig } from "./support.ts";
 
 let rig: WorkerRig;
 async function started(options: RigOptions = {}): Promise<WorkerRig> {
@@ -187,6 +187,31 @@ describe("a message that the transport put on its dead list", () => {
       exc_message: ["the task was given up: its holder was lost 3 times"],
       exc_module: "billiard.exceptions",
     });
+  });
+
+  test("fails as any other task does: its chain and its errbacks hear of it, no message is settled", async () => {
+    await started();
+    const seen: unknown[] = [];
+    rig.app.errback("t.here", (request, error) => {
+      seen.push([request.id, request.args, error.name]);
+    });
+    const chain = [signature("t.echo", { options: { task_id: "c2" } })];
+    const errbacks = [signature("t.here"), signature("t.there", { options: { task_id: "e1" } })];
+    const embed = { callbacks: null, chord: null, chain, errbacks };
+    dead("", message({ task: "t.add", args: [1, 2], embed }), "its worker was lost 3 times while it ran");
+    await turns();
+    expect(rig.journal).toEqual(["store t1 FAILURE", "store c2 FAILURE", "publish t.there e1"]);
+    expect(rig.meta("c2")["result"]).toMatchObject({ exc_type: "WorkerLostError" });
+    expect(seen).toEqual([["t1", [1, 2], "WorkerLostError"]]);
+    expect(rig.transport.published.map((one) => [one.task, one.args])).toEqual([["t.there", ["t1"]]]);
+  });
+
+  test("of a task that is not registered here fails under its id", async () => {
+    await started();
+    dead("", message({ task: "t.elsewhere" }), "its worker was lost 3 times while it ran");
+    await turns();
+    expect(rig.journal).toEqual(["store t1 FAILURE"]);
+    expect(rig.meta()["result"]).toMatchObject({ exc_type: "WorkerLostError" });
   });
 
   test.each(["hello", "5", "null", "{}", '{"headers": {"id": 5}}', `"${"x".repeat(2_000_000)}"`])(

@@ -29,6 +29,8 @@ describe("options of the Redis transport", () => {
       backoffCapMs: 2000,
       finishBatch: 500,
       deliveryLimit: 3,
+      redeliveryBackoffMs: 2000,
+      redeliveryBackoffMaxMs: 600_000,
       unackedKey: "unacked",
       unackedIndexKey: "unacked_index",
       sep: "\x06\x16",
