@@ -91,7 +91,8 @@ export class Gossip {
       pid,
       clock,
       logger,
-      peers: () => this.peers().map((one) => one.hostname),
+      peers: () =>
+        this.peers().map((one) => ({ hostname: one.hostname, holdsAcks: one.swIdent === "petiole" })),
       send: (type, fields) => events.dispatcher.send(type, fields),
     });
     this.elections.handlers.set("task", (action) => this.#sendTask(action));
