@@ -2,12 +2,10 @@
  * Remote control both ways: Python's own `celery inspect|control|status` steers our worker, our command line steers
  * Python's; revokes and mingle in either direction.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { cli, root } from "../support/built.ts";
 import { eventually } from "../support/eventually.ts";
-import { python } from "../support/python.ts";
+import type { Ran } from "./command-lines.ts";
+import * as lines from "./command-lines.ts";
 import { type Fleet, startFleet } from "./harness.ts";
 
 let fleet: Fleet;
@@ -17,38 +15,8 @@ beforeAll(async () => {
 });
 afterAll(() => fleet?.stop());
 
-interface Ran {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function run(program: string, words: readonly string[], cwd: string): Promise<Ran> {
-  const child = spawn(program, words, {
-    cwd,
-    env: {
-      ...process.env,
-      ORACLE_BROKER: fleet.broker,
-      ORACLE_BACKEND: fleet.backend,
-      PYTHONDONTWRITEBYTECODE: "1",
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const kept = { out: "", err: "" };
-  child.stdout.on("data", (chunk: Buffer) => (kept.out += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (kept.err += chunk.toString()));
-  const timer = setTimeout(() => child.kill("SIGKILL"), 40_000);
-  await once(child, "close");
-  clearTimeout(timer);
-  return { code: child.exitCode, ...kept };
-}
-
-/** Python's `celery`. */
-const celery = (...words: string[]): Promise<Ran> =>
-  run(python(), ["-m", "celery", "-A", "tasks", "-C", ...words], `${root}test/oracle`);
-
-const petiole = (...words: string[]): Promise<Ran> =>
-  run(process.execPath, [cli, "-A", "test/interop/fixtures/main.ts", ...words], root);
+const celery = (...words: string[]): Promise<Ran> => lines.celery(fleet, ...words);
+const petiole = (...words: string[]): Promise<Ran> => lines.petiole(fleet, ...words);
 
 describe("Python's command line and our worker", () => {
   const node = "ts@control";
@@ -111,7 +79,7 @@ describe("Python's command line and our worker", () => {
       node,
     );
     expect(registered[node]).toContain("demo.echo [rate_limit=7/m]");
-    expect([stats[node]?.pool["max-concurrency"], stats[node]?.prefetch_count]).toEqual([6, 24]);
+    expect([stats[node]?.pool["max-concurrency"], stats[node]?.prefetch_count]).toEqual([6, 6]);
     const ran = await fleet.python.value(
       "return app.send_task('demo.whoami', queue='late-queue').get(timeout=10)",
     );

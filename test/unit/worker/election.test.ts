@@ -79,7 +79,7 @@ class Cluster {
       timestamp: 1,
       clock: lamport.forward(),
       ...fields,
-    } as AnyEvent);
+    });
   }
 
   #ground(hostname: string, pid: number, clock: number): void {
@@ -178,7 +178,8 @@ describe("an election", () => {
     cluster.deaf.length = 0;
     const acks: string[] = [];
     const heard = cluster.nodes.get("c@h");
-    for (const event of [...cluster.wire]) heard?.hear(event);
+    const candidacies = cluster.wire.slice();
+    for (const event of candidacies) heard?.hear(event);
     for (const event of cluster.wire) if (event.type === "worker-elect-ack") acks.push(event.hostname);
     expect(acks).toEqual(["c@h", "c@h"]);
     expect(cluster.acted).toEqual([]);
