@@ -7,6 +7,7 @@
 
 export { Celery, type NamedSendOptions } from "./app/app.ts";
 export type { ControlCommandOptions, ControlHandler, ControlWorker } from "./app/control-commands.ts";
+export type { PausedQueueInfo } from "./app/control-queues.ts";
 export type {
   ActiveQueue,
   Control,

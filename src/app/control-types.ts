@@ -1,6 +1,7 @@
 import type { TaskRequest } from "../task/context-types.ts";
 import type { Seconds } from "../task/sendable-types.ts";
 import type { ControlCommandOptions, ControlHandler } from "./control-commands.ts";
+import type { PausedQueueInfo } from "./control-queues.ts";
 import type { RevokeOptions } from "./result-types.ts";
 
 /** Whom a command is for, and whether replies are waited for. */
@@ -119,6 +120,15 @@ export interface Control {
   ping(options?: ControlOptions): Promise<Replies<{ readonly ok: "pong" }>>;
   /** Empties the queues this app knows; how many messages were thrown away. */
   purge(): Promise<number>;
+  /**
+   * From now on no TypeScript worker takes a message from this queue, over restarts of all, until `resumeQueue`. What a worker
+   * has taken before runs. Python's workers do not look.
+   */
+  pauseQueue(queue: string | readonly string[]): Promise<void>;
+  /** Workers that wait go on at once. */
+  resumeQueue(queue: string | readonly string[]): Promise<void>;
+  /** The longest paused first. */
+  pausedQueues(): Promise<readonly PausedQueueInfo[]>;
   /** Any command, by its name on the wire. */
   broadcast(
     command: string,

@@ -18,6 +18,7 @@ import {
   ownCommandInfo,
 } from "./control-commands.ts";
 import { Inspector } from "./control-inspect.ts";
+import { type PausedQueueInfo, pausedQueues, queueNames } from "./control-queues.ts";
 import type {
   Control,
   ControlOptions,
@@ -226,6 +227,20 @@ export class ControlClient implements Control {
     let deleted = 0;
     for (const { name } of this.#host.consumedQueues([], [])) deleted += await transport.purge(name);
     return deleted;
+  }
+
+  async pauseQueue(queue: string | readonly string[]): Promise<void> {
+    const names = queueNames(queue, "pauseQueue");
+    await (await this.#context()).transport.paused.pause(names);
+  }
+
+  async resumeQueue(queue: string | readonly string[]): Promise<void> {
+    const names = queueNames(queue, "resumeQueue");
+    await (await this.#context()).transport.paused.resume(names);
+  }
+
+  async pausedQueues(): Promise<readonly PausedQueueInfo[]> {
+    return pausedQueues((await this.#context()).transport);
   }
 
   // ---- commands of the app's own

@@ -33,6 +33,7 @@ export type CommandName =
   | "list"
   | "report"
   | "purge"
+  | "queue"
   | "dead"
   | "events"
   | "complete";

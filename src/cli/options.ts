@@ -1,6 +1,6 @@
 /** Every command, as data: the parser, the help, the environment, the completion scripts and docs/cli.md read it. */
 import { type CommandSpec, type OptionSpec } from "./option-types.ts";
-import { DEAD, LIST, PURGE } from "./specs/broker.ts";
+import { DEAD, LIST, PURGE, QUEUE } from "./specs/broker.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
 import { CALL, RESULT } from "./specs/tasks.ts";
 import { COMPLETE, REPORT } from "./specs/tools.ts";
@@ -17,6 +17,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   EVENTS,
   LIST,
   PURGE,
+  QUEUE,
   DEAD,
   REPORT,
   COMPLETE,

@@ -33,6 +33,7 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   list: async () => (await import("./commands/list.ts")).list,
   report: async () => (await import("./commands/report.ts")).report,
   purge: async () => (await import("./commands/purge.ts")).purge,
+  queue: async () => (await import("./commands/queue.ts")).queue,
   dead: async () => (await import("./commands/dead.ts")).dead,
   events: async () => (await import("./commands/events.ts")).events,
   complete: async () => (await import("./commands/complete.ts")).complete,

@@ -15,6 +15,7 @@ import type {
   Mailbox,
   MailboxOptions,
   Outgoing,
+  PausedQueues,
   QueueDeclaration,
   StoreLocation,
   Transport,
@@ -47,6 +48,10 @@ export class FailoverTransport implements Transport {
 
   get location(): StoreLocation {
     return this.#current.location;
+  }
+
+  get paused(): PausedQueues {
+    return this.#current.paused;
   }
 
   /** Rejects with the failures of all when none answers; may then be called again. */

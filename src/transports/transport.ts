@@ -3,8 +3,10 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Limits, WireMessage } from "../protocol/wire.ts";
 import type { DeadLetter, DeadPage } from "./dead-letters.ts";
+import type { PausedQueues } from "./paused-queues.ts";
 
 export type { DeadLetter, DeadPage } from "./dead-letters.ts";
+export type { PausedQueue, PausedQueues } from "./paused-queues.ts";
 
 /** What a transport is opened with. */
 export interface TransportOptions {
@@ -28,6 +30,7 @@ export interface Transport {
   readonly capabilities: TransportCapabilities;
   /** Where the data lives, asked from the server itself (run id, file id), never from the URL. Known after `start`. */
   readonly location: StoreLocation;
+  readonly paused: PausedQueues;
   /** Connects. Rejects with OperationalError; `PET_BROKER_REFUSED` when trying again is of no use. */
   start(signal: AbortSignal): Promise<void>;
   /** Idempotent. Outstanding settlements are sent first where the server answers. */

@@ -11,6 +11,7 @@ import { loadTests } from "./transport/load.ts";
 import { lossTests } from "./transport/losses.ts";
 import { mailboxTests } from "./transport/mailbox.ts";
 import { parkingTests } from "./transport/parking.ts";
+import { pausedTests } from "./transport/paused.ts";
 import { queueTests } from "./transport/queues.ts";
 import { resultTests } from "./transport/results.ts";
 import { routingTests } from "./transport/routing.ts";
@@ -35,6 +36,7 @@ export function transportConformance(
     lossTests(suite);
     loadTests(suite);
     mailboxTests(suite);
+    pausedTests(suite);
     if (capabilities.parks) parkingTests(suite);
     if (capabilities.storesResults) resultTests(suite);
     if (capabilities.durable) restartTests(suite);

@@ -61,6 +61,25 @@ describe.each(["memory", "redis"])("over %s", (kind) => {
   });
   const pidboxKeys = async (): Promise<string> => (kind === "redis" ? server.command("KEYS", "*reply*") : "");
 
+  test("a paused queue waits for all workers, and goes on when it is resumed", async () => {
+    await start(makeApp(url), { hostname: "a@host", queues: ["celery", "mail"] });
+    await start(makeApp(url), { hostname: "b@host", queues: ["celery", "mail"] });
+    const from = Date.now();
+    await app.control.pauseQueue("mail");
+    const mail = await app.sendTask("c.add", [1, 2], { queue: "mail" });
+    const others = Array.from({ length: 20 }, (_, i) => app.sendTask("c.add", [i, 1]));
+    for (const other of await Promise.all(others)) await other.get({ timeout: 10 });
+    expect(await mail.state()).toBe("PENDING");
+    const [paused] = await app.control.pausedQueues();
+    expect(paused?.queue).toBe("mail");
+    expect(Math.abs((paused?.since.getTime() ?? 0) - from)).toBeLessThan(10_000);
+    await app.control.resumeQueue(["mail"]);
+    expect(await mail.get({ timeout: 10 })).toBe(3);
+    expect(await app.control.pausedQueues()).toEqual([]);
+    await expect(app.control.pauseQueue([])).rejects.toThrow("takes the name of a queue");
+    await expect(app.control.resumeQueue("")).rejects.toThrow("app.control.resumeQueue takes the name");
+  });
+
   test("everybody answers, or those who are named, or the first", async () => {
     for (const name of ["a", "b", "c"]) await start(makeApp(url), { hostname: `${name}@host` });
     const pong = { ok: "pong" };

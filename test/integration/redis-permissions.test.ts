@@ -62,6 +62,23 @@ test("workers and clients need no more than the documents say", async () => {
   expect(await admin.call("ACL", "LOG")).toEqual([]);
 });
 
+test("pausing a queue needs what the documents say besides", async () => {
+  const named = (pattern: RegExp): string[] =>
+    [...(pattern.exec(guarantees.replaceAll("\n", " "))?.[1] ?? "").matchAll(/`([^`]+)`/g)].map(
+      ([, name]) => `+${name}`,
+    );
+  const sends = named(/A client that only sends needs ([^.]+)\./);
+  const pauses = named(/`pauseQueue` ([^.]+)\./);
+  expect(pauses.length).toBeGreaterThan(4);
+  const url = await allow("operator", "~*", "&*", "-@all", ...sends, ...pauses);
+  const app = new Celery("acl", { brokerUrl: `${url}/0`, logger: silentLogger });
+  await app.control.pauseQueue("mail");
+  expect(await app.control.pausedQueues()).toMatchObject([{ queue: "mail" }]);
+  await app.control.resumeQueue("mail");
+  expect(await app.control.pausedQueues()).toEqual([]);
+  await app.close();
+});
+
 test("a client that only sends needs less", async () => {
   const words = /A client that only sends needs ([^.]+)\./.exec(guarantees.replaceAll("\n", " "))?.[1];
   const commands = [...(words ?? "").matchAll(/`([^`]+)`/g)].map(([, name]) => `+${name}`);

@@ -80,6 +80,7 @@ async function fetch(call: number, options: FetchOptions = {}): Promise<FetchRep
     "unacked_parked",
     "celery.dead",
     `fence:${NODE}`,
+    "unacked_paused",
   ];
   const reply = (await run(
     FETCH,
@@ -310,6 +311,18 @@ describe("FETCH", () => {
     expect(reply.rest[2]).toContain("WRONGTYPE");
   });
 
+  test("a paused queue is left alone in every step, and named", async () => {
+    await push("a", "a0");
+    await push("b", "b0");
+    await db.command("zadd", ["unacked_paused", 1, "a"]);
+    const reply = await fetch(5, { queues: ["a", "b"] });
+    expect(reply.ids).toEqual(["b0"]);
+    expect(reply.rest.slice(0, 3)).toEqual([0, 1, ""]);
+    expect(await db.command("llen", ["a"])).toBe(1);
+    await db.command("zrem", ["unacked_paused", "a"]);
+    expect((await fetch(6, { queues: ["a", "b"] })).ids).toEqual(["a0"]);
+  });
+
   test.each(["unacked", "unacked_index", "unacked_lease", "unacked_parked", "celery.dead", `fence:${NODE}`])(
     "a wrong type of %s loses nothing",
     async (key) => {
@@ -342,7 +355,7 @@ describe("FETCH", () => {
     await session.start(new AbortController().signal);
     await own.command("REPLICAOF", "127.0.0.1", "1");
     const call = {
-      keys: [...KEYS, "p", "d", "f", "q"],
+      keys: [...KEYS, "p", "d", "f", "z", "q"],
       args: [`ts1:${NODE}:`, 1, 1, 1, 1, 1, SEP, 1, 1, "", 1, "", '"q"'],
     };
     expect((await failureOf(session.script(FETCH, call))).kind).toBe("readonly");

@@ -30,6 +30,25 @@ export const PURGE: CommandSpec = {
   examples: [["petiole -A app purge -Q mail -f", "empty the queue mail at once"]],
 };
 
+const QUEUE_ACTIONS = ["pause", "resume", "list"] as const;
+
+export const QUEUE: CommandSpec = {
+  name: "queue",
+  about: "pause queues for all TypeScript workers, and resume them",
+  arguments: [
+    { name: "<action>", about: QUEUE_ACTIONS.join(", "), words: QUEUE_ACTIONS },
+    { name: "[name...]", about: "names of queues; list: the app's, and all that are paused" },
+  ],
+  options: [],
+  json: {
+    shape: '[{"queue", "waiting", "pausedSince"}, …]; after pause and resume of those that were named',
+  },
+  examples: [
+    ["petiole -A app queue pause mail", "nothing more is taken from it; what runs goes on"],
+    ["petiole -A app queue list", "what waits in each, and since when it is paused"],
+  ],
+};
+
 const DEAD_ACTIONS = ["list", "show", "requeue", "purge"] as const;
 
 export const DEAD: CommandSpec = {

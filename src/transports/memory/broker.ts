@@ -53,6 +53,8 @@ const UNTOLD_AT_MOST = 1000;
 export class MemoryBroker {
   readonly name: string;
   readonly results: MemoryResults = new MemoryResults();
+  /** Queue -> when it was paused. Consumers take nothing from these. */
+  readonly paused: Map<string, number> = new Map();
   readonly #queues = new Map<string, QueueState>();
   /** Exchange -> bindings by `routing key NUL queue`. */
   readonly #bindings = new Map<string, Map<string, Binding>>();
@@ -121,6 +123,11 @@ export class MemoryBroker {
     const queue = this.queue(name);
     stepOf(queue, message.step).pushFront(message);
     for (const wake of queue.listeners) wake();
+  }
+
+  /** Its consumers look again. */
+  wake(name: string): void {
+    for (const wake of this.#queues.get(name)?.listeners ?? []) wake();
   }
 
   bind(declaration: QueueDeclaration): void {

@@ -248,13 +248,15 @@ export class MemoryConsumer implements Consumer {
   /** Step by step; inside one, each queue in turn, or always the first that has something. */
   #takeOne(): { readonly queue: QueueState; readonly stored: StoredMessage } | null {
     const queues = this.#queues;
+    const { paused } = this.#context.broker;
     const start = this.#context.order === "round_robin" ? this.#next : 0;
     for (let step = 0; step < this.#context.stepCount; step++) {
       for (let i = 0; i < queues.length; i++) {
         const index = (start + i) % queues.length;
         const queue = queues[index];
-        const stored = queue?.steps[step]?.popFront();
-        if (queue !== undefined && stored !== undefined) {
+        if (queue === undefined || (paused.size > 0 && paused.has(queue.name))) continue;
+        const stored = queue.steps[step]?.popFront();
+        if (stored !== undefined) {
           this.#next = (index + 1) % queues.length;
           return { queue, stored };
         }

@@ -12,6 +12,7 @@ import type {
   Mailbox,
   MailboxOptions,
   Outgoing,
+  PausedQueues,
   QueueDeclaration,
   StoreLocation,
   Transport,
@@ -22,6 +23,7 @@ import { type MemoryBroker, memoryBroker, memoryName } from "./broker.ts";
 import { MemoryConsumer } from "./consumer.ts";
 import { DeadLists } from "./dead.ts";
 import { type MemoryOptions, readMemoryOptions, stepIndex } from "./options.ts";
+import { MemoryPausedQueues } from "./paused.ts";
 
 const CAPABILITIES: TransportCapabilities = {
   parks: true,
@@ -34,6 +36,7 @@ const CAPABILITIES: TransportCapabilities = {
 export class MemoryTransport implements Transport {
   readonly capabilities: TransportCapabilities = CAPABILITIES;
   readonly location: StoreLocation;
+  readonly paused: PausedQueues;
   /** What all transports of this name share. */
   readonly broker: MemoryBroker;
   readonly #options: TransportOptions;
@@ -50,6 +53,7 @@ export class MemoryTransport implements Transport {
     this.#settings = readMemoryOptions(options.options);
     this.broker = memoryBroker(name);
     this.location = { kind: "memory", name };
+    this.paused = new MemoryPausedQueues(this.broker, options.clock);
     this.#dead = new DeadLists({
       broker: this.broker,
       clock: options.clock,

@@ -62,6 +62,8 @@ export class Fetcher {
   /** One per queue that a pass may start with. */
   #rotations: (Lists | null)[] = [];
   #queues: readonly string[] = [];
+  /** Those that are paused, as far as replies have told. */
+  #paused: ReadonlySet<string> = new Set();
   /** The queue after the one that gave the last message. */
   #next = 0;
   #call = 0;
@@ -80,6 +82,7 @@ export class Fetcher {
       keys.parked,
       keys.dead(defaultQueue),
       keys.fence(node),
+      keys.paused,
     ];
     this.#strict = settings.queueOrderStrategy === "round_robin" ? "" : "1";
   }
@@ -92,9 +95,12 @@ export class Fetcher {
     return this.#queues;
   }
 
-  /** Every list that is watched. */
+  /** Every list that is watched: of a paused queue the one that says when it is resumed. */
   get lists(): readonly string[] {
-    return this.#rotation(0).keys;
+    if (this.#paused.size === 0) return this.#rotation(0).keys;
+    const { keys } = this.#options;
+    const open = this.#queues.filter((queue) => !this.#paused.has(queue));
+    return [...this.#listsOf(open).keys, ...[...this.#paused].map((queue) => keys.resumed(queue))];
   }
 
   setQueues(names: readonly string[]): void {
@@ -102,6 +108,7 @@ export class Fetcher {
     if (this.#options.settings.queueOrderStrategy === "sorted") unique.sort();
     this.#queues = unique;
     this.#rotations = unique.map(() => null);
+    this.#paused = new Set([...this.#paused].filter((queue) => unique.includes(queue)));
     this.#next = 0;
   }
 
@@ -177,7 +184,11 @@ export class Fetcher {
     const wanted = new Set(only);
     const { keys } = this.#options;
     const rotated = [...this.#queues.slice(start), ...this.#queues.slice(0, start)];
-    return this.#listsOf(rotated.filter((queue) => keys.lists(queue).some((list) => wanted.has(list))));
+    return this.#listsOf(
+      rotated.filter(
+        (queue) => wanted.has(keys.resumed(queue)) || keys.lists(queue).some((list) => wanted.has(list)),
+      ),
+    );
   }
 
   #rotation(start: number): Lists {
@@ -197,12 +208,21 @@ export class Fetcher {
     };
   }
 
+  #notePaused({ queues }: Lists, paused: readonly string[] | null): void {
+    const others = [...this.#paused].filter((queue) => !queues.includes(queue));
+    const here = (paused ?? []).filter((queue) => this.#queues.includes(queue));
+    this.#paused = new Set([...others, ...here]);
+  }
+
   #read({ fields: call, tooLate }: FetchCall, reply: readonly (string | number)[]): Fetched {
     const serverTimeMs = msOf(String(reply[0]));
     const status = reply[3];
     const builder = new ReplyBuilder(this.#options, `${this.#prefix}${call.call}:`, { call, serverTimeMs });
     if (status === "r") builder.readReplay(reply);
-    else builder.read(reply);
+    else {
+      builder.read(reply);
+      if (builder.paused !== null || this.#paused.size > 0) this.#notePaused(call.lists, builder.paused);
+    }
     const last = builder.lastQueue;
     if (last !== null) this.#next = (this.#queues.indexOf(last) + 1) % Math.max(1, this.#queues.length);
     const eta = String(reply[1]);
@@ -260,6 +280,8 @@ class ReplyBuilder {
   readonly deliveries: RedisDelivery[] = [];
   readonly dead: { queue: string; reason: string; raw: string }[] = [];
   lastQueue: string | null = null;
+  /** null: none. */
+  paused: string[] | null = null;
   readonly #options: FetcherOptions;
   /** What stands before a message's index in its tag. */
   readonly #prefix: string;
@@ -292,6 +314,9 @@ class ReplyBuilder {
       if (list < 0) {
         this.lastQueue = this.#queueOf(-list - 1);
         this.dead.push({ queue: this.lastQueue, reason: String(reply[at + 1]), raw: String(reply[at + 2]) });
+      } else if (reply[at + 2] === "") {
+        this.paused ??= [];
+        this.paused.push(this.#queueOf(Number(reply[at + 1]) - 1));
       } else {
         const key = call.lists.keys[Number(reply[at + 1]) - 1] ?? keys.unacked;
         onRefused(replyError(String(reply[at + 2]), `FETCH from the key ${JSON.stringify(key)}`));

@@ -21,6 +21,7 @@ import type {
   Mailbox,
   MailboxOptions,
   Outgoing,
+  PausedQueues,
   QueueDeclaration,
   StoreLocation,
   Transport,
@@ -33,6 +34,7 @@ import type { DeadLists } from "./dead.ts";
 import type { Fanout } from "./fanout.ts";
 import { RedisKeys } from "./keys.ts";
 import { type RedisTransportSettings, readOptions } from "./options.ts";
+import { RedisPausedQueues } from "./paused.ts";
 import { Publisher } from "./publisher.ts";
 
 /** What only tests set. */
@@ -60,6 +62,7 @@ export class RedisTransport implements Transport {
     storesResults: true,
     durable: true,
   };
+  readonly paused: PausedQueues;
   readonly #options: TransportOptions;
   readonly #internals: RedisTransportInternals;
   readonly #settings: RedisTransportSettings;
@@ -103,6 +106,7 @@ export class RedisTransport implements Transport {
       reclaim: (connection) => this.#reclaim(connection),
       onState: (state) => this.#onState(state),
     });
+    this.paused = new RedisPausedQueues(this.#session, this.#keys);
     this.#publisher = new Publisher({ session: this.#session, settings: this.#settings, keys: this.#keys });
   }
 

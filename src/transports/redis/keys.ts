@@ -17,6 +17,8 @@ export class RedisKeys {
   readonly started: string;
   /** STRING with TTL: at most one sweep a second in the whole fleet. */
   readonly sweep: string;
+  /** ZSET: paused queue -> server time. */
+  readonly paused: string;
   readonly prefix: string;
   readonly sep: string;
   readonly steps: readonly number[];
@@ -35,6 +37,7 @@ export class RedisKeys {
     this.parked = `${prefix}${unackedKey}_parked`;
     this.started = `${prefix}${unackedKey}_started`;
     this.sweep = `${prefix}${unackedKey}_sweep`;
+    this.paused = `${prefix}${unackedKey}_paused`;
     const { fanoutPrefix } = settings;
     this.#fanoutPrefix =
       prefix + (fanoutPrefix === true ? `/${db}.` : fanoutPrefix === false ? "" : fanoutPrefix);
@@ -48,6 +51,11 @@ export class RedisKeys {
   /** Written and deleted once, to see whether wake-up works. */
   probe(node: string): string {
     return `${this.prefix}${this.#settings.unackedKey}_probe:${node}`;
+  }
+
+  /** LIST with TTL: there for a while after a paused queue was resumed. */
+  resumed(queue: string): string {
+    return `${this.prefix}${this.#settings.unackedKey}_resumed:${queue}`;
   }
 
   /** LIST of one priority step of a queue. */

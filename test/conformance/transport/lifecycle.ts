@@ -181,6 +181,21 @@ export function restartTests(suite: Suite): void {
       expect(inbox.lost).toEqual([]);
     });
 
+    test("a paused queue stays paused", async () => {
+      const [paused, open] = [suite.name(), suite.name()];
+      const operator = await suite.open("producer");
+      await operator.paused.pause([paused]);
+      await suite.send(paused, ["a"]);
+      const inbox = await suite.consume([paused, open]);
+      await suite.broker.crash?.();
+      await suite.broker.restart?.();
+      await suite.send(open, ["open"]);
+      expect(ids(await inbox.take(1, 20_000))).toEqual(["open"]);
+      expect(await operator.size(paused)).toBe(1);
+      await operator.paused.resume([paused]);
+      expect(ids(await inbox.take(1))).toEqual(["a"]);
+    });
+
     test("declared queues and subscriptions are there again", async () => {
       const exchange = suite.name("ex");
       const queue = suite.name();

@@ -74,6 +74,10 @@ export class NotingTransport implements Transport {
     return 0;
   }
 
+  get paused(): never {
+    throw new Error("a noting transport pauses nothing");
+  }
+
   readDead(): never {
     throw new Error("a noting transport has no dead letters");
   }

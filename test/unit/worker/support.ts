@@ -200,6 +200,10 @@ export class HandTransport implements Transport {
     this.journal.push(`purge ${queue}`);
     return 0;
   }
+  get paused(): never {
+    throw new Error("not played");
+  }
+
   readDead(): never {
     throw new Error("not played");
   }

@@ -1,8 +1,8 @@
 /**
  * FETCH: takes messages from lists into `unacked` in one step, so that none is ever only in a socket.
  *
- * KEYS: unacked, unacked_index, unacked_lease, unacked_parked, dead list of the default queue, fence of this node, then the
- * lists step by step (`per` lists in each step).
+ * KEYS: unacked, unacked_index, unacked_lease, unacked_parked, dead list of the default queue, fence of this node,
+ * paused queues, then the lists step by step (`per` lists in each step).
  *
  * ARGV: tag prefix of the node, call number, n to take, n to replay, byte budget, lease (s), sep, fence TTL (ms), `per`,
  * "1" = drain the lists of a step one after the other, bytes of one message at most, global_keyprefix, then the queues'
@@ -13,7 +13,7 @@
  *    became a replica, or refuses writes, the script ends here even when there is nothing to take;
  * 1. a call that the fence has seen: answers what still exists under its tags and takes nothing;
  * 2. parked messages whose time has come (64 at most) go to the front of their lists, the latest first;
- * 3. reads and checks messages, one per list and pass, until n, the budget or 100 bad ones. What begins and ends like an
+ * 3. reads and checks messages of queues that are not paused, one per list and pass, until n, the budget or 100 bad ones. What begins and ends like an
  *    envelope is not parsed here: that would be a third of the cost, and the consumer parses it at once;
  * 4. records what was read: the dead list, `unacked`, both indexes, the fence;
  *    a call that takes nothing, but might have before, is noted in the fence as well: no late copy of it takes anything;
@@ -23,7 +23,7 @@
  * "1": there may be more, "r": replay), then
  * - (list number, raw): a message; the i-th of these has the tag `prefix call:i`;
  * - (-list number, reason, raw): a bad one, now on the dead list;
- * - (0, list number, error): a list of a wrong type;
+ * - (0, list number, error): a list of a wrong type; without an error: its queue is paused;
  * - in a replay (i, value).
  *
  * Counterpart: kombu's BRPOP followed by MULTI; ZADD unacked_index; HSET unacked; EXEC.
@@ -33,7 +33,8 @@ import { type LuaScript, luaScript } from "../../../redis/scripts.ts";
 export const FETCH: LuaScript = luaScript(
   "fetch",
   `
-local U, I, L, P, D, F = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local U, I, L, P, D, F, Z = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local first_list = 8
 local call, n, budget, per = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[9])
 local prefix = ARGV[1] .. ARGV[2] .. ':'
 local strict, max_bytes = ARGV[10] == '1', tonumber(ARGV[11])
@@ -125,14 +126,29 @@ local taken, bytes, biggest, full = 0, 0, 0, n <= 0
 local hset, index, lease = {U}, {I}, {L}
 local trims, bad = {}, {}
 local deadline = string.format('%.6f', tonumber(now) + tonumber(ARGV[6]))
-local base = 7
+local paused = redis_call('ZRANGE', Z, 0, -1)
+local closed = nil
+if #paused > 0 then
+  closed = {}
+  for _, name in ipairs(paused) do closed[name] = true end
+  for i = 0, per - 1 do
+    local is_paused = closed[decode('[' .. ARGV[13 + i] .. ']')[1]]
+    closed[i] = is_paused
+    if is_paused then
+      out[#out + 1] = 0
+      out[#out + 1] = i + 1
+      out[#out + 1] = ''
+    end
+  end
+end
+local base = first_list
 while base <= #KEYS and not full do
   local open = {}
   for k = base, base + per - 1 do
-    local len = redis.pcall('LLEN', KEYS[k])
+    local len = closed and closed[k - base] and 0 or redis.pcall('LLEN', KEYS[k])
     if type(len) ~= 'number' then
       out[#out + 1] = 0
-      out[#out + 1] = k - 6
+      out[#out + 1] = k - first_list + 1
       out[#out + 1] = len.err
     elseif len > 0 then
       open[#open + 1] = {k, len, 0, nil, 0}
@@ -159,10 +175,10 @@ while base <= #KEYS and not full do
       bytes = bytes + #raw
       if #raw > biggest then biggest = #raw end
       local reason = flaw(raw)
-      local queue = ARGV[12 + (list[1] - 7) % per + 1]
+      local queue = ARGV[12 + (list[1] - first_list) % per + 1]
       if reason then
         bad[#bad + 1] = '{"queue":' .. queue .. ',"reason":"' .. reason .. '","at":' .. t[1] .. ',"count":0}\\n' .. raw
-        out[#out + 1] = -(list[1] - 6)
+        out[#out + 1] = -(list[1] - first_list + 1)
         out[#out + 1] = reason
         out[#out + 1] = #raw > max_bytes and string.sub(raw, 1, 65536) or raw
         if #bad >= 100 then full = true end
@@ -175,7 +191,7 @@ while base <= #KEYS and not full do
         index[#index + 1] = tag
         lease[#lease + 1] = deadline
         lease[#lease + 1] = tag
-        out[#out + 1] = list[1] - 6
+        out[#out + 1] = list[1] - first_list + 1
         out[#out + 1] = raw
         if taken >= n then full = true end
       end
