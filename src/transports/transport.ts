@@ -6,7 +6,7 @@ import type { DeadLetter, DeadPage } from "./dead-letters.ts";
 import type { PausedQueues } from "./paused-queues.ts";
 
 export type { DeadLetter, DeadPage } from "./dead-letters.ts";
-export type { PausedQueue, PausedQueues } from "./paused-queues.ts";
+export type { PausedQueues } from "./paused-queues.ts";
 
 /** What a transport is opened with. */
 export interface TransportOptions {

@@ -138,6 +138,14 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
     await line(["call", "shop.add", "-a", "[1, 2]"]);
     expect(await line(["purge", "-f"])).toEqual({ purged: 1, queues: ["celery"] });
   },
+  async queue() {
+    const pausedSince = expect.stringMatching(/Z$/);
+    expect(await line(["queue", "pause", "celery"])).toEqual([{ queue: "celery", waiting: 0, pausedSince }]);
+    await line(["call", "shop.add", "-a", "[1, 2]"]);
+    expect(await line(["queue", "list"])).toEqual([{ queue: "celery", waiting: 1, pausedSince }]);
+    const resumed = [{ queue: "celery", waiting: 1, pausedSince: null }];
+    expect(await line(["queue", "resume", "celery"])).toEqual(resumed);
+  },
   async dead() {
     for (const raw of ["no message", "nor this"]) {
       await redis.command(
