@@ -1,0 +1,35 @@
+/** Opens the state DB that a URL or a file name says. Each is loaded when first asked for. */
+import { ImproperlyConfigured } from "../errors.ts";
+import { redactUrl } from "../redis/url.ts";
+import type { StateDb, StateDbOptions } from "./state-db.ts";
+
+const REDIS: ReadonlySet<string> = new Set(["redis", "rediss", "redis+socket", "socket", "unix"]);
+
+/** `scheme` of `scheme://…`; null: a file name. */
+export function schemeOf(url: string): string | null {
+  return /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase() ?? null;
+}
+
+/**
+ * A state DB, not started.
+ *
+ * @throws ImproperlyConfigured `PET_URL_INVALID`, without the password in its text
+ */
+export async function openStateDb(options: StateDbOptions): Promise<StateDb> {
+  const scheme = schemeOf(options.url);
+  if (scheme === null || scheme === "file") {
+    const { openFileStateDb } = await import("./file/index.ts");
+    return openFileStateDb(options);
+  }
+  if (!REDIS.has(scheme)) throw notServed(options.url, scheme);
+  const { openRedisStateDb } = await import("./redis/index.ts");
+  return openRedisStateDb(options);
+}
+
+function notServed(url: string, scheme: string): ImproperlyConfigured {
+  const why = scheme === "sentinel" ? " (Redis Sentinel comes with a later version)" : "";
+  return new ImproperlyConfigured(
+    `the state DB ${JSON.stringify(redactUrl(url))} is not served${why}: give a file, redis://, rediss:// or redis+socket://`,
+    { code: "PET_URL_INVALID" },
+  );
+}
