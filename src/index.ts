@@ -22,6 +22,7 @@ export type { AppEvents } from "./app/events.ts";
 export type {
   AsyncResult,
   GetOptions,
+  GroupResult,
   ReadyState,
   RevokeOptions,
   TaskOutcome,
@@ -40,7 +41,13 @@ export type {
 } from "./app/settings-types.ts";
 export type { Middleware, Signal, SignalEvents, Signals } from "./app/signal-types.ts";
 export type { Logger } from "./base/logger.ts";
-export type { AnySignature, ImmutableSignature, Signature, SignatureData } from "./canvas/canvas-types.ts";
+export type {
+  AnySignature,
+  Group,
+  ImmutableSignature,
+  Signature,
+  SignatureData,
+} from "./canvas/canvas-types.ts";
 export { isSignature } from "./canvas/signature.ts";
 export {
   AlreadyRegistered,
@@ -108,3 +115,4 @@ export type {
   TaskName,
   TaskOptions,
 } from "./task/task-types.ts";
+export { chain, chord, group } from "./task/workflow.ts";

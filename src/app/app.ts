@@ -1,6 +1,6 @@
 /** The application: what a user holds. Python: `celery/app/base.py`. All of its work is done in `core.ts`. */
 import type { AnySignature, Signature } from "../canvas/canvas-types.ts";
-import { signatureFromData, TaskSignature } from "../canvas/signature.ts";
+import { CanvasSignature, signatureFromData, TaskSignature } from "../canvas/signature.ts";
 import type { RemoteError } from "../errors.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import type { TaskRequest } from "../task/context-types.ts";
@@ -24,7 +24,7 @@ import type { Control } from "./control-types.ts";
 import { AppCore } from "./core.ts";
 import type { AppEvents } from "./events.ts";
 import { appBrand, setInternals } from "./internals.ts";
-import type { AsyncResult } from "./result-types.ts";
+import type { AsyncResult, GroupResult } from "./result-types.ts";
 import type { CeleryOptions, Conf } from "./settings-types.ts";
 import type { Middleware, Signal, Signals } from "./signal-types.ts";
 
@@ -136,7 +136,9 @@ export class Celery {
   sendMany(signatures: readonly Signature<[], unknown>[]): Promise<readonly AsyncResult<unknown>[]> {
     return this.#core.calls.sendSignatures(
       signatures.map((one) =>
-        one instanceof TaskSignature ? one : signatureFromData(this.#core.calls, one.toJSON()),
+        one instanceof TaskSignature || one instanceof CanvasSignature
+          ? one
+          : signatureFromData(this.#core.calls, one.toJSON()),
       ),
     );
   }
@@ -156,6 +158,11 @@ export class Celery {
   /** The handle of an earlier call. */
   asyncResult<T = unknown>(id: string): AsyncResult<T> {
     return this.#core.results.handle(id) as AsyncResult<T>;
+  }
+
+  /** A group that was kept with `GroupResult.save`, by any of the languages; `null`: there is none of this id. */
+  restoreGroup<T extends readonly unknown[] = unknown[]>(id: string): Promise<GroupResult<T> | null> {
+    return this.#core.results.restoreGroup(id) as Promise<GroupResult<T> | null>;
   }
 
   /** Settings from an object, or from a module: `"module:export"`, loaded when the app is put to use. */

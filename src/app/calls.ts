@@ -2,13 +2,24 @@
  * Every call that a user can make: of a task, of a name, of a signature; to the broker, or here and now. Python:
  * `Task.apply_async`, `Celery.send_task`, `Signature.apply_async`.
  */
-import { type Call, makeSignature, type SignatureHost, type TaskSignature } from "../canvas/signature.ts";
-import type { CallOptions } from "../canvas/wire-options.ts";
-import { PetioleError } from "../errors.ts";
+import { chunked, groupData, mapData } from "../canvas/data.ts";
+import type { CanvasPlan, Given } from "../canvas/plan.ts";
+import {
+  type Call,
+  type CanvasCall,
+  CanvasSignature,
+  makeSignature,
+  type SignatureHost,
+  signatureFromData,
+  type TaskSignature,
+} from "../canvas/signature.ts";
+import { type CallOptions, joinWireOptions } from "../canvas/wire-options.ts";
+import type { SignatureData } from "../protocol/wire.ts";
 import { type CallArguments, splitArguments, withKwargs } from "../task/kw.ts";
 import type { SendOptions } from "../task/send-types.ts";
-import type { TaskHost } from "../task/task.ts";
+import type { MapOf, TaskHost } from "../task/task.ts";
 import type { Celery } from "./app.ts";
+import { type CanvasHost, planned, sendCanvas } from "./canvas.ts";
 import type { Eager, EagerCall } from "./eager.ts";
 import type { AppInternals } from "./internals.ts";
 import { atIndex, type Producer } from "./producer.ts";
@@ -123,11 +134,15 @@ export class Calls implements TaskHost, SignatureHost {
     return this.#host.producer.send(this.#host.plan(task, true), call, rest);
   }
 
-  /** Signatures in one round trip. */
-  async sendSignatures(signatures: readonly TaskSignature[]): Promise<readonly AsyncResult<unknown>[]> {
+  /** Signatures in one round trip; each canvas among them takes one of its own. */
+  async sendSignatures(
+    signatures: readonly (TaskSignature | CanvasSignature)[],
+  ): Promise<readonly AsyncResult<unknown>[]> {
     const preparing = this.#host.prepare();
     if (preparing !== null) await preparing;
-    const calls = signatures.map((signature) => signature.merge([]));
+    if (signatures.some((one) => one instanceof CanvasSignature))
+      return Promise.all(signatures.map((one) => one.applyAsync([])));
+    const calls = (signatures as readonly TaskSignature[]).map((signature) => signature.merge([]));
     if (this.#host.alwaysEager) return this.#applyAll(calls);
     return this.#host.producer.produceMany(
       calls.map(({ task, args, kwargs, options, extra }) => ({
@@ -144,12 +159,22 @@ export class Calls implements TaskHost, SignatureHost {
     const preparing = this.#host.prepare();
     if (preparing !== null) await preparing;
     const plan = this.#host.plan(call.task, false);
-    if (this.#host.alwaysEager && plan.registered) {
-      if (call.extra?.chain !== undefined || call.extra?.chord !== undefined)
-        throw new PetioleError("PET_UNSUPPORTED", `${call.task}: eager mode runs no chain and no chord`);
-      return this.#applyEagerly(call.task, call, call.options);
-    }
+    if (this.#host.alwaysEager && plan.registered) return this.applyCall(call);
     return this.#host.producer.sendCall(plan, call);
+  }
+
+  async sendCanvas(signature: SignatureData, call: CanvasCall): Promise<AsyncResult<unknown>> {
+    const preparing = this.#host.prepare();
+    if (preparing !== null) await preparing;
+    if (this.#host.alwaysEager) return this.applyCanvas(signature, call);
+    const host = this.#canvasHost;
+    const plan: CanvasPlan = planned(host, { signature, given: givenOf(signature, call) });
+    return sendCanvas(host, plan);
+  }
+
+  get #canvasHost(): CanvasHost {
+    const host = this.#host;
+    return { producer: host.producer, results: host.results, plan: (task) => host.plan(task, false) };
   }
 
   // ---- signatures ----
@@ -160,6 +185,12 @@ export class Calls implements TaskHost, SignatureHost {
 
   sign(task: string, given: readonly unknown[], immutable: boolean): TaskSignature {
     return makeSignature(this, { task, ...this.split(task, given) }, { immutable });
+  }
+
+  signMap(task: string, map: MapOf): TaskSignature | CanvasSignature {
+    const called = this.sign(task, [], false).toJSON();
+    if (map.kind !== "chunks") return signatureFromData(this, mapData(map.kind, called, map.items));
+    return signatureFromData(this, groupData(chunked(called, map.items, map.size)));
   }
 
   signNamed(task: string, given: readonly unknown[], options: NamedOptions): TaskSignature {
@@ -208,10 +239,26 @@ export class Calls implements TaskHost, SignatureHost {
     return this.#applyEagerly(task, this.split(task, given), options);
   }
 
+  async applyCall(call: Call): Promise<AsyncResult<unknown>> {
+    const eager = await this.#hereAndNow();
+    return eager.apply(call);
+  }
+
+  async applyCanvas(signature: SignatureData, call: CanvasCall): Promise<AsyncResult<unknown>> {
+    const eager = await this.#hereAndNow();
+    return eager.applyCanvas(signature, givenOf(signature, call));
+  }
+
   // ---- results ----
 
   result(task: string, id: string): AsyncResult<unknown> {
     const { planner, results } = this.#host;
     return results.handle(id, planner !== null && planner.plan(task, false).ignoreResult);
   }
+}
+
+/** What a call adds to a canvas, by wire names. */
+function givenOf(signature: SignatureData, { args, options }: CanvasCall): Given {
+  const call = splitArguments(signature.task, args, false);
+  return { ...call, options: options === undefined ? {} : joinWireOptions(options, null) };
 }

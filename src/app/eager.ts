@@ -6,20 +6,23 @@ import { hostname } from "node:os";
 import type { ResultBackend } from "../backends/backend.ts";
 import { assertNever } from "../base/assert-never.ts";
 import { uuid4 } from "../base/uuid.ts";
-import { assertPlain } from "../canvas/plain.ts";
-import { type CallOptions, linkedList } from "../canvas/wire-options.ts";
+import { bodyOf, headerOf, kindOf, tasksOf } from "../canvas/data.ts";
+import type { Given } from "../canvas/plan.ts";
+import { type CallOptions, linkedList, type WireExtra } from "../canvas/wire-options.ts";
 import { NotRegistered, type RemoteError } from "../errors.ts";
 import { decodeException, encodeException, errorFrom } from "../protocol/exceptions.ts";
 import { toIso } from "../protocol/iso8601.ts";
 import type { JobPort, LazyAbort, Outcome } from "../protocol/job.ts";
-import { resultTuple } from "../protocol/result-tuple.ts";
 import type { ResultMeta, SignatureData } from "../protocol/wire.ts";
 import { requestData, TaskExecution } from "../task/context.ts";
 import { currentExecution } from "../task/current.ts";
 import type { TaskDefinition } from "../task/definition.ts";
 import { callDirectly, executeJob } from "../task/execute.ts";
 import type { CallArguments } from "../task/kw.ts";
+import { applyCanvas } from "./eager-canvas.ts";
+import { GroupHandle } from "./group-result.ts";
 import type { AppInternals } from "./internals.ts";
+import { tupleOf } from "./result-tuples.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
 
@@ -27,6 +30,7 @@ import type { Results } from "./results.ts";
 export interface EagerCall extends CallArguments {
   readonly task: string;
   readonly options: CallOptions;
+  readonly extra?: WireExtra | null;
 }
 
 /** Nothing revokes or limits an eager task. */
@@ -65,8 +69,8 @@ export class Eager {
     if (meta.status === "SUCCESS") {
       const children = [...(meta.children ?? [])];
       for (const callback of callbacks) {
-        const sent = await this.apply(partial(callback, [meta.result], id));
-        children.push(resultTuple(sent.id));
+        const sent = await this.applyCanvas(callback, partial([meta.result], id));
+        children.push(tupleOf(sent));
       }
     }
     if (backend !== null) await backend.store(backend.encode(meta), null);
@@ -77,6 +81,32 @@ export class Eager {
     }
     const ignored = meta.status === "IGNORED" || meta.status === "REJECTED";
     return this.#results.settled(meta, { ignored, stored: backend !== null });
+  }
+
+  /** A canvas: chains, groups and chords of tasks that are known here. */
+  applyCanvas(signature: SignatureData, given: Given): Promise<AsyncResult<unknown>> {
+    this.#requireKnown(signature);
+    const group = (results: readonly AsyncResult<unknown>[]): AsyncResult<unknown> =>
+      new GroupHandle(this.#results, { id: uuid4(), parent: null, results });
+    return applyCanvas({ apply: (call) => this.apply(call), group }, signature, given);
+  }
+
+  /** Every task that is to run. Said before the first one does. */
+  #requireKnown(signature: SignatureData): void {
+    switch (kindOf(signature)) {
+      case "chain":
+      case "group":
+        for (const task of tasksOf(signature)) this.#requireKnown(task);
+        break;
+      case "chord":
+        this.#requireKnown(headerOf(signature));
+        this.#requireKnown(bodyOf(signature));
+        break;
+      case "chunks":
+        break;
+      case "task":
+        this.#definition(signature.task);
+    }
   }
 
   /** Attempt after attempt, at once. */
@@ -184,10 +214,10 @@ export class Eager {
 
   /** Old-style errbacks get the id, those of `app.errback` request, error and traceback. */
   async #errback(errback: SignatureData, execution: TaskExecution, error: RemoteError): Promise<void> {
-    const definition = this.#definition(errback.task);
+    const definition = kindOf(errback) === "task" ? this.#definition(errback.task) : null;
     const { job } = execution;
-    if (definition.errbackStyle === "id") {
-      await this.apply(partial(errback, [job.id], job.id));
+    if (definition === null || definition.errbackStyle === "id") {
+      await this.applyCanvas(errback, partial([job.id], job.id));
       return;
     }
     const args = [execution.context.request, error, error.remoteTraceback ?? ""];
@@ -201,10 +231,7 @@ export class Eager {
   /** Callbacks run here: they must be known here. Checked before the task runs. */
   #local(linked: CallOptions["link"]): readonly SignatureData[] {
     const all = linkedList(linked) ?? [];
-    for (const one of all) {
-      assertPlain(one.task, one.subtask_type);
-      this.#definition(one.task);
-    }
+    for (const one of all) this.#requireKnown(one);
     return all;
   }
 
@@ -219,11 +246,6 @@ function asError(thrown: unknown): Error | null {
   return thrown instanceof Error ? thrown : null;
 }
 
-function partial(signature: SignatureData, given: readonly unknown[], parentId: string): EagerCall {
-  return {
-    task: signature.task,
-    args: signature.immutable ? signature.args : [...given, ...signature.args],
-    kwargs: signature.kwargs,
-    options: { parentId },
-  };
+function partial(args: readonly unknown[], parentId: string): Given {
+  return { args, kwargs: {}, options: { parent_id: parentId } };
 }

@@ -12,7 +12,7 @@ import type { Call } from "../canvas/signature.ts";
 import { type CallOptions, linkedList, type SplitOptions, type WireExtra } from "../canvas/wire-options.ts";
 import { EncodeError, PetioleError } from "../errors.ts";
 import { encodeTask } from "../protocol/message.ts";
-import { resultTuple } from "../protocol/result-tuple.ts";
+import { type ResultTuple, resultTuple } from "../protocol/result-tuple.ts";
 import type { OutgoingTask, TaskEmbed } from "../protocol/wire.ts";
 import { currentExecution, type Execution } from "../task/current.ts";
 import type { CallArguments } from "../task/kw.ts";
@@ -174,7 +174,7 @@ export class Producer {
   ): Promise<readonly AsyncResult<unknown>[]> {
     const execution = currentExecution();
     const parent = execution?.parent ?? null;
-    const sent = this.#produceMany(
+    const sent = this.produceAll(
       calls.map((call) => ({
         plan: call.plan,
         args: call.args,
@@ -195,7 +195,26 @@ export class Producer {
     );
   }
 
-  async #produceMany(sends: readonly Send[]): Promise<readonly AsyncResult<unknown>[]> {
+  /** `reply_to` of what this app sends. */
+  get replyTo(): string {
+    return this.#replyTo;
+  }
+
+  /** A canvas that the user sends: as {@link send}. `sent` is noted once the broker has all of it. */
+  canvas<T>(send: (parent: SendParent | null) => Promise<T>, sent: ResultTuple): Promise<T> {
+    const execution = currentExecution();
+    if (execution === undefined) return send(null);
+    return keepPending(
+      execution,
+      send(execution.parent).then((result) => {
+        execution.children.push(sent);
+        return result;
+      }),
+    );
+  }
+
+  /** Sends in one round trip, in order, as they are. */
+  async produceAll(sends: readonly Send[]): Promise<readonly AsyncResult<unknown>[]> {
     if (sends.length === 0) return [];
     this.#publisher.begin();
     try {

@@ -1,9 +1,12 @@
 /** The handle of a sent task. Python: `celery/result.py`, `AsyncResult`; ours keeps a ready result and asks no more. */
 import { PetioleError, type RemoteError, TaskRevokedError } from "../errors.ts";
 import { decodeException, errorFrom } from "../protocol/exceptions.ts";
-import { type ResultNode, type ResultTuple, readResultTuple, resultTuple } from "../protocol/result-tuple.ts";
+import { type ResultNode, readResultTuple } from "../protocol/result-tuple.ts";
 import { isException, isReady } from "../protocol/states.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
+import { GroupHandle } from "./group-result.ts";
+import { collectFrom } from "./result-collect.ts";
+import { tupleOf } from "./result-tuples.ts";
 import type {
   AsyncResult,
   GetOptions,
@@ -96,44 +99,8 @@ export class ResultHandle implements AsyncResult<unknown> {
     return (meta?.children ?? []).flatMap((tuple) => handlesOf(this.#results, tuple));
   }
 
-  async *collect(
-    options: GetOptions = {},
-  ): AsyncGenerator<readonly [result: AsyncResult<unknown>, value: unknown], void, void> {
-    const abort = new AbortController();
-    const signal = options.signal ? AbortSignal.any([options.signal, abort.signal]) : abort.signal;
-    const started = this.#results.clock.monotonic();
-    const open = new Set<Promise<Found>>();
-    const seen = new Set<string>();
-    const visit = (result: AsyncResult<unknown>): void => {
-      if (seen.has(result.id)) return;
-      seen.add(result.id);
-      const found: Promise<Found> = this.#visit(result, { ...options, signal }, started).then(
-        (value) => ({ from: found, ...value }),
-        (error: unknown) => ({ from: found, error }),
-      );
-      open.add(found);
-    };
-    visit(this);
-    try {
-      while (open.size > 0) {
-        const next = await Promise.race(open);
-        open.delete(next.from);
-        if ("error" in next) throw next.error;
-        for (const child of next.children) visit(child);
-        yield [next.result, next.value];
-      }
-    } finally {
-      abort.abort();
-    }
-  }
-
-  async #visit(result: AsyncResult<unknown>, options: GetOptions, started: number): Promise<Visited> {
-    const { timeout } = options;
-    const spentSeconds = (this.#results.clock.monotonic() - started) / 1000;
-    const left =
-      timeout === undefined ? options : { ...options, timeout: Math.max(timeout - spentSeconds, 0) };
-    const value = await result.get(left);
-    return { result, value, children: await result.children() };
+  collect(options: GetOptions = {}): AsyncIterable<readonly [result: AsyncResult<unknown>, value: unknown]> {
+    return collectFrom(this, options, this.#results.clock);
   }
 
   async forget(): Promise<void> {
@@ -175,13 +142,6 @@ export class ResultHandle implements AsyncResult<unknown> {
   }
 }
 
-interface Visited {
-  readonly result: AsyncResult<unknown>;
-  readonly value: unknown;
-  readonly children: readonly AsyncResult<unknown>[];
-}
-type Found = { readonly from: Promise<Found> } & (Visited | { readonly error: unknown });
-
 /** The error of a FAILURE, REVOKED or RETRY. */
 function errorOf(meta: ResultMeta): RemoteError {
   const info = decodeException(meta.result, meta.traceback);
@@ -195,10 +155,6 @@ function infoOf(meta: ResultMeta): unknown {
 /** Nesting of parents at most: the data may come from anywhere. */
 const MAX_PARENTS = 100;
 
-function tupleOf(handle: AsyncResult<unknown>): ResultTuple {
-  return resultTuple(handle.id, handle.parent === null ? null : tupleOf(handle.parent));
-}
-
 /** Whether a task's value is the tuple of a single task's result: only the long form, a user's own data is left alone. */
 export function isResultTuple(value: unknown, depth = 0): boolean {
   if (!Array.isArray(value) || value.length !== 2 || value[1] !== null || depth > MAX_PARENTS) return false;
@@ -207,9 +163,16 @@ export function isResultTuple(value: unknown, depth = 0): boolean {
   return head[1] === null || isResultTuple(head[1], depth + 1);
 }
 
-function handleOf(results: Results, node: ResultNode): AsyncResult<unknown> {
+/** The handle of what a result tuple names. */
+export function handleOf(results: Results, node: ResultNode): AsyncResult<unknown> {
   const parent = node.parent === null ? null : handleOf(results, node.parent);
-  return new ResultHandle(results, node.id, { parent, ignored: false, local: null });
+  if (node.children === null)
+    return new ResultHandle(results, node.id, { parent, ignored: false, local: null });
+  return new GroupHandle(results, {
+    id: node.id,
+    parent,
+    results: node.children.map((one) => handleOf(results, one)),
+  });
 }
 
 /** Handles of a stored child: of one task, or of a group's members. What is neither is left out. */

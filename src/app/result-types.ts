@@ -85,3 +85,24 @@ export interface AsyncResult<out T> {
   /** No worker is to run it; with `terminate` the one that runs it stops it. */
   revoke(options?: RevokeOptions): Promise<void>;
 }
+
+/**
+ * The handle of a group. Its state is FAILURE or REVOKED as soon as one member's is, SUCCESS when all are. Groups inside a
+ * group are part of it, in their place.
+ */
+export interface GroupResult<out T extends readonly unknown[]> extends AsyncResult<T> {
+  /** The members' handles, in order. */
+  readonly results: { readonly [I in keyof T]: AsyncResult<T[I]> };
+  /** How many have succeeded. */
+  completedCount(): Promise<number>;
+  /** Whether one of them has not ended. */
+  waiting(): Promise<boolean>;
+  /** Results as they arrive. Throws the first failure. */
+  [Symbol.asyncIterator](): AsyncIterator<{
+    readonly index: number;
+    readonly id: string;
+    readonly value: T[number];
+  }>;
+  /** Keeps the group under its id, for `app.restoreGroup`. */
+  save(): Promise<void>;
+}

@@ -8,11 +8,13 @@
 import type { ResultBackend } from "../backends/backend.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { ChordSize } from "../canvas/plan.ts";
 import { PetioleError } from "../errors.ts";
+import { type ResultNode, readResultTuple } from "../protocol/result-tuple.ts";
 import { isReady } from "../protocol/states.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
 import { currentExecution } from "../task/current.ts";
-import { ResultHandle } from "./result-handle.ts";
+import { handleOf, ResultHandle } from "./result-handle.ts";
 import type { AsyncResult, GetOptions, RevokeOptions } from "./result-types.ts";
 import { timedOut, Wait } from "./result-wait.ts";
 
@@ -104,6 +106,37 @@ export class Results {
     const [meta = null] = await backend.get([id]);
     if (meta !== null) this.#keep(meta);
     return meta;
+  }
+
+  /** The handle of what a plan or a result tuple names. */
+  of(node: ResultNode): AsyncResult<unknown> {
+    return handleOf(this, node);
+  }
+
+  async saveGroup(id: string, tuple: unknown): Promise<void> {
+    const backend = await this.backend();
+    await backend.store(backend.encodeGroup(id, tuple), this.#abort.signal);
+  }
+
+  /** null: nothing saved. */
+  async restoreGroup(id: string): Promise<AsyncResult<unknown> | null> {
+    const backend = await this.backend();
+    const node = readResultTuple(await backend.readGroup(id));
+    return node === null || node.children === null ? null : handleOf(this, node);
+  }
+
+  async forgetGroup(id: string): Promise<void> {
+    const backend = await this.backend();
+    await backend.forgetGroup(id);
+  }
+
+  /** What chords wait for: before their headers are sent. */
+  async startChords(chords: readonly ChordSize[]): Promise<void> {
+    const backend = await this.backend();
+    const { signal } = this.#abort;
+    await Promise.all(
+      chords.map(({ group, size }) => backend.store(backend.encodeChordSize(group, size), signal)),
+    );
   }
 
   async forget(id: string): Promise<void> {

@@ -49,4 +49,11 @@ export interface ResultBackend {
   watch(id: string, onMeta: (meta: ResultMeta) => void): { readonly ready: Promise<void>; close(): void };
   /** Deletes the result and ends its subscription. */
   forget(id: string): Promise<void>;
+  /** A group's tuple, kept under its id: `GroupResult.save`. As {@link encode}, to be stored with {@link store}. */
+  encodeGroup(id: string, tuple: unknown): ResultWrite;
+  /** The tuple of a saved group; null: nothing saved. */
+  readGroup(id: string): Promise<unknown>;
+  forgetGroup(id: string): Promise<void>;
+  /** How many parts a chord waits for: stored before the last of its header is sent. Python: `set_chord_size`. */
+  encodeChordSize(group: string, size: number): ResultWrite;
 }

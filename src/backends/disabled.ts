@@ -31,6 +31,22 @@ export class DisabledBackend implements ResultBackend {
   forget(): Promise<void> {
     return Promise.reject(noBackend());
   }
+
+  encodeGroup(): never {
+    throw noBackend();
+  }
+
+  readGroup(): Promise<never> {
+    return Promise.reject(noBackend());
+  }
+
+  forgetGroup(): Promise<void> {
+    return Promise.reject(noBackend());
+  }
+
+  encodeChordSize(): never {
+    throw noBackend();
+  }
 }
 
 export function openDisabledBackend(_options: BackendOptions): ResultBackend {

@@ -1,11 +1,14 @@
 /** Between results and what is stored of them: the same for every backend that keeps Celery's JSON under a key. */
 import { BackendError, PetioleError } from "../errors.ts";
 import { decodeMeta, encodeMeta, type MetaOptions } from "../protocol/meta.ts";
-import type { ResultMeta } from "../protocol/wire.ts";
+import { contentTypeOf, deserialize, serialize } from "../protocol/serialization.ts";
+import { DEFAULT_LIMITS, type ResultMeta } from "../protocol/wire.ts";
 import type { BackendOptions } from "./backend.ts";
 
 /** Keys of results; what is in front of it is the backend's `global_keyprefix`. */
 export const META_PREFIX = "celery-task-meta-";
+/** Keys of saved groups and of chords in progress. */
+export const GROUP_PREFIX = "celery-taskset-meta-";
 
 export type StoredText = string | Buffer;
 
@@ -36,18 +39,46 @@ export class ResultCodec {
       : Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
   }
 
+  /** A saved group. */
+  encodeGroup(tuple: unknown): StoredText {
+    const { body } = serialize({ result: tuple }, this.#serializer, "the group");
+    return typeof body === "string" ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  }
+
+  /** The tuple of a saved group. @throws BackendError when the text is none */
+  decodeGroup(stored: StoredText, key: string): unknown {
+    try {
+      const { accept, limits = DEFAULT_LIMITS, serializer = "json" } = this.#reading;
+      const value = deserialize(stored, {
+        contentType: contentTypeOf(serializer),
+        contentEncoding: "utf-8",
+        accept,
+        limits,
+      });
+      return (value as { readonly result?: unknown } | null)?.result ?? null;
+    } catch (error) {
+      throw unreadable("a group", key, error);
+    }
+  }
+
   /** @throws BackendError when the text is no result */
   decode(stored: StoredText, key: string): ResultMeta {
     try {
       return decodeMeta(stored, this.#reading);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new BackendError(
-        `what is stored under ${JSON.stringify(key)} cannot be read as a result: ${reason}`,
-        { cause: error },
-      );
+      throw unreadable("a result", key, error);
     }
   }
+}
+
+function unreadable(what: string, key: string, error: unknown): BackendError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new BackendError(
+    `what is stored under ${JSON.stringify(key)} cannot be read as ${what}: ${reason}`,
+    {
+      cause: error,
+    },
+  );
 }
 
 /** An error of the way to the store, as the backend's. `PET_CLOSED` stays itself. */

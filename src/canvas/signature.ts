@@ -1,10 +1,15 @@
-/** A call that is not made yet. Counterpart: `celery/canvas.py`, `Signature`; ours is immutable. */
+/**
+ * A call that is not made yet. Counterpart: `celery/canvas.py`, `Signature`; ours is immutable. A single task is a
+ * {@link TaskSignature}, what is made of several a {@link CanvasSignature}.
+ */
 import type { AsyncResult } from "../app/result-types.ts";
 import { readSignature } from "../protocol/signature-data.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import type { SendOptions } from "../task/send-types.ts";
-import type { Signature } from "./canvas-types.ts";
-import { assertPlain, canvasFeature } from "./plain.ts";
+import type { AnySignature, Signature } from "./canvas-types.ts";
+import { compose, linkTo } from "./compose.ts";
+import { asGroup, bodyOf, chunksAsGroup, groupData, headerOf, kindOf, tasksOf, withOptions } from "./data.ts";
+import { stampAll } from "./stamp.ts";
 import {
   type CallOptions,
   joinWireOptions,
@@ -18,11 +23,23 @@ import {
 export interface SignatureHost {
   /** `call` is complete: partial arguments and options are merged. */
   sendCall(call: Call): Promise<AsyncResult<unknown>>;
+  /** Eager mode. */
+  applyCall(call: Call): Promise<AsyncResult<unknown>>;
+  /** `given` is what the call adds, as the user wrote it. */
+  sendCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>>;
+  /** Eager mode. */
+  applyCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>>;
   /** Takes `kw(…)` and undefined arguments apart, as a task of this name does. */
   split(
     task: string,
     given: readonly unknown[],
   ): { readonly args: readonly unknown[]; readonly kwargs: Readonly<Record<string, unknown>> };
+}
+
+/** A call of a canvas: it adds to the signature. */
+export interface CanvasCall {
+  readonly args: readonly unknown[];
+  readonly options: SendOptions | undefined;
 }
 
 /** One send, all merged. */
@@ -35,6 +52,7 @@ export interface Call extends SplitOptions {
 /** What a signature is made of. */
 export interface SignatureParts extends Call {
   readonly immutable: boolean;
+  readonly subtaskType: TaskSignature["subtaskType"];
 }
 
 /** A real symbol of all copies of petiole, so that {@link isSignature} holds across them. */
@@ -42,13 +60,21 @@ const brand = Symbol.for("petiole.signature");
 
 const NOTHING: SplitOptions = { options: {}, extra: null };
 
-/** The one implementation of {@link Signature}. Frozen. */
+/** What of a signature its app is. */
+const hosts = new WeakMap<object, SignatureHost>();
+
+/** The app of a signature of this copy of petiole; null: it has none. */
+export function hostOf(signature: AnySignature): SignatureHost | null {
+  return hosts.get(signature) ?? null;
+}
+
+/** A signature of one task, maps included. Frozen. */
 export class TaskSignature implements Signature<readonly unknown[], unknown> {
   readonly task: string;
   readonly args: readonly unknown[];
   readonly kwargs: Readonly<Record<string, unknown>>;
   readonly immutable: boolean;
-  readonly subtaskType: null = null;
+  readonly subtaskType: "xmap" | "xstarmap" | null;
   readonly #host: SignatureHost;
   readonly #split: SplitOptions;
 
@@ -62,7 +88,9 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
     this.args = Object.isFrozen(parts.args) ? parts.args : Object.freeze([...parts.args]);
     this.kwargs = Object.isFrozen(parts.kwargs) ? parts.kwargs : Object.freeze({ ...parts.kwargs });
     this.immutable = parts.immutable;
+    this.subtaskType = parts.subtaskType;
     this.#split = { options: parts.options, extra: parts.extra };
+    hosts.set(this, host);
     Object.freeze(this);
   }
 
@@ -80,6 +108,14 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
 
   async applyAsync(args: readonly unknown[], options?: SendOptions): Promise<AsyncResult<unknown>> {
     return this.#host.sendCall(this.merge(args, options));
+  }
+
+  async apply(args: readonly unknown[], options?: SendOptions): Promise<AsyncResult<unknown>> {
+    return this.#host.applyCall(this.merge(args, options));
+  }
+
+  pipe(next: AnySignature): never {
+    return signatureFromData(this.#host, compose(this.toJSON(), next.toJSON())) as never;
   }
 
   /** What {@link applyAsync} sends: given arguments come first; an immutable signature ignores them. */
@@ -108,13 +144,17 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
     return this.#append("linkError", errback);
   }
 
+  stamp(stamps: Readonly<Record<string, unknown>>): this {
+    return signatureFromData(this.#host, stampAll(this.toJSON(), stamps)) as this;
+  }
+
   toJSON(): SignatureData {
     return {
       task: this.task,
       args: this.args,
       kwargs: this.kwargs,
       options: joinWireOptions(this.#split.options, this.#split.extra),
-      subtask_type: null,
+      subtask_type: this.subtaskType,
       immutable: this.immutable,
     };
   }
@@ -134,17 +174,128 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
       args: this.args,
       kwargs: this.kwargs,
       immutable: this.immutable,
+      subtaskType: this.subtaskType,
       ...split,
     }) as this;
   }
 
-  /** Plain data becomes signatures, where this version has them. */
+  /** Plain data becomes signatures. */
   #linked(value: Linked | readonly Linked[]): readonly Linked[] {
-    return listOf(value).map((one) => {
-      if ("toJSON" in one || canvasFeature(one.task, one.subtask_type ?? null) !== null) return one;
-      return signatureFromData(this.#host, one);
-    });
+    return linkedTo(this.#host, value);
   }
+}
+
+function linkedTo(host: SignatureHost, value: Linked | readonly Linked[]): readonly Linked[] {
+  return listOf(value).map((one) => ("toJSON" in one ? one : signatureFromData(host, one)));
+}
+
+/** A chain, a group, a chord or chunks. Frozen; what it is made of stays plain. */
+export class CanvasSignature implements Signature<readonly unknown[], unknown> {
+  readonly subtaskType: "chain" | "group" | "chord" | "chunks";
+  readonly #host: SignatureHost;
+  readonly #data: SignatureData;
+
+  static {
+    Object.defineProperty(this.prototype, brand, { value: true });
+  }
+
+  constructor(host: SignatureHost, data: SignatureData, kind: CanvasSignature["subtaskType"]) {
+    this.#host = host;
+    this.#data = data;
+    this.subtaskType = kind;
+    hosts.set(this, host);
+    Object.freeze(this);
+  }
+
+  get task(): string {
+    return this.#data.task;
+  }
+
+  get args(): readonly unknown[] {
+    return this.#data.args;
+  }
+
+  get kwargs(): Readonly<Record<string, unknown>> {
+    return this.#data.kwargs;
+  }
+
+  get immutable(): boolean {
+    return this.#data.immutable;
+  }
+
+  /** Of a chain its steps, of a group its members, of a chord its header. */
+  get tasks(): readonly SignatureData[] {
+    if (this.subtaskType !== "chord") return tasksOf(asGroup(this.#data));
+    return tasksOf(headerOf(this.#data));
+  }
+
+  /** Of a chord. */
+  get body(): SignatureData | null {
+    return this.subtaskType === "chord" ? bodyOf(this.#data) : null;
+  }
+
+  get options(): SendOptions {
+    const { link, linkError, ...others } = splitWireOptions(this.#data.options).options;
+    const options: { -readonly [K in keyof SendOptions]: SendOptions[K] } = others;
+    if (link !== undefined) options.link = linkedTo(this.#host, link) as never;
+    if (linkError !== undefined) options.linkError = linkedTo(this.#host, linkError) as never;
+    return Object.freeze(options);
+  }
+
+  delay(...args: readonly unknown[]): Promise<AsyncResult<unknown>> {
+    return this.applyAsync(args);
+  }
+
+  async applyAsync(args: readonly unknown[], options?: SendOptions): Promise<AsyncResult<unknown>> {
+    return this.#host.sendCanvas(this.#data, { args, options });
+  }
+
+  async apply(args: readonly unknown[], options?: SendOptions): Promise<AsyncResult<unknown>> {
+    return this.#host.applyCanvas(this.#data, { args, options });
+  }
+
+  pipe(next: AnySignature): never {
+    return signatureFromData(this.#host, compose(this.#data, next.toJSON())) as never;
+  }
+
+  set(options: SendOptions): this {
+    const { options: merged, extra } = mergeOptions(splitWireOptions(this.#data.options), {
+      options,
+      extra: null,
+    });
+    return this.#with(withOptions(this.#data, joinWireOptions(merged, extra)));
+  }
+
+  link(callback: Linked): this {
+    return this.#with(linkTo(this.#data, "link", dataOf(callback)));
+  }
+
+  linkError(errback: Linked): this {
+    return this.#with(linkTo(this.#data, "link_error", dataOf(errback)));
+  }
+
+  stamp(stamps: Readonly<Record<string, unknown>>): this {
+    return this.#with(stampAll(this.#data, stamps));
+  }
+
+  skew(start = 1, stop: number = Number.POSITIVE_INFINITY, step = 1): this {
+    const tasks = this.tasks.map((task, index) =>
+      withOptions(task, { ...task.options, countdown: Math.min(start + index * step, stop) }),
+    );
+    return this.#with(groupData(tasks, this.#data.options));
+  }
+
+  toJSON(): SignatureData {
+    return this.#data;
+  }
+
+  #with(data: SignatureData): this {
+    return signatureFromData(this.#host, data) as this;
+  }
+}
+
+function dataOf(linked: Linked): SignatureData {
+  return "toJSON" in linked ? linked.toJSON() : linked;
 }
 
 function listOf(value: Linked | readonly Linked[] | undefined): readonly Linked[] {
@@ -160,20 +311,44 @@ export function makeSignature(
 ): TaskSignature {
   const split =
     given.options === undefined ? NOTHING : mergeOptions(NOTHING, { options: given.options, extra: null });
-  return new TaskSignature(host, { ...call, ...split, immutable: given.immutable });
+  return new TaskSignature(host, { ...call, ...split, immutable: given.immutable, subtaskType: null });
 }
 
-/** From Celery's JSON form. Throws for what is none, and for a canvas that this version lacks. */
-export function signatureFromData(host: SignatureHost, data: unknown): TaskSignature {
+/** From Celery's JSON form. Throws for what is none. */
+export function signatureFromData(host: SignatureHost, data: unknown): TaskSignature | CanvasSignature {
   const read = readSignature(data, "the signature");
-  assertPlain(read.task, read.subtask_type);
+  const kind = kindOf(read);
+  if (kind !== "task") return new CanvasSignature(host, Object.freeze(checked(read)), kind);
+  const { task, args, kwargs, immutable, subtask_type: type } = read;
   return new TaskSignature(host, {
-    task: read.task,
-    args: read.args,
-    kwargs: read.kwargs,
-    immutable: read.immutable,
+    task,
+    args,
+    kwargs,
+    immutable,
+    subtaskType: type === "xmap" || type === "xstarmap" ? type : null,
     ...splitWireOptions(read.options),
   });
+}
+
+/** Looks at every part: what is wrong is said when the signature is made, not when it is sent. */
+function checked(data: SignatureData): SignatureData {
+  splitWireOptions(data.options);
+  switch (kindOf(data)) {
+    case "chain":
+    case "group":
+      tasksOf(data).forEach(checked);
+      break;
+    case "chord":
+      checked(headerOf(data));
+      checked(bodyOf(data));
+      break;
+    case "chunks":
+      chunksAsGroup(data);
+      break;
+    case "task":
+      break;
+  }
+  return data;
 }
 
 /** Whether a value is a signature of any app, and of any copy of petiole. */

@@ -5,7 +5,14 @@
 import type { Celery } from "../app/app.ts";
 import type { AsyncResult } from "../app/result-types.ts";
 import type { AnySignature } from "../canvas/canvas-types.ts";
-import { type Call, type SignatureHost, signatureFromData, type TaskSignature } from "../canvas/signature.ts";
+import {
+  type Call,
+  type CanvasCall,
+  type CanvasSignature,
+  type SignatureHost,
+  signatureFromData,
+  type TaskSignature,
+} from "../canvas/signature.ts";
 import { AlreadyRegistered, ImproperlyConfigured } from "../errors.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import { currentExecution } from "./current.ts";
@@ -13,7 +20,7 @@ import type { CallArguments } from "./kw.ts";
 import { type AnyTaskOptions, checkTaskName } from "./options.ts";
 import type { DefinedTask } from "./registry.ts";
 import type { SendOptions } from "./send-types.ts";
-import { TaskHandle, type TaskHost } from "./task.ts";
+import { type MapOf, TaskHandle, type TaskHost } from "./task.ts";
 import type { Task, TaskFactory } from "./task-types.ts";
 
 /** An app, as shared tasks see it. */
@@ -119,6 +126,8 @@ const anyHost: TaskHost & SignatureHost = {
   },
   sign: (task: string, given: readonly unknown[], immutable: boolean): TaskSignature =>
     hostFor(task).calls.sign(task, given, immutable),
+  signMap: (task: string, map: MapOf): TaskSignature | CanvasSignature =>
+    hostFor(task).calls.signMap(task, map),
   async run(task: string, given: readonly unknown[]): Promise<unknown> {
     return hostFor(task).calls.run(task, given);
   },
@@ -133,8 +142,20 @@ const anyHost: TaskHost & SignatureHost = {
   async sendCall(call: Call): Promise<AsyncResult<unknown>> {
     return hostFor(call.task).calls.sendCall(call);
   },
+  async applyCall(call: Call): Promise<AsyncResult<unknown>> {
+    return hostFor(call.task).calls.applyCall(call);
+  },
+  async sendCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>> {
+    return hostFor(signature.task).calls.sendCanvas(signature, given);
+  },
+  async applyCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>> {
+    return hostFor(signature.task).calls.applyCanvas(signature, given);
+  },
   split: (task: string, given: readonly unknown[]): CallArguments => hostFor(task).calls.split(task, given),
 };
+
+/** The app of the moment, for what has none: a chain without steps. */
+export const currentHost: SignatureHost = anyHost;
 
 /** A signature from Celery's JSON form. It is sent by the app of the moment, as a shared task is. */
 export function signatureFrom(data: SignatureData): AnySignature {

@@ -1,6 +1,6 @@
 import type { Celery } from "../app/app.ts";
 import type { AsyncResult, TaskState } from "../app/result-types.ts";
-import type { ImmutableSignature, Signature } from "../canvas/canvas-types.ts";
+import type { Group, ImmutableSignature, Signature } from "../canvas/canvas-types.ts";
 import type { TaskContext } from "./context-types.ts";
 import type { TaskRegistry } from "./registry-types.ts";
 import type { InputOf, ObjectOnly, OutputOf, StandardSchema } from "./schema-types.ts";
@@ -51,6 +51,12 @@ export interface RemoteTask<in P extends readonly unknown[], out R> {
   s<G extends Tails<P>>(...args: G): Signature<Lead<P, G>, R>;
   /** An immutable signature: the result before it is ignored. */
   si(...args: P): ImmutableSignature<R>;
+  /** One task that calls this one for each item, one after the other, and gives the list of results. */
+  map<A>(this: RemoteTask<[item: A], R>, items: readonly A[]): ImmutableSignature<R[]>;
+  /** As {@link map}, with the arguments of each call in a list. */
+  starmap(items: readonly P[]): ImmutableSignature<R[]>;
+  /** {@link starmap} in parts of `n`: a group whose results are lists. */
+  chunks(items: readonly P[], n: number): Group<unknown[], R[][]>;
   /** Many calls in one round trip; the handles come in the order of `calls`. A bad member is named by its index before anything is sent. */
   delayMany(calls: readonly P[]): Promise<readonly AsyncResult<R>[]>;
   /** The handle of an earlier call. */

@@ -1,8 +1,13 @@
 /** What users hold of a task. Counterpart: `celery/app/task.py`; ours is not callable, `run` calls the function. */
 import type { Celery } from "../app/app.ts";
 import type { AsyncResult } from "../app/result-types.ts";
-import type { TaskSignature } from "../canvas/signature.ts";
+import type { CanvasSignature, TaskSignature } from "../canvas/signature.ts";
 import type { SendOptions } from "./send-types.ts";
+
+/** Many calls of one task in one message, or in several. */
+export type MapOf =
+  | { readonly kind: "xmap" | "xstarmap"; readonly items: readonly unknown[] }
+  | { readonly kind: "chunks"; readonly items: readonly unknown[]; readonly size: number };
 
 /** What a task needs of its app. Arguments are as the user wrote them: `kw(…)` and undefined are still in. */
 export interface TaskHost {
@@ -15,6 +20,7 @@ export interface TaskHost {
   ): Promise<AsyncResult<unknown>>;
   sendMany(task: string, calls: readonly (readonly unknown[])[]): Promise<readonly AsyncResult<unknown>[]>;
   sign(task: string, given: readonly unknown[], immutable: boolean): TaskSignature;
+  signMap(task: string, map: MapOf): TaskSignature | CanvasSignature;
   run(task: string, given: readonly unknown[]): Promise<unknown>;
   apply(
     task: string,
@@ -56,6 +62,22 @@ export class RemoteHandle {
 
   si(...args: readonly unknown[]): TaskSignature {
     return this.#host.sign(this.name, args, true);
+  }
+
+  map(items: readonly unknown[]): TaskSignature | CanvasSignature {
+    return this.#host.signMap(this.name, { kind: "xmap", items });
+  }
+
+  starmap(items: readonly (readonly unknown[])[]): TaskSignature | CanvasSignature {
+    return this.#host.signMap(this.name, { kind: "xstarmap", items });
+  }
+
+  chunks(items: readonly (readonly unknown[])[], n: number): TaskSignature | CanvasSignature {
+    if (!Number.isSafeInteger(n) || n < 1)
+      throw new TypeError(
+        `chunks of ${this.name} need a size of 1 or more, a whole number, not ${String(n)}`,
+      );
+    return this.#host.signMap(this.name, { kind: "chunks", items, size: n });
   }
 
   asyncResult(id: string): AsyncResult<unknown> {

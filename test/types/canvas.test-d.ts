@@ -2,7 +2,12 @@ import {
   type AnySignature,
   type AsyncResult,
   Celery,
+  chain,
+  chord,
   type ErrorCallback,
+  type Group,
+  type GroupResult,
+  group,
   type ImmutableSignature,
   isSignature,
   type RemoteError,
@@ -19,6 +24,9 @@ const inc = app.task("inc", (x: number, by = 1) => x + by);
 const upper = app.task("upper", (text: string) => text.toUpperCase());
 const show = app.task("show", (n: number, prefix: string) => prefix + n);
 const all = app.task("all", (...numbers: number[]) => numbers.length);
+const total = app.task("total", (numbers: number[], start = 0) => numbers.length + start);
+const pairs = app.task("pairs", (p: [number, string], sep: string) => p.join(sep));
+const nothing = app.task("nothing", async () => {});
 
 test("partials: what is given goes to the end", () => {
   expectTypeOf(add.s()).toEqualTypeOf<Signature<[x: number, y: number], number>>();
@@ -49,6 +57,13 @@ test("a signature gives a handle of its result", () => {
   void add.s(3).delay();
 });
 
+test("a wrong workflow in a group or a chord", () => {
+  // @ts-expect-error the members need different arguments
+  void group([inc.s(), upper.s()]).delay("a");
+  // @ts-expect-error one number more than the body takes
+  chord([add.s(1, 2), add.s(3, 4)], app.task("one", (results: [number]) => results[0]).s());
+});
+
 test("link and set keep the type", () => {
   const linked = add
     .s(1, 2)
@@ -71,6 +86,101 @@ test("errbacks of both styles fit", () => {
   void add.applyAsync([1, 2], { linkError: [modern.s(), old] });
   // @ts-expect-error an errback gets an id, no number
   add.s(1, 2).linkError(inc.s());
+});
+
+test("chain", () => {
+  expectTypeOf(chain(add.s(1, 2), add.s(3), show.s("n="), upper.s())).toEqualTypeOf<Signature<[], string>>();
+  expectTypeOf(chain(add.s(), inc.s())).toEqualTypeOf<Signature<[x: number, y: number], number>>();
+  expectTypeOf(chain(add.s(1, 2), upper.si("a"), upper.s())).toEqualTypeOf<Signature<[], string>>();
+  expectTypeOf(chain(add.s(1, 2)).delay()).resolves.toEqualTypeOf<AsyncResult<number>>();
+  const steps = [inc.s(), inc.s()];
+  expectTypeOf(chain(...steps)).toExtend<Signature<[x: number], number>>();
+  void chain(nothing.s(), add.si(1, 2));
+  // @ts-expect-error text into a number
+  chain(upper.s("a"), inc.s());
+  // @ts-expect-error null into a number
+  chain(nothing.s(), inc.s());
+  // @ts-expect-error the third step is wrong
+  chain(add.s(1, 2), inc.s(), upper.s(), upper.s());
+  // @ts-expect-error nowhere for 3 to go
+  chain(add.s(1, 2), add.s(3, 4));
+});
+
+test("pipe is chain", () => {
+  expectTypeOf(add.s(1, 2).pipe(inc.s()).pipe(show.s("n="))).toEqualTypeOf<Signature<[], string>>();
+  expectTypeOf(add.s(3).pipe(inc.s())).toEqualTypeOf<Signature<[x: number], number>>();
+  // @ts-expect-error
+  add.s(1, 2).pipe(upper.s());
+});
+
+test("group", () => {
+  expectTypeOf(group([add.s(1, 2), upper.s("a")])).toEqualTypeOf<Group<[], [number, string]>>();
+  expectTypeOf(group([1, 2].map((n) => add.s(n, n)))).toEqualTypeOf<Group<[], number[]>>();
+  expectTypeOf(group([add.s(1, 2), upper.s("a")]).delay()).resolves.toEqualTypeOf<
+    GroupResult<[number, string]>
+  >();
+  expectTypeOf(group([inc.si(1), upper.si("a")])).toEqualTypeOf<Group<unknown[], [number, string]>>();
+  void chain(add.s(1, 2), group([inc.s(), show.s("n="), upper.si("x")]), pairs.si([1, "a"], "-"));
+  void chain(add.s(1, 2), group([inc.s()]), inc.s()); // a group of one is its member
+  // @ts-expect-error upper takes text
+  chain(add.s(1, 2), group([inc.s(), upper.s()]));
+});
+
+test("group results", async () => {
+  const result = await group([add.s(1, 2), upper.s("a")]).delay();
+  expectTypeOf(result.get()).resolves.toEqualTypeOf<[number, string]>();
+  expectTypeOf(result.results[1]).toEqualTypeOf<AsyncResult<string>>();
+  for await (const { value } of result) expectTypeOf(value).toEqualTypeOf<number | string>();
+});
+
+test("chord", () => {
+  expectTypeOf(chord([add.s(1, 2), add.s(3, 4)], total.s())).toEqualTypeOf<Signature<[], number>>();
+  expectTypeOf(chord([add.s(1, 2), upper.s("a")], pairs.s("-"))).toEqualTypeOf<Signature<[], string>>();
+  expectTypeOf(
+    chord(
+      [1, 2].map((n) => add.s(n, n)),
+      total.s(10),
+    ),
+  ).toEqualTypeOf<Signature<[], number>>();
+  expectTypeOf(group([add.s(1, 2), add.s(3, 4)]).pipe(total.s())).toEqualTypeOf<Signature<[], number>>();
+  expectTypeOf(chain(group([add.s(1, 2), upper.s("a")]), pairs.s(" "), upper.s())).toEqualTypeOf<
+    Signature<[], string>
+  >();
+  expectTypeOf(chord([add.s(1), inc.s()], total.s())).toExtend<Signature<[number], number>>();
+  void chord([nothing.s()], upper.si("done"));
+  // @ts-expect-error text among the numbers
+  chord([add.s(1, 2), upper.s("a")], total.s());
+});
+
+test("nested", () => {
+  const inner = chord([add.s(1, 2), inc.s(1)], total.s());
+  const outer = group([inner, chain(add.s(1, 2), inc.s()), group([upper.s("a"), add.s(1, 1)])]);
+  expectTypeOf(outer).toEqualTypeOf<Group<[], [number, number, string, number]>>();
+  expectTypeOf(chain(inner, inc.s(), group([show.s("a"), show.s("b")]))).toEqualTypeOf<
+    Signature<[], [string, string]>
+  >();
+});
+
+test("map, starmap, chunks", () => {
+  expectTypeOf(upper.map(["a", "b"])).toEqualTypeOf<ImmutableSignature<string[]>>();
+  expectTypeOf(
+    add.starmap([
+      [1, 2],
+      [3, 4],
+    ]),
+  ).toEqualTypeOf<ImmutableSignature<number[]>>();
+  expectTypeOf(
+    add.chunks(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      10,
+    ),
+  ).toEqualTypeOf<Group<unknown[], number[][]>>();
+  expectTypeOf(inc.map([1, 2])).toEqualTypeOf<ImmutableSignature<number[]>>();
+  // @ts-expect-error two parameters
+  add.map([1]);
 });
 
 test("from JSON", () => {

@@ -11,7 +11,7 @@ import {
 } from "../../transports/memory/index.ts";
 import type { StoreLocation } from "../../transports/transport.ts";
 import type { BackendOptions, ResultBackend, ResultWrite } from "../backend.ts";
-import { META_PREFIX, ResultCodec, type StoredText } from "../result-codec.ts";
+import { GROUP_PREFIX, META_PREFIX, ResultCodec, type StoredText } from "../result-codec.ts";
 
 export class MemoryBackend implements ResultBackend {
   readonly location: StoreLocation;
@@ -87,6 +87,30 @@ export class MemoryBackend implements ResultBackend {
     this.#requireOpen();
     this.#broker.results.delete(META_PREFIX + id);
     for (const end of this.#watches.get(id) ?? []) end();
+  }
+
+  encodeGroup(id: string, tuple: unknown): ResultWrite {
+    return this.#write(GROUP_PREFIX + id, this.#codec.encodeGroup(tuple));
+  }
+
+  async readGroup(id: string): Promise<unknown> {
+    this.#requireOpen();
+    const key = GROUP_PREFIX + id;
+    const stored = this.#broker.results.read(key, this.#clock.now());
+    return stored === null ? null : this.#codec.decodeGroup(stored, key);
+  }
+
+  async forgetGroup(id: string): Promise<void> {
+    this.#requireOpen();
+    this.#broker.results.delete(GROUP_PREFIX + id);
+  }
+
+  encodeChordSize(group: string, size: number): ResultWrite {
+    return this.#write(`${GROUP_PREFIX}${group}.s`, String(size));
+  }
+
+  #write(key: string, value: StoredText): ResultWrite {
+    return { location: this.location, key, value, ttlSeconds: this.#codec.ttlSeconds, keepSuccess: false };
   }
 
   #tell(key: string, stored: StoredText, onMeta: (meta: ResultMeta) => void): void {

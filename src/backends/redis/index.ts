@@ -132,6 +132,31 @@ export class RedisBackend implements ResultBackend {
     );
   }
 
+  encodeGroup(id: string, tuple: unknown): ResultWrite {
+    return this.#write(this.#keys.group(id), this.#codec.encodeGroup(tuple));
+  }
+
+  async readGroup(id: string): Promise<unknown> {
+    const key = this.#keys.group(id);
+    const [stored = null] = await this.#reader.readStored([key]);
+    if (stored instanceof Error) throw stored;
+    return stored === null ? null : this.#codec.decodeGroup(stored, key);
+  }
+
+  async forgetGroup(id: string): Promise<void> {
+    await this.#reader.retried("forgetting a group", () =>
+      this.#session.command("del", [this.#keys.group(id)]),
+    );
+  }
+
+  encodeChordSize(group: string, size: number): ResultWrite {
+    return this.#write(`${this.#keys.group(group)}.s`, String(size));
+  }
+
+  #write(key: string, value: string | Buffer): ResultWrite {
+    return { location: this.#location, key, value, ttlSeconds: this.#codec.ttlSeconds, keepSuccess: false };
+  }
+
   /** Ids that are watched now. */
   get watched(): number {
     return this.#watches.size;

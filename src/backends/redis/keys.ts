@@ -3,7 +3,7 @@
  * of `: _ - .`. The channel that tells of a result is named like its key, in whatever database.
  * Python counterpart: `celery/backends/base.py` `KeyValueStoreBackend.get_key_for_task`.
  */
-import { META_PREFIX } from "../result-codec.ts";
+import { GROUP_PREFIX, META_PREFIX } from "../result-codec.ts";
 
 /** What is put in front of every key. */
 export function keyPrefix(globalKeyprefix: string): string {
@@ -13,13 +13,20 @@ export function keyPrefix(globalKeyprefix: string): string {
 
 export class ResultKeys {
   readonly #metaPrefix: string;
+  readonly #groupPrefix: string;
 
   constructor(globalKeyprefix: string) {
     this.#metaPrefix = keyPrefix(globalKeyprefix) + META_PREFIX;
+    this.#groupPrefix = keyPrefix(globalKeyprefix) + GROUP_PREFIX;
   }
 
   /** STRING with TTL: the last state of a task. */
   meta(taskId: string): string {
     return this.#metaPrefix + taskId;
+  }
+
+  /** STRING with TTL: a saved group. With `.s`, `.j` and `.t` behind it: a chord in progress. */
+  group(id: string): string {
+    return this.#groupPrefix + id;
   }
 }

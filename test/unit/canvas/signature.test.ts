@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { isSignature, type TaskSignature } from "../../../src/canvas/signature.ts";
-import { PetioleError } from "../../../src/errors.ts";
+import { DecodeError } from "../../../src/errors.ts";
 import { kw, signatureFrom } from "../../../src/index.ts";
 import { testApp } from "../app/support.ts";
 
@@ -125,15 +125,17 @@ describe("from JSON", () => {
   });
 
   test.each([
-    ["celery.chain", null, "chain"],
-    ["celery.chord", "chord", "chord"],
-    ["x", "group", "group"],
-    ["celery.map", "xmap", "map"],
-  ])("%s / %s is refused by the name of the feature", (task, type, feature) => {
+    ["celery.chain", null, {}, /the tasks of a chain are not a list/u],
+    ["celery.chord", "chord", { header: [{ task: 1 }], body: data }, /header of a chord, member 0 is not a/u],
+    ["celery.chord", "chord", { header: [] }, /the body of a chord is not an object/u],
+    ["x", "group", { tasks: [{ ...data, kwargs: [] }] }, /member 0.kwargs is not an object/u],
+    ["celery.chunks", "chunks", { task: data, it: [], n: 0 }, /size of chunks must be/u],
+    ["celery.chain", "chain", { tasks: [{ ...data, options: { queue: 1 } }] }, /option queue/u],
+  ])("a broken canvas is refused where it is made: %s / %s %o", (task, type, kwargs, message) => {
     const { app } = setup();
-    const make = () => app.signatureFrom({ ...data, task, subtask_type: type });
-    expect(make).toThrow(PetioleError);
-    expect(make).toThrow(new RegExp(`a ${feature} cannot be sent`, "u"));
+    const make = () => app.signatureFrom({ ...data, task, kwargs, subtask_type: type, options: {} });
+    expect(make).toThrow(DecodeError);
+    expect(make).toThrow(message);
   });
 
   test("what is no signature is refused", () => {

@@ -231,6 +231,18 @@ export class HandBackend implements ResultBackend {
   }
   async start(): Promise<void> {}
   async stop(): Promise<void> {}
+  encodeGroup(): never {
+    throw new Error("not played");
+  }
+  readGroup(): never {
+    throw new Error("not played");
+  }
+  forgetGroup(): never {
+    throw new Error("not played");
+  }
+  encodeChordSize(): never {
+    throw new Error("not played");
+  }
   encode(meta: ResultMeta): ResultWrite {
     return {
       location: this.location,

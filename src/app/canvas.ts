@@ -1,0 +1,54 @@
+/** Sends a canvas: plans it, tells the backend of its chords, publishes all of it at once. */
+import { uuid4 } from "../base/uuid.ts";
+import { type CanvasPlan, type Given, planCanvas } from "../canvas/plan.ts";
+import type { SendParent } from "../canvas/sender.ts";
+import { splitWireOptions } from "../canvas/wire-options.ts";
+import { writeResultTuple } from "../protocol/result-tuple.ts";
+import type { SignatureData } from "../protocol/wire.ts";
+import type { Producer, Send } from "./producer.ts";
+import type { AsyncResult } from "./result-types.ts";
+import type { Results } from "./results.ts";
+import type { SendPlan } from "./send-plan.ts";
+
+/** What sending a canvas needs of its app, which is in use. */
+export interface CanvasHost {
+  readonly producer: Producer;
+  readonly results: Results;
+  plan(task: string): SendPlan;
+}
+
+/** Ids of a canvas: new ones, or such as follow from the task that sends it. */
+export type NewId = () => string;
+
+export function planned(
+  host: CanvasHost,
+  canvas: { readonly signature: SignatureData; readonly given: Given },
+  newId: NewId = uuid4,
+): CanvasPlan {
+  return planCanvas(canvas.signature, canvas.given, { newId, replyTo: host.producer.replyTo });
+}
+
+/** A canvas that the user sends; inside a task it is a child of it. */
+export function sendCanvas(host: CanvasHost, plan: CanvasPlan): Promise<AsyncResult<unknown>> {
+  return host.producer.canvas(async (parent) => {
+    await publishPlan(host, plan, parent);
+    return host.results.of(plan.result);
+  }, writeResultTuple(plan.sent));
+}
+
+/** The sizes first: no chord can be complete before it is known how many parts it has. */
+export async function publishPlan(
+  host: CanvasHost,
+  { sends, chords }: Pick<CanvasPlan, "sends" | "chords">,
+  parent: SendParent | null,
+): Promise<void> {
+  const all = sends.map((signature) => sendOf(host, signature, parent));
+  if (chords.length > 0) await host.results.startChords(chords);
+  if (all.length > 0) await host.producer.produceAll(all);
+}
+
+function sendOf(host: CanvasHost, signature: SignatureData, parent: SendParent | null): Send {
+  const { task, args, kwargs } = signature;
+  const { options, extra } = splitWireOptions(signature.options);
+  return { plan: host.plan(task), args, kwargs, options, extra, embed: null, parent };
+}
