@@ -22,6 +22,8 @@ export interface EventDispatcherOptions {
   readonly serializer: string;
   /** Of the transport that events go out on; null: there is none yet. */
   readonly publish: (messages: readonly Outgoing[]) => Promise<void> | null;
+  /** Called before events of tasks are sent; may call `flush` itself. */
+  readonly beforeTasks?: () => void;
   readonly clock: Clock;
   readonly lamport: LamportClock;
   readonly logger: Logger;
@@ -42,6 +44,7 @@ export class EventDispatcher {
   readonly #headers: WireMessage["headers"];
   readonly #text: EventText;
   readonly #outbox: Outbox;
+  readonly #beforeTasks: (() => void) | null;
   /** Events of tasks, joined by commas; sent by `flush`. */
   #list = "";
   #listed = 0;
@@ -53,6 +56,7 @@ export class EventDispatcher {
     const { hostname, clock, lamport, logger, publish, limits, groups = null } = options;
     this.hostname = hostname;
     this.#exchange = options.exchange;
+    this.#beforeTasks = options.beforeTasks ?? null;
     this.#serializer = options.serializer;
     this.#groups = groups === null ? null : new Set(groups);
     this.#headers = Object.freeze({ hostname });
@@ -118,6 +122,9 @@ export class EventDispatcher {
   /** Sends what was collected, in one write. */
   flush(): void {
     this.#endList();
+    if (this.#lists.length === 0) return;
+    this.#beforeTasks?.();
+    // Taken along by what was sent before.
     if (this.#lists.length === 0) return;
     const lists = this.#lists;
     this.#lists = [];

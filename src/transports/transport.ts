@@ -160,8 +160,8 @@ export interface ConsumeOptions {
   /** As AMQP's prefetch: unsettled deliveries at most; parked ones do not count. 0 = take nothing. */
   readonly prefetch: number;
   onBatch(deliveries: readonly Delivery[]): void;
-  /** What one answer of the broker brought has been handed over, and what of it was settled is about to be sent. */
-  onHanded?(): void;
+  /** What was settled is on its way: what is published now follows it, in the same write. */
+  onSettled?(): void;
   /**
    * Not a task message, one that no envelope check lets through, or one that lost its holder too often, whoever that was:
    * already on the dead list when this is called.
@@ -188,6 +188,8 @@ export interface Consumer {
    * lost), so another worker may have, or get, the message.
    */
   settle(delivery: Delivery, as: Settlement): Promise<"done" | "gone">;
+  /** Sends what this turn has settled: what is published next reaches the broker after it. */
+  flush(): void;
   /**
    * To be called before a delivery with `deliveryCount > 0` starts to run: records the start, so that only messages that
    * really ran when their holder died are counted. First deliveries need no call.

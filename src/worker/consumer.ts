@@ -43,8 +43,8 @@ export interface TaskConsumerOptions {
   readonly onWork: (() => void) | null;
   /** Ends what is tried again and again: stores, sends. Called when the worker stops in a hurry. */
   giveUp(): void;
-  /** Sends what is to leave together with the settlements of a batch. */
-  onHanded(): void;
+  /** Settlements are on their way: sends what is to follow them. */
+  onSettled(): void;
 }
 
 /** Synchronous tasks may take this long before the event loop gets its turn. ms. */
@@ -136,6 +136,11 @@ export class TaskConsumer {
     this.#consumer?.setQueues(queues);
   }
 
+  /** Sends what was settled, before what is published next. */
+  flush(): void {
+    this.#consumer?.flush();
+  }
+
   /** The rate limit of a task has changed. */
   onRateChanged(task: string): void {
     this.#limits.changed(task);
@@ -155,7 +160,7 @@ export class TaskConsumer {
       queues: this.#options.queues,
       prefetch: this.prefetch,
       onBatch: (deliveries) => this.#onBatch(deliveries),
-      onHanded: () => this.#options.onHanded(),
+      onSettled: () => this.#options.onSettled(),
       onDead: (dead) => parts.receiver.onDead(dead),
       onLost: (deliveries) => this.#onLost(deliveries),
       onState: (state) => this.#options.logger.debug({ state }, "the consumer's state changed"),

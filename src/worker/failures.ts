@@ -8,7 +8,7 @@ import { oldStyleErrbacks } from "./follow-ups.ts";
 import { failureState, type MetaMaker } from "./outcome.ts";
 import type { Request } from "./request.ts";
 import type { Settler } from "./settler.ts";
-import type { EventSwitch } from "./task-events.ts";
+import { type EventSwitch, tellStored } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
 
 export interface FailuresOptions {
@@ -55,30 +55,27 @@ export class Failures {
 
   /** A failure that nobody else has to hear of. */
   failAlone(request: Request, error: ExceptionInfo, ending: Ending): void {
-    this.#tell(request, error, ending);
+    this.#log.failed(request, error, ending.expected);
     const buried = this.#settlementOf(request, error);
-    if (buried.kind === "ack") {
-      this.#settler.finish(request, this.#writeOf(request, error, ending));
-      return;
-    }
-    void this.#storeFirst(request, error, ending).then((stored) => {
-      if (stored) this.#settler.settle(request, buried);
-    });
+    const storing =
+      buried.kind === "ack"
+        ? this.#settler.finish(request, this.#writeOf(request, error, ending))
+        : this.#storeFirst(request, error, ending).then((stored) => {
+            if (stored) this.#settler.settle(request, buried);
+          });
+    tellStored(this.#events, storing, (tasks) => tasks.failed(request, error));
   }
 
   /** A failure with errbacks, or in a chain. An early ack was sent before. */
   async fail(request: Request, error: ExceptionInfo, ending: Ending): Promise<void> {
-    this.#tell(request, error, ending);
-    if (!(await this.#storeFirst(request, error, ending))) return;
+    this.#log.failed(request, error, ending.expected);
+    const stored = await this.#storeFirst(request, error, ending);
+    this.#events.tasks?.failed(request, error);
+    if (!stored) return;
     const { chain, errbacks } = request.decoded.embed;
     if (chain !== null) await this.#failChain(request, chain, error);
     if (errbacks !== null) await this.#callErrbacks(request, errbacks, error);
     this.#settler.settle(request, this.#settlementOf(request, error));
-  }
-
-  #tell(request: Request, error: ExceptionInfo, ending: Ending): void {
-    this.#log.failed(request, error, ending.expected);
-    this.#events.tasks?.failed(request, error);
   }
 
   #writeOf(request: Request, error: ExceptionInfo, ending: Ending): ReturnType<Settler["encode"]> | null {

@@ -23,7 +23,7 @@ import { failureState, type MetaMaker, notRegistered, workerLost } from "./outco
 import { Request } from "./request.ts";
 import type { Settler } from "./settler.ts";
 import type { Strategies, Strategy } from "./strategy.ts";
-import type { EventSwitch } from "./task-events.ts";
+import { type EventSwitch, tellStored } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
 import type { Tracer } from "./tracer.ts";
 
@@ -133,11 +133,9 @@ export class Receiver {
     this.#options.log.dead(delivery.queue, reason, id);
     this.#signalRejected(delivery.message, error);
     const info = { ...exceptionInfo(error, "celery.exceptions"), traceback: null };
-    if (id !== null) this.#options.events.tasks?.failedBefore(id, info);
-    this.#options.settler.finishDelivery(delivery, id === null ? null : this.#writeOf(id, info), {
-      kind: "dead",
-      reason,
-    });
+    const write = id === null ? null : this.#writeOf(id, info);
+    const storing = this.#options.settler.finishDelivery(delivery, write, { kind: "dead", reason });
+    if (id !== null) tellStored(this.#options.events, storing, (tasks) => tasks.failedBefore(id, info));
   }
 
   #signalRejected(message: WireMessage | string, error: unknown): void {
@@ -161,9 +159,9 @@ export class Receiver {
     }
     const stored = settler.storesResults && decoded.ignoreResult !== true;
     const error = notRegistered(decoded.task);
-    this.#options.events.tasks?.failedBefore(decoded.id, error);
-    const state = failureState(error);
-    settler.finishDelivery(delivery, stored ? settler.encode(metas.state(decoded, state)) : null);
+    const write = stored ? settler.encode(metas.state(decoded, failureState(error))) : null;
+    const storing = settler.finishDelivery(delivery, write);
+    tellStored(this.#options.events, storing, (tasks) => tasks.failedBefore(decoded.id, error));
   }
 
   /** A message that the transport put on its dead list. */
@@ -183,9 +181,9 @@ export class Receiver {
       this.#options.tracer.giveUp(new Request(this.#options.tracer, strategy, { delivery, decoded }), error);
       return;
     }
-    this.#options.events.tasks?.failedBefore(id, error);
     const write = this.#writeOf(id, { ...error, traceback: null });
-    if (write !== null) void this.#options.settler.store(write, null);
+    const storing = write === null ? null : this.#options.settler.store(write, null);
+    tellStored(this.#options.events, storing, (tasks) => tasks.failedBefore(id, error));
   }
 
   #writeOf(id: string, error: ExceptionInfo): StoredWrite | null {

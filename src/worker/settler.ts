@@ -36,6 +36,9 @@ export interface SettlerOptions {
   readonly hurry: AbortSignal;
 }
 
+/** A store that is under way, which never rejects; null: the result leaves before what is published from now on. */
+export type Storing = Promise<unknown> | null;
+
 const ACK: Settlement = { kind: "ack" };
 const STORE_NOW_MS = 2_000;
 const SEND_BACKOFF = { baseMs: 100, capMs: 5_000 };
@@ -94,20 +97,31 @@ export class Settler {
   }
 
   /** The task is over: stores `write`, if any, and ends the hold. */
-  finish(request: Request, write: StoredWrite | null): void {
-    if (write === null) return this.ack(request);
+  finish(request: Request, write: StoredWrite | null): Storing {
+    if (write === null) {
+      this.ack(request);
+      return null;
+    }
     if (request.settled) return this.#storeLater(write, request);
-    if (this.#oneStep) return this.settle(request, { kind: "ack-with-result", write });
+    if (this.#oneStep) {
+      this.settle(request, { kind: "ack-with-result", write });
+      return null;
+    }
     if (!request.strategy.acksLate) this.ack(request);
-    this.#storeLater(write, request);
+    return this.#storeLater(write, request);
   }
 
   /** As {@link finish}, for a message of which no request was made: stores, and then ends the hold as said. */
-  finishDelivery(delivery: Delivery, write: StoredWrite | null, as: Settlement = ACK): void {
-    if (write === null) return this.#settleRaw(delivery, as);
-    if (this.#oneStep && as.kind === "ack")
-      return this.#settleRaw(delivery, { kind: "ack-with-result", write });
-    void this.store(write, null).then(() => this.#settleRaw(delivery, as));
+  finishDelivery(delivery: Delivery, write: StoredWrite | null, as: Settlement = ACK): Storing {
+    if (write === null) {
+      this.#settleRaw(delivery, as);
+      return null;
+    }
+    if (this.#oneStep && as.kind === "ack") {
+      this.#settleRaw(delivery, { kind: "ack-with-result", write });
+      return null;
+    }
+    return this.store(write, null).then(() => this.#settleRaw(delivery, as));
   }
 
   #settleRaw(delivery: Delivery, as: Settlement): void {
@@ -207,8 +221,8 @@ export class Settler {
     });
   }
 
-  #storeLater(write: StoredWrite, request: Request): void {
-    void this.store(write, request).then((stored) =>
+  #storeLater(write: StoredWrite, request: Request): Promise<void> {
+    return this.store(write, request).then((stored) =>
       stored ? this.ack(request) : this.afterLostResult(request),
     );
   }

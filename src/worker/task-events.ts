@@ -12,11 +12,23 @@ import { repr } from "../protocol/python-repr.ts";
 import type { ExceptionInfo } from "../protocol/wire.ts";
 import { exceptionRepr } from "../task/retry.ts";
 import type { Request } from "./request.ts";
+import type { Storing } from "./settler.ts";
 
 /** Where the machinery of tasks looks for each event. */
 export interface EventSwitch {
   /** null: events of tasks are off. */
   readonly tasks: TaskEvents | null;
+}
+
+/** Tells of an end once its result was stored, or was given up: monitors look it up as soon as they hear of it. */
+export function tellStored(events: EventSwitch, storing: Storing, tell: (tasks: TaskEvents) => void): void {
+  if (events.tasks === null) return;
+  if (storing === null) tell(events.tasks);
+  else {
+    void storing.then(() => {
+      if (events.tasks !== null) tell(events.tasks);
+    });
+  }
 }
 
 /** Characters of a text of the message that are told: Celery's senders cut at 1,024 already. */

@@ -32,9 +32,9 @@ import {
 } from "./outcome.ts";
 import type { Request, RequestHost } from "./request.ts";
 import type { Revoked } from "./revoked.ts";
-import type { Settler } from "./settler.ts";
+import type { Settler, Storing } from "./settler.ts";
 import type { StateStore } from "./states.ts";
-import type { EventSwitch } from "./task-events.ts";
+import { type EventSwitch, tellStored } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
 
 export interface TracerOptions {
@@ -240,9 +240,10 @@ export class Tracer implements RequestHost {
         return this.#fail(request, infoOf(request, error), { expected: false, children });
       }
     }
-    this.#settler.finish(request, write);
+    const storing = this.#settler.finish(request, write);
     if (this.#log.info) this.#log.succeeded(request, outcome);
-    if (this.#events.tasks !== null) this.#events.tasks.succeeded(request, outcome);
+    if (this.#events.tasks !== null)
+      tellStored(this.#events, storing, (tasks) => tasks.succeeded(request, outcome));
     this.#end(request);
   }
 
@@ -278,16 +279,17 @@ export class Tracer implements RequestHost {
       if (this.#hurried) throw error;
       return this.#failures.fail(request, infoOf(request, error), { ...outcome, expected: false });
     }
-    this.#finish(request, retryState(outcome));
+    void this.#finish(request, retryState(outcome));
     if (this.#log.info) this.#log.retried(request, outcome.reason);
   }
 
   /** Only a message that is acked late can still be put back. */
   #reject(request: Request, outcome: Of<"rejected">): void {
     const requeue = outcome.requeue && request.strategy.acksLate;
+    let storing: Storing = null;
     if (requeue) this.#settler.settle(request, { kind: "requeue" });
-    else this.#finish(request, { status: "REJECTED", result: outcome.reason });
-    this.#events.tasks?.rejected(request, requeue);
+    else storing = this.#finish(request, { status: "REJECTED", result: outcome.reason });
+    tellStored(this.#events, storing, (tasks) => tasks.rejected(request, requeue));
     if (this.#log.info) this.#log.rejected(request, outcome.reason);
     const { taskRejected } = this.#app.emitters;
     if (taskRejected.active) {
@@ -309,10 +311,10 @@ export class Tracer implements RequestHost {
     reason: "expired" | "revoked" | "terminated",
     signal: NodeJS.Signals | null = null,
   ): void {
-    this.#finish(request, revokedState(reason));
+    const storing = this.#finish(request, revokedState(reason));
     const signum = signal === null ? null : constants.signals[signal];
     const expired = reason === "expired";
-    this.#events.tasks?.revoked(request, { signum, expired });
+    tellStored(this.#events, storing, (tasks) => tasks.revoked(request, { signum, expired }));
     if (this.#log.info) this.#log.revoked(request);
     const { taskRevoked } = this.#app.emitters;
     if (taskRevoked.active) {
@@ -339,10 +341,10 @@ export class Tracer implements RequestHost {
   }
 
   /** Stores a state, unless results are ignored, and ends the hold. */
-  #finish(request: Request, state: StoredState): void {
+  #finish(request: Request, state: StoredState): Storing {
     const stored = !request.ignoreResult && this.#settler.storesResults;
     const write = stored ? this.#settler.encode(this.#metas.state(request.decoded, state)) : null;
-    this.#settler.finish(request, write);
+    return this.#settler.finish(request, write);
   }
 
   /** An end that has to wait for others. An early ack does not: it says that the run has begun. */
@@ -408,11 +410,12 @@ export class Tracer implements RequestHost {
     }
     this.#log.lost(request);
     const error = workerLost("the worker was shut down while the task ran, after an early ack");
-    this.#events.tasks?.failed(request, error);
     const stored = !request.ignoreResult || request.strategy.storeErrorsEvenIfIgnored;
-    if (!stored || !this.#settler.storesResults) return;
-    const meta = this.#metas.state(request.decoded, failureState(error));
-    await this.#settler.storeNow(this.#settler.encode(meta), request);
+    if (stored && this.#settler.storesResults) {
+      const meta = this.#metas.state(request.decoded, failureState(error));
+      await this.#settler.storeNow(this.#settler.encode(meta), request);
+    }
+    this.#events.tasks?.failed(request, error);
   }
 
   readonly #onBroken = (err: unknown): void => {

@@ -133,6 +133,9 @@ export class MemoryConsumer implements Consumer {
     return DONE;
   }
 
+  /** A settlement is done when `settle` returns. */
+  flush(): void {}
+
   markStarted(delivery: Delivery): Promise<void> {
     const held = this.#held.get(delivery);
     if (held) held.started = true;
@@ -242,7 +245,7 @@ export class MemoryConsumer implements Consumer {
 
   #hand(batch: readonly Delivery[]): void {
     this.#tell(() => this.#options.onBatch(batch));
-    this.#tell(() => this.#options.onHanded?.());
+    this.#tell(() => this.#options.onSettled?.());
   }
 
   /** Step by step; inside one, each queue in turn, or always the first that has something. */

@@ -165,6 +165,7 @@ export class RedisConsumer implements Consumer {
     if (this.#state === "closed") return;
     if (state === "live") {
       this.#setState("live");
+      this.#settler.prepare(this.#context.session.connection);
       this.#calls.connected();
       this.sweeper.connected();
       this.intake.connected();
@@ -212,6 +213,10 @@ export class RedisConsumer implements Consumer {
       else this.#settler.add(delivery, as, resolve);
       if (as.kind === "park") this.intake.lot.parked(as.untilMs);
     });
+  }
+
+  flush(): void {
+    if (this.#settler.pending) this.#runTurn();
   }
 
   markStarted(delivery: Delivery): Promise<void> {
@@ -312,6 +317,8 @@ export class RedisConsumer implements Consumer {
     }
   }
 
+  readonly #onSettled = (): void => this.#options.onSettled?.();
+
   #schedule(): void {
     this.#turn ??= setImmediate(() => this.#runTurn());
   }
@@ -327,6 +334,7 @@ export class RedisConsumer implements Consumer {
       connection.corked(() => {
         this.intake.pump();
         this.#settler.flush();
+        if (this.#options.onSettled !== undefined) this.#tell(this.#onSettled);
       });
     }
   }

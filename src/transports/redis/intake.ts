@@ -248,7 +248,6 @@ export class Intake {
         // come together would otherwise keep Redis and this process waiting for each other in turn.
         this.pump();
         this.#hand(fetched.deliveries);
-        this.#options.tell(() => this.#options.consume.onHanded?.());
         this.#options.turn();
       }
     }

@@ -100,6 +100,11 @@ export class Settler {
     this.#context = context;
   }
 
+  /** A FINISH that met NOSCRIPT would be sent again behind the events that are to follow it. */
+  prepare(connection: RedisConnection | null): void {
+    connection?.command("script", ["LOAD", FINISH.text]).catch(() => {});
+  }
+
   /** Whether something waits for `flush`. */
   get pending(): boolean {
     return (

@@ -18,6 +18,8 @@ export const eventsStep: Step<WorkerContext> = {
       exchange: conf.eventExchange ?? "celeryev",
       serializer,
       publish: (messages) => transport.publish(messages, null),
+      // A monitor looks a result up as soon as it hears of it.
+      beforeTasks: () => context.tasks?.consumer.flush(),
       clock,
       lamport,
       logger,

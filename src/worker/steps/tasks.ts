@@ -47,7 +47,7 @@ function taskParts(context: WorkerContext): TaskParts {
     rateOf: (task) => strategies.of(task)?.rate ?? 0,
     isDone: settings.deduplicate && backend.enabled ? isDone : null,
     giveUp: () => context.hurry.abort(),
-    onHanded: () => events.dispatcher.flush(),
+    onSettled: () => events.dispatcher.flush(),
   });
   const tracer = new Tracer({
     app,

@@ -8,7 +8,7 @@ import { Gossip } from "../../../src/worker/gossip.ts";
 import type { WorkerOptions } from "../../../src/worker/index.ts";
 import { WorkerEvents } from "../../../src/worker/worker-events.ts";
 import { eventually } from "../../support/eventually.ts";
-import { delivery, message, turns, WorkerRig } from "./support.ts";
+import { delivery, Gate, message, signature, turns, WorkerRig } from "./support.ts";
 
 let rig: WorkerRig;
 
@@ -123,6 +123,57 @@ describe("tasks", () => {
     await rig.run({ task: "wait" });
     await rig.stop();
     expect(told().at(-1)).toEqual({ type: "task-cancelled", uuid: "t1" });
+  });
+
+  test.each([{ acksLate: true }, { acksLate: false }])(
+    "an end is told once its result is stored, where that takes its own way: %j",
+    async (options) => {
+      const gate = new Gate();
+      rig = new WorkerRig({ sameStore: false, worker: { taskEvents: true, withoutHeartbeat: true } });
+      rig.app.task("add", options, () => 1);
+      rig.app.task("fail", options, () => {
+        throw new TypeError("no");
+      });
+      rig.app.task("chained", options, async () => {
+        throw new TypeError("no");
+      });
+      rig.backend.onStore = () => gate.promise;
+      await rig.start();
+      const link = signature("add", { options: { task_id: "next" } });
+      await rig.run({ task: "add", id: "s" });
+      await rig.run({ task: "fail", id: "f" });
+      await rig.run({
+        task: "chained",
+        id: "c",
+        embed: { callbacks: null, errbacks: null, chord: null, chain: [link] },
+      });
+      await rig.run({ task: "add", id: "x", expires: "2020-01-01T00:00:00+00:00" });
+      await rig.run({ task: "nowhere", id: "n" });
+      const ends = (): unknown[] =>
+        told()
+          .filter(({ type }) => !/received|started/.test(String(type)))
+          .map(({ type, uuid }) => `${String(type)} ${String(uuid)}`)
+          .sort();
+      expect(ends()).toEqual([]);
+      gate.open();
+      await turns();
+      expect(ends()).toEqual([
+        "task-failed c",
+        "task-failed f",
+        "task-failed n",
+        "task-revoked x",
+        "task-succeeded s",
+      ]);
+    },
+  );
+
+  test("an end is told though its result could not be stored", async () => {
+    rig = new WorkerRig({ sameStore: false, worker: { taskEvents: true, withoutHeartbeat: true } });
+    rig.app.task("add", () => 1);
+    rig.backend.onStore = () => Promise.reject(new Error("full"));
+    await rig.start();
+    await rig.run({ task: "add" });
+    expect(told().at(-1)).toMatchObject({ type: "task-succeeded", uuid: "t1" });
   });
 
   test("a task with sendEvents off tells nothing", async () => {

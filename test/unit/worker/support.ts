@@ -93,6 +93,7 @@ export class HandConsumer implements Consumer {
     else this.#rig.journal.push(`${as.kind} ${id}`);
     return this.answer;
   }
+  flush(): void {}
   async markStarted(one: Delivery): Promise<void> {
     this.marked.push(one);
     this.#rig.journal.push(`mark ${idOf(one.message)}`);
