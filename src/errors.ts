@@ -16,6 +16,8 @@ export const ERROR_CODES = {
   PET_APP_NOT_FOUND:
     "The module given with -A holds no Celery app, or more than one. The message lists what it exports.",
   PET_MODULE_FAILED: "A task module could not be loaded. The message names the module and the reason.",
+  PET_STEP_FAILED:
+    "A step that was added with app.steps failed to start, and the worker with it. The message names the step and its error.",
   PET_TASK_NOT_REGISTERED: "No task of this name is known here. Import its module, or check the spelling.",
   PET_TASK_ALREADY_REGISTERED: "Two tasks have the same name. Rename one of them.",
   PET_TASK_INVALID: "A task was defined wrongly (name, options, function).",

@@ -40,6 +40,7 @@ export type {
   TlsOptions,
 } from "./app/settings-types.ts";
 export type { Middleware, Signal, SignalEvents, Signals } from "./app/signal-types.ts";
+export type { StepSet, Steps, WorkerStep, WorkerStepContext, WorkerStepName } from "./app/steps.ts";
 export type { Logger } from "./base/logger.ts";
 export type {
   AnySignature,

@@ -27,6 +27,7 @@ import { appBrand, setInternals } from "./internals.ts";
 import type { AsyncResult, GroupResult } from "./result-types.ts";
 import type { CeleryOptions, Conf } from "./settings-types.ts";
 import type { Middleware, Signal, Signals } from "./signal-types.ts";
+import type { Steps } from "./steps.ts";
 
 /** Options of `sendTask` and `signature`: `kwargs` is for ported code, elsewhere it is `kw(…)`. */
 export type NamedSendOptions = SendOptions & {
@@ -72,6 +73,11 @@ export class Celery {
   /** Celery's signals: `app.signals.taskPrerun.connect(({ task }) => …)`. */
   get signals(): Signals {
     return this.#core.emitters;
+  }
+
+  /** Parts of your own for workers: `app.steps.worker.add({ name: "metrics", start() { … } })`. */
+  get steps(): Steps {
+    return this.#core.steps;
   }
 
   /** Looks into workers and steers them: `await app.control.ping()`. Python's too. */

@@ -45,7 +45,8 @@ import { AppSender } from "./sender.ts";
 import { SentEvents } from "./sent-events.ts";
 import type { CeleryOptions } from "./settings-types.ts";
 import type { Middleware } from "./signal-types.ts";
-import { createEmitters } from "./signals.ts";
+import { createEmitters, emitSignal } from "./signals.ts";
+import { Steps } from "./steps.ts";
 
 export class AppCore implements CallHost, SharedHost {
   readonly app: Celery;
@@ -65,6 +66,7 @@ export class AppCore implements CallHost, SharedHost {
   readonly onConfigure: Emitter<object> = new Emitter();
   readonly onAfterConfigure: Emitter<object> = new Emitter();
   readonly onAfterFinalize: Emitter<object> = new Emitter();
+  readonly steps: Steps = new Steps();
   readonly #tasks = new TaskTable();
   readonly #publisher: Publisher;
   readonly #observer: Observer;
@@ -244,6 +246,7 @@ export class AppCore implements CallHost, SharedHost {
     await this.prepare();
     const { imports, include } = this.conf;
     const modules = [...(imports ?? []), ...(include ?? [])];
+    await emitSignal("importModules", {}, { emitters: this.emitters, logger: this.logger });
     if (modules.length > 0) {
       await this.owning(() => loadModules(modules));
     }

@@ -13,6 +13,7 @@ import type { ControlClient } from "./control.ts";
 import type { OwnCommand } from "./control-commands.ts";
 import type { Settings } from "./settings-types.ts";
 import type { Middleware, SignalEvents } from "./signal-types.ts";
+import type { Steps } from "./steps.ts";
 
 /** Settings after defaults: nothing is undefined, what has no value is null. */
 export type ResolvedSettings = { readonly [K in keyof Settings]-?: Exclude<Settings[K], undefined> | null };
@@ -31,6 +32,8 @@ export interface AppInternals {
   readonly sender: Sender;
   readonly emitters: SignalEmitters;
   readonly middleware: readonly Middleware[];
+  /** Parts that users add to workers. */
+  readonly steps: Steps;
   /** Tasks by name, built-in ones too. Complete after `finalize`. */
   readonly registry: ReadonlyMap<string, TaskDefinition>;
   readonly control: ControlClient;

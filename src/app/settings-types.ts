@@ -538,7 +538,7 @@ export interface Settings {
   /** Answer remote control. `worker_enable_remote_control`. Default: true. */
   readonly workerEnableRemoteControl?: boolean | undefined;
   /**
-   * The soft shutdown also waits when no task runs.
+   * The soft shutdown takes its whole time even while no task runs.
    * `worker_enable_soft_shutdown_on_idle`. Default: false.
    */
   readonly workerEnableSoftShutdownOnIdle?: boolean | undefined;
@@ -595,7 +595,7 @@ export interface Settings {
   /** Publish events of tasks, for monitors. `worker_send_task_events`. Default: false. */
   readonly workerSendTaskEvents?: boolean | undefined;
   /**
-   * Before a cold shutdown, time for running tasks to end. 0: none.
+   * SIGQUIT, the second SIGINT, a remapped SIGTERM: before the cold shutdown, time for running tasks to end. 0: none.
    * `worker_soft_shutdown_timeout`, seconds. Default: 0.
    */
   readonly workerSoftShutdownTimeout?: number | undefined;

@@ -3,6 +3,7 @@ import type { Logger } from "../base/logger.ts";
 import type { TaskContext, TaskRequest } from "../task/context-types.ts";
 import type { Task } from "../task/task-types.ts";
 import type { TaskState } from "./result-types.ts";
+import type { Conf } from "./settings-types.ts";
 
 export type { Signal };
 
@@ -47,14 +48,20 @@ export interface SignalEvents {
   taskRejected: { readonly message: unknown; readonly error: Error };
   taskUnknown: { readonly name: string; readonly id: string; readonly error: Error };
   taskInternalError: RunEvent & { readonly error: Error };
-  celerydInit: { readonly hostname: string; readonly options: Record<string, unknown> };
+  /** Before the settings are final: `conf` may be changed, as for one node by its name. */
+  celerydInit: { readonly hostname: string; readonly conf: Conf; readonly options: Record<string, unknown> };
   celerydAfterSetup: { readonly hostname: string };
+  /** Before the modules of `imports` and `include` are loaded. */
   importModules: {};
   workerInit: { readonly hostname: string };
+  /** In the worker, before a child of a pool is started. It is not waited for. */
   workerBeforeCreateProcess: {};
+  /** Where tasks run, before the first: in each child of a pool, else in the worker itself. */
   workerProcessInit: {};
+  /** Likewise, after the last. A child that is killed does not come to it; one that ends by an exception waits for no handler. */
   workerProcessShutdown: { readonly pid: number; readonly exitcode: number };
   workerReady: { readonly hostname: string };
+  /** For each step from warm to soft to cold. */
   workerShuttingDown: { readonly signal: NodeJS.Signals | null; readonly how: "warm" | "soft" | "cold" };
   workerShutdown: { readonly hostname: string };
   heartbeatSent: {};

@@ -55,6 +55,8 @@ export class Blueprint<C> {
     readonly logger: Logger;
   }) {
     this.name = options.name;
+    // What is required has to exist, be it on or off.
+    orderSteps(options.steps);
     this.#logger = options.logger;
     const wanted = options.steps.filter((step) => step.enabled?.(options.context) ?? true);
     const names = new Set(wanted.map((step) => step.name));

@@ -36,7 +36,10 @@ export class Emitter<E> implements Signal<E> {
     };
   }
 
-  /** Runs every handler, awaiting each. A handler that throws is reported and does not keep the others from running. */
+  /**
+   * Runs every handler, awaiting those that are asynchronous: the others have run when this returns, before a fork or the end of a
+   * process. A handler that throws is reported and does not keep the others from running.
+   */
   async emit(
     event: E,
     options: { readonly sender?: string | undefined; readonly onError: (error: unknown) => void },
@@ -44,7 +47,8 @@ export class Emitter<E> implements Signal<E> {
     for (const connection of this.#connections) {
       if (connection.sender !== null && connection.sender !== options.sender) continue;
       try {
-        await connection.handler(event);
+        const answer = connection.handler(event);
+        if (typeof (answer as PromiseLike<unknown> | null | undefined)?.then === "function") await answer;
       } catch (error) {
         options.onError(error);
       }

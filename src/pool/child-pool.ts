@@ -33,6 +33,8 @@ export interface ChildPoolOptions {
   readonly startTimeoutMs: number;
   /** Children that may load the app at once. */
   readonly startsAtOnce: number;
+  /** A child is about to be started. */
+  onOpen?(): void;
   /** Starts a child. */
   open(): ChildLink;
 }
@@ -201,6 +203,7 @@ export class ChildPool implements Pool, ChildOwner {
     }
     const atOnce = this.#failures > 0 ? 1 : this.#options.startsAtOnce;
     while (kept < this.#size && starting < atOnce) {
+      this.#options.onOpen?.();
       this.#children.add(new Child(this.#options.open(), this.#init, this));
       starting += 1;
       kept += 1;

@@ -6,6 +6,7 @@ import { isMainThread, parentPort } from "node:worker_threads";
 import type { Celery } from "../app/app.ts";
 import { internalsOf } from "../app/internals.ts";
 import { resolveApp } from "../app/loader.ts";
+import { emitSignal } from "../app/signals.ts";
 import type { Logger } from "../base/logger.ts";
 import { processChannel, threadChannel } from "../pool/channels.ts";
 import { type Channel, type ChildSetUp, channelLogger, serveJobs } from "../pool/child-loop.ts";
@@ -14,7 +15,11 @@ import { createExecute } from "../task/execute.ts";
 import { type ChildInit, configure } from "./child-init.ts";
 import { markChild } from "./in-child.ts";
 
+/** For handlers of `workerProcessShutdown`, and for what tasks have sent. ms. */
 const CLOSE_MS = 2000;
+
+/** What tells the app that the process ends. Written by `setUp`. */
+const state: { onEnd: (exitcode: number) => Promise<void> } = { onEnd: () => Promise.resolve() };
 
 async function setUp(channel: Channel, init: ChildInit): Promise<ChildSetUp> {
   const logger = channelLogger(channel, init.least);
@@ -24,12 +29,9 @@ async function setUp(channel: Channel, init: ChildInit): Promise<ChildSetUp> {
   const internals = internalsOf(app);
   await internals.finalize();
   const { clock, emitters, middleware, registry } = internals;
-  if (emitters.workerProcessInit.active) {
-    await emitters.workerProcessInit.emit(
-      {},
-      { onError: (err) => logger.error({ err }, "a signal handler failed") },
-    );
-  }
+  const to = { emitters, logger, sender: init.hostname };
+  await emitSignal("workerProcessInit", {}, to);
+  state.onEnd = (exitcode) => emitSignal("workerProcessShutdown", { pid: process.pid, exitcode }, to);
   if (isMainThread) {
     process.title = `petiole: pool of ${init.hostname}`;
     endWithParent();
@@ -41,6 +43,7 @@ async function setUp(channel: Channel, init: ChildInit): Promise<ChildSetUp> {
 /** What tasks have sent leaves first. */
 async function end(app: Celery): Promise<void> {
   const timer = setTimeout(() => process.exit(0), CLOSE_MS);
+  await state.onEnd(0);
   await app.close().catch(() => {});
   clearTimeout(timer);
   process.exit(0);
@@ -53,6 +56,7 @@ function catchStrays(logger: Logger): void {
   });
   process.on("uncaughtException", (err) => {
     logger.error({ err }, "an exception was not caught: this child of the pool ends");
+    void state.onEnd(1);
     process.exit(1);
   });
 }

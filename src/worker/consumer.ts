@@ -17,7 +17,13 @@ import { LinkedSet } from "../base/linked-set.ts";
 import type { Logger } from "../base/logger.ts";
 import { WorkerShutdown } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
-import type { ConsumeOptions, Consumer, Delivery, Transport } from "../transports/transport.ts";
+import type {
+  ConsumeOptions,
+  Consumer,
+  ConsumerState,
+  Delivery,
+  Transport,
+} from "../transports/transport.ts";
 import { RateLimits } from "./rate-limits.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Request } from "./request.ts";
@@ -59,6 +65,8 @@ const LIMITED_AT_MOST = 1000;
 export class TaskConsumer {
   /** There is more than could be started. Set by the autoscaler. */
   onReserved: (() => void) | null = null;
+  /** The broker is lost, or there again. Set by steps of users. */
+  onConnection: ((isUp: boolean) => void) | null = null;
   readonly #options: TaskConsumerOptions;
   readonly #reserved = new RequestQueue();
   /** Started and not ended; without those that ended at once. Written by `#start` and `onEnd`. */
@@ -163,11 +171,17 @@ export class TaskConsumer {
       onSettled: () => this.#options.onSettled(),
       onDead: (dead) => parts.receiver.onDead(dead),
       onLost: (deliveries) => this.#onLost(deliveries),
-      onState: (state) => this.#options.logger.debug({ state }, "the consumer's state changed"),
+      onState: (state) => this.#onState(state),
     };
     const consumer = this.#options.transport.consume(consume);
     this.#consumer = consumer;
     this.#options.settler.attach(consumer);
+  }
+
+  #onState(state: ConsumerState): void {
+    this.#options.logger.debug({ state }, "the consumer's state changed");
+    if (state === "waiting") this.onConnection?.(false);
+    else if (state === "live") this.onConnection?.(true);
   }
 
   // ---- taking and starting

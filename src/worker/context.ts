@@ -15,6 +15,7 @@ import type { Revoked } from "./revoked.ts";
 import type { Settler } from "./settler.ts";
 import type { Strategies } from "./strategy.ts";
 import type { Tracer } from "./tracer.ts";
+import type { UserSteps } from "./user-steps.ts";
 import type { WorkerEvents } from "./worker-events.ts";
 
 /** The machinery of step `tasks`. */
@@ -31,6 +32,8 @@ export interface WorkerContext {
   readonly app: AppInternals;
   readonly settings: WorkerSettings;
   readonly logger: Logger;
+  /** Aborted when the worker is told to stop. */
+  readonly stopping: AbortSignal;
   /** Aborted when running tasks are not to be waited for any longer. */
   readonly cold: AbortController;
   /** Aborted when stores and sends are not to be tried again. */
@@ -53,6 +56,10 @@ export interface WorkerContext {
   tasks: TaskParts | null;
   /** null: off. */
   autoscaler: Autoscaler | null;
+  /** A soft stop takes its whole time even while no task runs: `worker_enable_soft_shutdown_on_idle`. */
+  lingers: boolean;
+  /** Steps that users added, running ones; null: none. */
+  userSteps: UserSteps | null;
 }
 
 /** What a required step has made. */

@@ -8,4 +8,4 @@ export { createWorkerLogger, type LogLevel, type WorkerLogger, type WorkerLogger
 export type { PoolName, WorkerOptions, WorkerSettings } from "./options.ts";
 export { handleSignals, type SignalOptions } from "./signals.ts";
 export { workerSteps } from "./steps/index.ts";
-export { type StopOptions, Worker } from "./worker.ts";
+export { type StopKind, type StopOptions, Worker } from "./worker.ts";

@@ -1,4 +1,5 @@
 /** Makes the pool that the settings ask for. Those with children are loaded only then. */
+import { emitSignal } from "../app/signals.ts";
 import type { Logger } from "../base/logger.ts";
 import { AsyncPool } from "../pool/async.ts";
 import type { Pool } from "../pool/pool.ts";
@@ -21,6 +22,13 @@ export async function openPool(context: WorkerContext): Promise<Pool> {
     init: childInit(context, settings.appModule as AppModule),
     clock: app.clock,
     logger,
+    onOpen: () => {
+      void emitSignal(
+        "workerBeforeCreateProcess",
+        {},
+        { emitters: app.emitters, logger, sender: settings.hostname },
+      );
+    },
     maxTasksPerChild: settings.maxTasksPerChild,
     maxMemoryPerChildKib: settings.maxMemoryPerChild,
     timeouts: timeoutsOf(context),

@@ -16,7 +16,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { PetioleError } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
-import { exceptionInfo } from "../protocol/exceptions.ts";
+import { errorFrom, exceptionInfo } from "../protocol/exceptions.ts";
 import type { Outcome } from "../protocol/job.ts";
 import type { ExceptionInfo } from "../protocol/wire.ts";
 import { type Ending, type Failures, NOT_EXPECTED } from "./failures.ts";
@@ -188,7 +188,7 @@ export class Tracer implements RequestHost {
       case "terminated":
         return this.#revoke(request, "terminated", outcome.signal);
       case "timed-out":
-        return this.#fail(request, lostInfo(outcome), NOT_EXPECTED);
+        return this.#failUntold(request, outcome);
       case "lost":
         return this.#lose(request, outcome);
       case "replaced":
@@ -259,6 +259,18 @@ export class Tracer implements RequestHost {
     this.#log.returned(request);
     this.#events.tasks?.cancelled(request);
     this.#end(request);
+  }
+
+  /** Its child, or its function, could not tell that it failed: the worker does. */
+  #failUntold(request: Request, outcome: Of<"timed-out"> | Of<"lost">): void {
+    const error = lostInfo(outcome);
+    const { taskFailure } = this.#app.emitters;
+    if (taskFailure.active) {
+      const { handle } = request.strategy.definition;
+      const event = { task: handle as never, request: request.taskRequest, error: errorFrom(error) };
+      void taskFailure.emit(event, { sender: request.task, onError: this.#onSignal });
+    }
+    this.#fail(request, error, NOT_EXPECTED);
   }
 
   #fail(request: Request, error: ExceptionInfo, ending: Ending): void {
@@ -333,7 +345,7 @@ export class Tracer implements RequestHost {
   #lose(request: Request, outcome: Of<"lost">): void {
     const { acksLate, definition } = request.strategy;
     if (!acksLate || !definition.options.rejectOnWorkerLost) {
-      return this.#fail(request, lostInfo(outcome), NOT_EXPECTED);
+      return this.#failUntold(request, outcome);
     }
     this.#settler.settle(request, { kind: "lost" });
     this.#events.tasks?.rejected(request, true);

@@ -9,28 +9,34 @@
  * | soft   | none         | are waited for, at most `timeout` seconds; then cold | put back      |
  * | cold   | none         | signal aborted; late-acked ones are put back, others are lost and say so | put back |
  *
- * A cold stop may follow a warm one that takes too long.
+ * A harder stop may follow one that takes too long.
  */
+import { hostname as osHostname } from "node:os";
 import type { Celery } from "../app/app.ts";
 import { type AppInternals, internalsOf } from "../app/internals.ts";
+import type { SignalEvents } from "../app/signal-types.ts";
+import { emitSignal } from "../app/signals.ts";
 import { Blueprint } from "../base/blueprint.ts";
 import type { Timer } from "../base/clock.ts";
-import type { Emitter } from "../base/emitter.ts";
 import { Service, type ServiceState } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
 import { ImproperlyConfigured } from "../errors.ts";
+import { expandNodeName } from "../protocol/nodenames.ts";
 import type { WorkerContext } from "./context.ts";
 import type { NodeSignals } from "./gossip.ts";
 import { isChild } from "./in-child.ts";
 import { resolveOptions, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { Revoked } from "./revoked.ts";
-import { WORKER_STEPS } from "./steps/index.ts";
+import { stepsOf } from "./steps/index.ts";
+
+/** How a worker ends. */
+export type StopKind = "warm" | "soft" | "cold";
 
 /** How {@link Worker.stop} treats running tasks. */
 export interface StopOptions {
-  /** Default: warm; soft when `timeout` or the setting `workerSoftShutdownTimeout` says how long. */
-  readonly how?: "warm" | "soft" | "cold" | undefined;
-  /** Seconds that running tasks have, before they are given up. */
+  /** Default: warm; soft where a `timeout` is given. Soft without any time is cold. */
+  readonly how?: StopKind | undefined;
+  /** Seconds that running tasks have in a soft stop. Default: `workerSoftShutdownTimeout`. */
   readonly timeout?: number | undefined;
   /** The process signal that is the reason, for `workerShuttingDown`. */
   readonly signal?: NodeJS.Signals | undefined;
@@ -63,6 +69,16 @@ export class Worker {
     return this.settings.hostname;
   }
 
+  /** How it was told to stop; null: it was not. */
+  get stopping(): StopKind | null {
+    return this.#service.how;
+  }
+
+  /** Instead of the app's. To be set before the start. */
+  set logger(logger: Logger) {
+    this.#service.logger = logger;
+  }
+
   /** Tasks that run now. */
   get active(): number {
     return this.#service.context?.tasks?.consumer.active.size ?? 0;
@@ -78,22 +94,33 @@ export class Worker {
     return this.#service.context?.tasks?.strategies.totals() ?? {};
   }
 
+  /** Tells `celerydInit`, then makes settings and tasks final: what the start begins with. Idempotent. */
+  prepare(): Promise<void> {
+    return this.#service.prepare();
+  }
+
   /** Connects and begins to take messages. Rejects when the broker or the backend refuses. */
   start(): Promise<void> {
     return this.#service.start();
   }
 
-  /** Idempotent; a second call with `how: "cold"` ends the waiting of the first. */
+  /** Idempotent; a second call that asks for a harder stop ends the waiting of the first. */
   stop(options: StopOptions = {}): Promise<void> {
     return this.#service.end(options);
   }
 }
 
+const HARDNESS: Readonly<Record<StopKind | "no", number>> = { no: 0, warm: 1, soft: 2, cold: 3 };
+
 class WorkerService extends Service {
   readonly #app: AppInternals;
   readonly #options: WorkerOptions;
-  readonly #logger: Logger;
   readonly #cold = new AbortController();
+  /** Set from outside before the start. */
+  logger: Logger;
+  /** The hardest stop that was asked for. Written by `end`. */
+  how: StopKind | null = null;
+  #preparing: Promise<void> | null = null;
   #settings: WorkerSettings | null = null;
   #blueprint: Blueprint<WorkerContext> | null = null;
   context: WorkerContext | null = null;
@@ -102,7 +129,7 @@ class WorkerService extends Service {
     super();
     this.#app = app;
     this.#options = options;
-    this.#logger = options.logger ?? app.logger;
+    this.logger = options.logger ?? app.logger;
   }
 
   get settings(): WorkerSettings {
@@ -112,22 +139,21 @@ class WorkerService extends Service {
 
   protected async onStart(signal: AbortSignal): Promise<void> {
     if (isChild()) throw startedInChild();
-    await this.#app.finalize();
+    await this.prepare();
     const settings = resolveOptions(this.#app, this.#options);
     this.#settings = settings;
-    const { emitters } = this.#app;
     const { hostname } = settings;
-    await this.#emit(emitters.celerydInit, { hostname, options: { ...this.#options } });
     const context: WorkerContext = {
       app: this.#app,
       settings,
-      logger: this.#logger,
+      logger: this.logger,
+      stopping: this.stopSignal,
       cold: this.#cold,
       hurry: new AbortController(),
       revoked: new Revoked({ clock: this.#app.clock }),
       startedMs: this.#app.clock.monotonic(),
       requestStop: () => {
-        this.end({}).catch((err: unknown) => this.#logger.error({ err }, "the worker failed to stop"));
+        this.end({}).catch((err: unknown) => this.logger.error({ err }, "the worker failed to stop"));
       },
       mingle: null,
       transport: null,
@@ -138,28 +164,52 @@ class WorkerService extends Service {
       loopWatch: null,
       tasks: null,
       autoscaler: null,
+      lingers: false,
+      userSteps: null,
     };
     this.context = context;
-    this.#blueprint = new Blueprint({ name: "worker", steps: WORKER_STEPS, context, logger: this.#logger });
-    await this.#emit(emitters.celerydAfterSetup, { hostname });
-    await this.#emit(emitters.workerInit, { hostname });
+    this.#blueprint = new Blueprint({
+      name: "worker",
+      steps: stepsOf(this.#app),
+      context,
+      logger: this.logger,
+    });
+    await this.#tell("celerydAfterSetup", { hostname });
+    await this.#tell("workerInit", { hostname });
     await this.#blueprint.start(context, signal);
-    this.#logger.info({ hostname }, "worker ready");
-    await this.#emit(emitters.workerReady, { hostname });
+    this.logger.info({ hostname }, "worker ready");
+    await this.#tell("workerReady", { hostname });
+  }
+
+  prepare(): Promise<void> {
+    this.#preparing ??= this.#prepare();
+    return this.#preparing;
+  }
+
+  async #prepare(): Promise<void> {
+    const hostname = expandNodeName(this.#options.hostname, osHostname());
+    const { conf } = this.#app.app;
+    await this.#tell("celerydInit", { hostname, conf, options: { ...this.#options } });
+    await this.#app.finalize();
   }
 
   /** Tells how the stop is meant, and begins it. */
   async end(options: StopOptions): Promise<void> {
-    const timeout = options.timeout ?? this.#softTimeout(options.how);
-    const how = options.how ?? (timeout === null ? "warm" : "soft");
-    if (this.state === "idle" || this.state === "starting" || this.state === "running") {
-      this.#logger.info({ how, hostname: this.#settings?.hostname ?? null }, "worker is shutting down");
-      const { workerShuttingDown } = this.#app.emitters;
-      await this.#emit(workerShuttingDown, { signal: options.signal ?? null, how });
-    }
+    const timeout = this.#softTimeout(options);
+    const asked = options.how ?? (timeout === null ? "warm" : "soft");
+    const how = asked === "soft" && timeout === null ? "cold" : asked;
+    if (HARDNESS[how] <= HARDNESS[this.how ?? "no"] || this.state === "stopped") return this.stop();
+    this.how = how;
+    this.logger.info({ how, hostname: this.#settings?.hostname ?? null }, "worker is shutting down");
+    const told = this.#tell("workerShuttingDown", { signal: options.signal ?? null, how });
     let timer: Timer | null = null;
     if (how === "cold") this.#cold.abort();
-    else if (timeout !== null) timer = this.#app.clock.setTimer(timeout * 1000, () => this.#cold.abort());
+    else await told;
+    if (how === "soft") {
+      timer = this.#app.clock.setTimer((timeout ?? 0) * 1000, () => this.#cold.abort());
+      if (this.context !== null)
+        this.context.lingers = this.#app.conf.workerEnableSoftShutdownOnIdle === true;
+    }
     try {
       await this.stop();
     } finally {
@@ -172,21 +222,19 @@ class WorkerService extends Service {
     if (context === null) return;
     await this.#blueprint?.stop(context, { graceMs: 0 });
     const { hostname } = context.settings;
-    this.#logger.info({ hostname }, "worker stopped");
-    await this.#emit(this.#app.emitters.workerShutdown, { hostname });
+    this.logger.info({ hostname }, "worker stopped");
+    await this.#tell("workerShutdown", { hostname });
   }
 
-  /** `worker_soft_shutdown_timeout`; 0 is none. */
-  #softTimeout(how: StopOptions["how"]): number | null {
-    const seconds = this.#app.conf.workerSoftShutdownTimeout ?? 0;
-    return how !== "warm" && how !== "cold" && seconds > 0 ? seconds : null;
+  /** Seconds; null: none. */
+  #softTimeout({ how, timeout }: StopOptions): number | null {
+    const seconds = timeout ?? (how === "soft" ? (this.#app.conf.workerSoftShutdownTimeout ?? 0) : 0);
+    return seconds > 0 ? seconds : null;
   }
 
-  async #emit<E>(emitter: Emitter<E>, event: E): Promise<void> {
-    if (!emitter.active) return;
-    await emitter.emit(event, {
-      onError: (err) => this.#logger.error({ err }, "a signal handler failed"),
-    });
+  #tell<N extends keyof SignalEvents>(name: N, event: SignalEvents[N]): Promise<void> {
+    const sender = this.#settings?.hostname ?? expandNodeName(this.#options.hostname, osHostname());
+    return emitSignal(name, event, { emitters: this.#app.emitters, logger: this.logger, sender });
   }
 }
 

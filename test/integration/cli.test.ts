@@ -226,16 +226,69 @@ describe("stopping a worker", () => {
     },
   );
 
-  test("a second signal ends it without waiting for tasks", async () => {
+  test("a second Ctrl-C ends it without waiting for tasks, and SIGTERM never does", async () => {
     const one = await ready();
     const file = join(project.dir, "log");
     await run(["-A", "tasks.mjs", "call", "shop.wait", "-a", JSON.stringify([file, 60_000])]);
     await eventually("the task has started", () => readFileSync(file, "utf8").includes("started"));
     one.kill("SIGTERM");
-    await one.says(/warm/i);
+    await one.says(/the worker stops signal=SIGTERM how=warm/);
     one.kill("SIGTERM");
+    await one.says(/is stopping already signal=SIGTERM how=warm/);
+    one.kill("SIGINT");
     expect((await one.ended).code).toBe(1);
     expect(readFileSync(file, "utf8")).toBe("started\n");
+  });
+
+  test.each([
+    ["SIGQUIT", {}],
+    ["SIGTERM", { REMAP_SIGTERM: "SIGQUIT" }],
+  ] as const)(
+    "%s gives the tasks workerSoftShutdownTimeout, then ends with 0 as Celery's",
+    async (signal, env) => {
+      const one = await ready(["--", "worker.soft_shutdown_timeout=1.5"], { env });
+      const [short, long] = [join(project.dir, "short"), join(project.dir, "long")];
+      for (const [file, ms] of [
+        [short, 500],
+        [long, 60_000],
+      ] as const) {
+        await run(["-A", "tasks.mjs", "call", "shop.wait", "-a", JSON.stringify([file, ms])]);
+      }
+      await eventually("both have started", () => readFileSync(long, "utf8").includes("started"));
+      one.kill(signal);
+      expect((await one.ended).code).toBe(0);
+      expect(one.err).toContain(`signal=${signal} how=soft`);
+      expect(readFileSync(short, "utf8")).toBe("started\nfinished\n");
+      expect(readFileSync(long, "utf8")).toBe("started\n");
+    },
+  );
+
+  test("steps of the app are listed by --print-steps, run, and are named when they fail", async () => {
+    project.write(
+      "steps.mjs",
+      `import { app } from "./tasks.mjs";
+       app.steps.worker.add({ name: "metrics", requires: ["pool"],
+         start: ({ hostname, logger }) => logger.info({ hostname }, "metrics up"),
+         stop: ({ logger }) => logger.info({}, "metrics down") });
+       app.steps.consumer.add({ name: "shaky", start() { if (process.env.SHAKY) throw new Error("no luck"); } });
+       export { app };`,
+    );
+    const listed = await run(["-A", "steps.mjs", "worker", "--print-steps"]);
+    const lines = listed.out.trim().split("\n");
+    expect(lines).toContain("metrics (after pool)");
+    expect(lines.indexOf("metrics (after pool)")).toBeLessThan(
+      lines.findIndex((line) => line.startsWith("consumer")),
+    );
+    expect(lines.at(-1)).toBe("shaky (after consumer)");
+    const one = worker(["-A", "steps.mjs", "worker", "-l", "INFO", "-c", "1"]);
+    await one.says(/ready/);
+    expect(one.err).toMatch(/metrics up hostname=celery@[^]*worker ready/);
+    one.kill("SIGTERM");
+    expect((await one.ended).code).toBe(0);
+    expect(one.err).toMatch(/metrics down[^]*worker stopped/);
+    const failed = await run(["-A", "steps.mjs", "worker", "-c", "1"], { env: { SHAKY: "1" } });
+    expect(failed.code).toBe(1);
+    expect(failed.err).toMatch(/the step shaky failed to start: no luck.* \[PET_STEP_FAILED\]\n$/);
   });
 
   test("a worker that waits for its broker ends at once when it is told to", async () => {

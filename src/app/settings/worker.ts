@@ -111,7 +111,7 @@ export const worker: Section<`worker${string}`> = {
     type: seconds(),
     unit: "seconds",
     default: 0,
-    text: "Before a cold shutdown, time for running tasks to end. 0: none.",
+    text: "SIGQUIT, the second SIGINT, a remapped SIGTERM: before the cold shutdown, time for running tasks to end. 0: none.",
     effective: true,
   },
   workerEnableSoftShutdownOnIdle: {
@@ -119,8 +119,8 @@ export const worker: Section<`worker${string}`> = {
     kind: "M",
     type: boolean,
     default: false,
-    text: "The soft shutdown also waits when no task runs.",
-    effective: false,
+    text: "The soft shutdown takes its whole time even while no task runs.",
+    effective: true,
   },
   workerLostWait: {
     old: "CELERYD_WORKER_LOST_WAIT",

@@ -41,14 +41,16 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   const given = { settings: settingsOf(invocation.args), include };
   configure(app, given);
   if (printSteps) {
-    if (json) io.out(jsonLine(workerSteps().map(({ name, requires }) => ({ name, requires }))));
+    if (json) io.out(jsonLine(workerSteps(app).map(({ name, requires }) => ({ name, requires }))));
     else
-      for (const { name, requires } of workerSteps()) {
+      for (const { name, requires } of workerSteps(app)) {
         io.out(`${name}${requires.length > 0 ? ` (after ${requires.join(", ")})` : ""}\n`);
       }
     return 0;
   }
-  await internalsOf(app).finalize();
+  const appModule = { module: globals.app ?? "", config: globals.config, ...given };
+  const running = new Worker(app, { ...options, ...(events ? { taskEvents: true } : {}), appModule });
+  await running.prepare();
   const file = logfile === undefined ? null : expandFileName(logfile, nodeNameOf(options.hostname));
   const { logger, flush } = await setUpLogging(app, {
     level: loglevel ?? "WARNING",
@@ -56,13 +58,7 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
     json: json === true,
   });
   hintAtPool(options.pool, logger);
-  const appModule = { module: globals.app ?? "", config: globals.config, ...given };
-  const running = new Worker(app, {
-    ...options,
-    ...(events ? { taskEvents: true } : {}),
-    appModule,
-    logger,
-  });
+  running.logger = logger;
   const code = await runUntilStopped(running, {
     logger,
     onStarted: () => {
@@ -115,7 +111,7 @@ async function setUpLogging(
   return { logger, flush: () => logger.flush() };
 }
 
-/** The process's signals stop it. A cold stop ends with 1, as Celery's. */
+/** The process's signals stop it. Ends with 1, as Celery, where a second Ctrl-C made it give up tasks. */
 async function runUntilStopped(
   running: Worker,
   hooks: { readonly logger: Logger; onStarted(): void },
@@ -132,8 +128,8 @@ async function runUntilStopped(
   });
   const removeHandlers = handleSignals(running, {
     logger,
-    onCold: () => {
-      end.code = 1;
+    onCold: (signal) => {
+      if (signal === "SIGINT") end.code = 1;
     },
     force: () => process.exit(1),
   });

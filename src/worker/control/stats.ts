@@ -7,6 +7,7 @@ type Stats = Readonly<Record<string, unknown>>;
 export function stats({ context, tasks }: ControlState): Stats {
   const { app, startedMs } = context;
   return {
+    ...context.userSteps?.info(),
     total: tasks.strategies.totals(),
     pid: process.pid,
     // Text, as Celery has it.

@@ -20,6 +20,7 @@ export const consumerStep: Step<WorkerContext> = {
     if (consumer === undefined) return;
     try {
       await Promise.race([consumer.pause(), aborted(context.cold.signal)]);
+      if (context.lingers && consumer.active.size === 0) await aborted(context.cold.signal);
       await consumer.drain(context.cold.signal);
       await consumer.abandon();
     } finally {

@@ -1,4 +1,5 @@
 /** What the worker tells of itself and of its tasks. Off, events of tasks cost nothing; remote control can turn them on. */
+import { emitSignal } from "../../app/signals.ts";
 import type { Step } from "../../base/blueprint.ts";
 import { made, type WorkerContext } from "../context.ts";
 import { WorkerEvents } from "../worker-events.ts";
@@ -9,12 +10,12 @@ export const eventsStep: Step<WorkerContext> = {
   async start(context) {
     const { app, logger, settings } = context;
     const { conf, clock, lamport, emitters } = app;
+    const { hostname } = settings;
     const transport = made(context.transport, "transport");
     const serializer = conf.eventSerializer ?? "json";
     if (serializer !== "json") await app.loadCodec(serializer);
-    const { heartbeatSent } = emitters;
     context.events = new WorkerEvents({
-      hostname: settings.hostname,
+      hostname,
       exchange: conf.eventExchange ?? "celeryev",
       serializer,
       publish: (messages) => transport.publish(messages, null),
@@ -27,8 +28,7 @@ export const eventsStep: Step<WorkerContext> = {
       freq: settings.heartbeatSeconds ?? FREQ_WITHOUT,
       status: () => statusOf(context),
       onHeartbeat: () => {
-        if (!heartbeatSent.active) return;
-        void heartbeatSent.emit({}, { onError: (err) => logger.error({ err }, "a signal handler failed") });
+        void emitSignal("heartbeatSent", {}, { emitters, logger, sender: hostname });
       },
     });
   },

@@ -328,7 +328,7 @@ describe("a soft stop", () => {
   test("is what workerSoftShutdownTimeout asks for", async () => {
     await started({ app: { workerSoftShutdownTimeout: 0.03 } }, { acksLate: true });
     await rig.deliver(of("t.abortable", "a"));
-    await rig.worker?.stop();
+    await rig.worker?.stop({ how: "soft" });
     expect(rig.worker?.state).toBe("stopped");
   });
 });

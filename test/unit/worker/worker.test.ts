@@ -1,13 +1,14 @@
 import { hostname } from "node:os";
 import { afterEach, describe, expect, test } from "vitest";
 import { internalsOf } from "../../../src/app/internals.ts";
+import { WORKER_STEP_NAMES } from "../../../src/app/steps.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { BackendError, ImproperlyConfigured, OperationalError } from "../../../src/errors.ts";
 import { Celery } from "../../../src/index.ts";
-import { banner, handleSignals, Worker, workerSteps } from "../../../src/worker/index.ts";
+import { banner, Worker, workerSteps } from "../../../src/worker/index.ts";
 import { resolveOptions } from "../../../src/worker/options.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
-import { Gate, type RigOptions, turns, WorkerRig } from "./support.ts";
+import { type RigOptions, turns, WorkerRig } from "./support.ts";
 
 let rig: WorkerRig | null = null;
 async function started(options: RigOptions = {}): Promise<WorkerRig> {
@@ -223,20 +224,8 @@ describe("the life of a worker", () => {
 });
 
 test("the steps start in the order that they require", () => {
-  const steps = workerSteps();
-  expect(steps.map((step) => step.name)).toEqual([
-    "transport",
-    "backend",
-    "events",
-    "pool",
-    "heartbeat",
-    "gossip",
-    "tasks",
-    "control",
-    "mingle",
-    "consumer",
-    "autoscaler",
-  ]);
+  const steps = workerSteps(new Celery("t", { logger: silentLogger }));
+  expect(steps.map((step) => step.name)).toEqual(WORKER_STEP_NAMES);
   for (const [index, step] of steps.entries()) {
     for (const name of step.requires) expect(steps.findIndex((one) => one.name === name)).toBeLessThan(index);
   }
@@ -261,63 +250,4 @@ test("the banner shows what is served, without passwords", async () => {
   }
   expect(text).not.toContain("secret");
   expect(text).not.toContain("celery.accumulate");
-});
-
-describe("process signals", () => {
-  interface Handled {
-    readonly calls: string[];
-    readonly remove: () => void;
-  }
-  function handle(one: WorkerRig, env: Record<string, string> = {}): Handled {
-    const calls: string[] = [];
-    const remove = handleSignals(one.worker as Worker, {
-      logger: silentLogger,
-      onCold: () => calls.push("cold"),
-      force: () => calls.push("force"),
-      env,
-    });
-    return { calls, remove };
-  }
-  const raise = (signal: NodeJS.Signals): boolean => process.emit(signal, signal);
-
-  test("the first stops warm, the second cold, the third leaves the process", async () => {
-    const one = await started();
-    const gate = new Gate();
-    one.app.task("t.wait", async () => (await gate.promise, 1));
-    await one.run({ task: "t.wait" });
-    const { calls, remove } = handle(one);
-    raise("SIGTERM");
-    await turns();
-    expect([one.worker?.state, calls]).toEqual(["stopping", []]);
-    raise("SIGINT");
-    expect(calls).toEqual(["cold"]);
-    raise("SIGTERM");
-    expect(calls).toEqual(["cold", "force"]);
-    await one.worker?.stop();
-    remove();
-    gate.open();
-  });
-
-  test("SIGQUIT stops cold, and so does a remapped SIGTERM", async () => {
-    for (const [signal, env] of [
-      ["SIGQUIT", {}],
-      ["SIGTERM", { REMAP_SIGTERM: "SIGQUIT" }],
-    ] as const) {
-      const one = await started();
-      const { calls, remove } = handle(one, env);
-      raise(signal);
-      expect(calls).toEqual(["cold"]);
-      await one.worker?.stop();
-      remove();
-    }
-  });
-
-  test("handlers are gone when they were removed", async () => {
-    const one = await started();
-    const before = process.listenerCount("SIGTERM");
-    const { remove } = handle(one);
-    expect(process.listenerCount("SIGTERM")).toBe(before + 1);
-    remove();
-    expect(process.listenerCount("SIGTERM")).toBe(before);
-  });
 });
