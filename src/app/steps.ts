@@ -82,6 +82,7 @@ export class StepSet {
     return this;
   }
 
+  /** In the order in which they were added. */
   [Symbol.iterator](): Iterator<WorkerStep> {
     return this.#steps[Symbol.iterator]();
   }

@@ -88,4 +88,5 @@ test("workerProcessShutdown is told by a child that ends by an exception", async
   await started("-P", "prefork");
   await send("told.stray");
   await eventually("the end is told", () => notes().includes("child shutdown true 1"));
+  expect(notes()).not.toContain("child later 1");
 });

@@ -49,7 +49,8 @@ describe("steps of app.steps.worker", () => {
     let given: WorkerStepContext | null = null;
     rig.app.steps.worker.add(step("look", { start: (context) => void (given = context) }));
     await rig.start();
-    const { app, hostname, pool, concurrency, signal, stop } = given as unknown as WorkerStepContext;
+    const context = given as unknown as WorkerStepContext;
+    const { app, hostname, pool, concurrency, signal } = context;
     expect({ app, hostname, pool, concurrency }).toEqual({
       app: rig.app,
       hostname: rig.worker?.hostname,
@@ -57,7 +58,7 @@ describe("steps of app.steps.worker", () => {
       concurrency: 2,
     });
     expect(signal.aborted).toBe(false);
-    stop();
+    context.stop();
     await turns();
     expect([signal.aborted, rig.worker?.state]).toEqual([true, "stopped"]);
   });
