@@ -117,6 +117,8 @@ const LAYERS = {
   ],
 };
 const TYPES_UP = { canvas: ["task", "app"], task: ["app"], schedules: ["app"] }; // `import type` only
+const OPEN = ["errors"]; // files of src/ that every folder may import
+const ENTRIES = { cli: ["index"] }; // the shell offers what users import
 const layerRules = Object.entries(LAYERS)
   .map(([folder, allowed]) => ({
     name: `layer-${folder}`,
@@ -125,7 +127,7 @@ const layerRules = Object.entries(LAYERS)
     from: { path: `^src/${folder}/` },
     to: {
       path: "^src/",
-      pathNot: `^src/(${[folder, ...allowed, ...(TYPES_UP[folder] ?? [])].join("|")})/|^src/errors\\.ts$`,
+      pathNot: `^src/(${[folder, ...allowed, ...(TYPES_UP[folder] ?? [])].join("|")})/|^src/(${[...OPEN, ...(ENTRIES[folder] ?? [])].join("|")})\\.ts$`,
     },
   }))
   .concat(

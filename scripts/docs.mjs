@@ -1,9 +1,11 @@
-// Writes what is generated: docs/errors.md from ERROR_CODES of src/errors.ts, docs/configuration.md and the comments of
+// Writes what is generated: docs/errors.md from ERROR_CODES of src/errors.ts and REMEDIES of src/cli/remedies.ts, docs/cli.md from the
+// tables of src/cli, docs/configuration.md and the comments of
 // src/app/settings-types.ts from the settings table. With --check it writes nothing and
 // fails when a document is not what would be written.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { cliDocument } from "./generate-cli-docs.mjs";
 import { configurationDocuments } from "./generate-configuration-docs.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -97,18 +99,18 @@ What a task throws in its worker reaches the caller as a \`RemoteError\` (code \
 \`remoteTraceback\` that the worker stored, from Python as from TypeScript; \`MaxRetriesExceededError\`, \`TaskRevokedError\`,
 \`WorkerLostError\` and their like are subclasses. Python's side raises the same class when it knows it.
 
-The tables below are generated from \`src/errors.ts\` by \`make docs\`; a test compares them with it.
+\`petiole explain PET_…\` prints the same texts. The tables below are generated from \`src/errors.ts\` by \`make docs\`; a test compares them with it.
 `;
 
-function errorsDocument(codes) {
+function errorsDocument(codes, remedies) {
   const listed = CHAPTERS.flatMap((chapter) => chapter.codes);
   const missing = Object.keys(codes).filter((code) => !listed.includes(code));
   const unknown = listed.filter((code) => !(code in codes));
   if (missing.length > 0) throw new Error(`put into a chapter of scripts/docs.mjs: ${missing.join(", ")}`);
   if (unknown.length > 0) throw new Error(`not in ERROR_CODES any more: ${unknown.join(", ")}`);
   const chapters = CHAPTERS.map(({ title, about, codes: own }) => {
-    const rows = own.map((code) => `| \`${code}\` | ${codes[code]} |`);
-    return `## ${title}\n${about}\n\n| code | what it means, what to do |\n|---|---|\n${rows.join("\n")}\n`;
+    const rows = own.map((code) => `| \`${code}\` | ${codes[code]} | ${remedies[code]} |`);
+    return `## ${title}\n${about}\n\n| code | what it means | what to do |\n|---|---|---|\n${rows.join("\n")}\n`;
   });
   return `${INTRO}\n${chapters.join("\n")}`;
 }
@@ -116,7 +118,12 @@ function errorsDocument(codes) {
 const built = (path) => import(pathToFileURL(join(root, "dist", path)).href);
 
 const DOCUMENTS = [
-  { path: "docs/errors.md", text: async () => errorsDocument((await built("errors.js")).ERROR_CODES) },
+  {
+    path: "docs/errors.md",
+    text: async () =>
+      errorsDocument((await built("errors.js")).ERROR_CODES, (await built("cli/remedies.js")).REMEDIES),
+  },
+  { path: "docs/cli.md", text: () => cliDocument(built) },
   ...configurationDocuments(built),
 ];
 

@@ -3,7 +3,7 @@
  * Codes never change their meaning; a new situation gets a new code.
  */
 
-/** Code -> what it means and what to do next. The text of `docs/errors.md`. */
+/** Code -> what it means. `docs/errors.md` and `petiole explain` have it, with the remedy of `cli/remedies.ts`. */
 export const ERROR_CODES = {
   PET_CONFIG_INVALID:
     "A setting has a wrong value, or settings contradict each other. The message names the setting and what it accepts.",

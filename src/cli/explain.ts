@@ -1,6 +1,7 @@
 /** An error as one paragraph: what happened, where, what to do next, the code; and the exit code that goes with it. */
 import { PetioleError, type PetioleErrorCode } from "../errors.ts";
 import type { ExitCode } from "./io.ts";
+import { REMEDIES } from "./remedies.ts";
 
 /** The command line itself is wrong: sysexits' EX_USAGE. */
 const USAGE: ReadonlySet<PetioleErrorCode> = new Set(["PET_USAGE", "PET_APP_NOT_FOUND"]);
@@ -12,16 +13,15 @@ const UNAVAILABLE: ReadonlySet<PetioleErrorCode> = new Set([
   "PET_TIMEOUT",
 ]);
 
-/** What to do next, where the message does not say it already. */
-const NEXT: Partial<Record<PetioleErrorCode, string>> = {
-  PET_BROKER_UNREACHABLE:
-    "Check that the server runs and that the URL is right: it is that of -b, CELERY_BROKER_URL or the app's brokerUrl.",
-  PET_BACKEND:
-    "Check that the server runs and that the URL is right: it is that of --result-backend, CELERY_RESULT_BACKEND or the app's resultBackend.",
-  PET_BACKEND_DISABLED: "Give one with --result-backend, CELERY_RESULT_BACKEND or the app's resultBackend.",
-  PET_TIMEOUT: "The task goes on: ask again later, or wait longer with --timeout.",
-  PET_MODULE_FAILED: "Run the module by itself (node, or npx tsx) to see the whole error.",
-};
+/** The message does not say what to do next: the remedy stands behind it. */
+const WITH_REMEDY: ReadonlySet<PetioleErrorCode> = new Set([
+  "PET_BROKER_UNREACHABLE",
+  "PET_BACKEND",
+  "PET_BACKEND_DISABLED",
+  "PET_TIMEOUT",
+  "PET_MODULE_FAILED",
+  "PET_NO_REPLY",
+]);
 
 export interface Explained {
   /** The paragraph, with the command in front and the code behind. */
@@ -36,16 +36,22 @@ export interface Explained {
   readonly exitCode: ExitCode;
 }
 
+export function exitCodeOf(code: PetioleErrorCode): ExitCode {
+  if (USAGE.has(code)) return 64;
+  return UNAVAILABLE.has(code) ? 69 : 1;
+}
+
 /** @param where - the command, for the start of the paragraph: `petiole worker` */
 export function explain(error: unknown, where: string): Explained {
   if (!(error instanceof PetioleError)) return unexpected(error, where);
   const place = error.code === "PET_MODULE_FAILED" ? placeOf(error.cause) : "";
-  const sentences = [sentence(`${error.message}${place}`), NEXT[error.code] ?? ""].filter(
-    (part) => part !== "",
-  );
+  const sentences = [
+    sentence(`${error.message}${place}`),
+    WITH_REMEDY.has(error.code) ? REMEDIES[error.code] : "",
+  ].filter((part) => part !== "");
   const { code } = error;
   const message = withoutPasswords(oneParagraph(sentences.join(" ")));
-  const exitCode = USAGE.has(code) ? 64 : UNAVAILABLE.has(code) ? 69 : 1;
+  const exitCode = exitCodeOf(code);
   return {
     text: `${where}: ${message} [${code}]`,
     json: { code, message, command: where, exitCode },

@@ -6,6 +6,11 @@ const { enableCompileCache } = nodeModule as { readonly enableCompileCache?: () 
 enableCompileCache?.();
 
 async function main(): Promise<void> {
+  // `petiole … | head`: whoever reads has enough.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(0);
+  });
   const { run } = await import("./program.ts");
   const code = await run(process.argv.slice(2), {
     env: process.env,

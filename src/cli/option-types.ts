@@ -36,6 +36,10 @@ export type CommandName =
   | "queue"
   | "dead"
   | "events"
+  | "shell"
+  | "graph"
+  | "logtool"
+  | "explain"
   | "complete";
 
 export interface CommandSpec {

@@ -3,7 +3,7 @@ import { type CommandSpec, type OptionSpec } from "./option-types.ts";
 import { DEAD, LIST, PURGE, QUEUE } from "./specs/broker.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
 import { CALL, RESULT } from "./specs/tasks.ts";
-import { COMPLETE, REPORT } from "./specs/tools.ts";
+import { COMPLETE, EXPLAIN, GRAPH, LOGTOOL, REPORT, SHELL } from "./specs/tools.ts";
 import { WORKER } from "./specs/worker.ts";
 
 /** In the order of the help. `--json` is on all. */
@@ -20,6 +20,10 @@ export const COMMANDS: readonly CommandSpec[] = [
   QUEUE,
   DEAD,
   REPORT,
+  SHELL,
+  GRAPH,
+  LOGTOOL,
+  EXPLAIN,
   COMPLETE,
 ].map((spec) => ({ ...spec, options: [...spec.options, jsonOption(spec)] }));
 

@@ -36,6 +36,10 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   queue: async () => (await import("./commands/queue.ts")).queue,
   dead: async () => (await import("./commands/dead.ts")).dead,
   events: async () => (await import("./commands/events.ts")).events,
+  shell: async () => (await import("./commands/shell.ts")).shell,
+  graph: async () => (await import("./commands/graph.ts")).graph,
+  logtool: async () => (await import("./commands/logtool.ts")).logtool,
+  explain: async () => (await import("./commands/explain.ts")).explainCodes,
   complete: async () => (await import("./commands/complete.ts")).complete,
 };
 
@@ -138,7 +142,11 @@ function jsonHelp({ json }: CommandSpec): string {
 function examplesOf(examples: CommandSpec["examples"]): string {
   if (examples.length === 0) return "";
   const width = Math.max(...examples.map(([typed]) => typed.length));
-  return `\nExamples:\n${examples.map(([typed, what]) => `  ${typed.padEnd(width)}  ${what}`).join("\n")}\n`;
+  const fits = examples.every(([, what]) => width + what.length + 4 <= HELP_WIDTH);
+  const lines = examples.map(([typed, what]) =>
+    fits ? `  ${typed.padEnd(width)}  ${what}` : `  ${typed}\n      ${what}`,
+  );
+  return `\nExamples:\n${lines.join("\n")}\n`;
 }
 
 /** Options of the command line, then of the environment. */

@@ -45,6 +45,13 @@ export function seconds(value: string): number {
   throw new InvalidValue(value, "a number of seconds");
 }
 
+/** More than nothing. */
+export function interval(value: string): number {
+  const read = seconds(value);
+  if (read > 0) return read;
+  throw new InvalidValue(value, "a number of seconds above 0");
+}
+
 /** `a,b,c`; several uses add up. */
 export function list(value: string, previous: unknown): readonly string[] {
   const names = value

@@ -16,7 +16,7 @@
  */
 import { type AnyEvent, utcOffset } from "../protocol/events.ts";
 import { isReady } from "../protocol/states.ts";
-import { TaskRecord, type TaskView, WorkerRecord, type WorkerView } from "./views.ts";
+import { DESCRIBING, TaskRecord, type TaskView, TEXTS, WorkerRecord, type WorkerView } from "./views.ts";
 
 /** Bounds of a state, and whom it tells. */
 export interface EventStateOptions {
@@ -86,26 +86,6 @@ const TOLD: ReadonlyMap<string, Told> = new Map(
     ] as const
   ).map(([time, state]) => [time, { state, time }]),
 );
-
-/** Texts by their wire name and by ours. */
-const DESCRIBING = [
-  ["name", "name"],
-  ["args", "args"],
-  ["kwargs", "kwargs"],
-  ["root_id", "rootId"],
-  ["parent_id", "parentId"],
-  ["eta", "eta"],
-  ["expires", "expires"],
-] as const;
-const OTHER = [
-  ["result", "result"],
-  ["exception", "exception"],
-  ["traceback", "traceback"],
-  ["exchange", "exchange"],
-  ["routing_key", "routingKey"],
-  ["queue", "queue"],
-] as const;
-const TEXTS = [...DESCRIBING, ...OTHER];
 
 /** Longest text that is kept; what is longer is cut. */
 const MAX_TEXT = 64 * 1024;
@@ -271,13 +251,17 @@ export class EventState {
     const told = TOLD.get(subject);
     if (told !== undefined) task[told.time] = timestamp;
     const state = told?.state ?? subject.toUpperCase();
-    if (isBefore(state, task.state)) describe(task, event, state === "RECEIVED" ? DESCRIBING : TEXTS);
+    const isReceived = state === "RECEIVED";
+    if (isBefore(state, task.state)) describe(task, event, isReceived ? DESCRIBING : TEXTS);
     else {
       describe(task, event, TEXTS);
+      if (event.pid !== null) task.pid = event.pid;
       task.state = state;
       task.timestamp = timestamp;
       task.clock = event.clock ?? task.clock;
     }
+    // As Celery's: of a task-received that comes late only what describes the task is taken.
+    if (!isReceived || task.state === state) task.keepFurther(event);
     this.#index(task, before);
     this.#bytes += bytesOf(task);
     this.#shrink();
@@ -360,7 +344,7 @@ function isBefore(state: string, current: string): boolean {
   return state !== "RETRY" && current !== "RETRY" && rank(state) > rank(current);
 }
 
-function describe(task: TaskRecord, event: AnyEvent, texts: typeof TEXTS | typeof DESCRIBING): void {
+function describe(task: TaskRecord, event: AnyEvent, texts: typeof TEXTS): void {
   for (const [wire, ours] of texts) {
     const value = event[wire];
     if (typeof value === "string") task[ours] = cut(value);
@@ -376,7 +360,7 @@ function cut(text: string): string {
 }
 
 function bytesOf(task: TaskRecord): number {
-  let bytes = TASK_BYTES;
+  let bytes = TASK_BYTES + task.furtherBytes;
   for (const [, ours] of TEXTS) bytes += task[ours]?.length ?? 0;
   return bytes;
 }

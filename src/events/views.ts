@@ -60,7 +60,65 @@ export interface TaskView {
   readonly retried: number | null;
   readonly revoked: number | null;
   readonly rejected: number | null;
+  /** Process id of who spoke of it last. */
+  readonly pid: number | null;
+  /**
+   * Everything that its events said of it, by the names on the wire, those of `task.sendEvent` too; later events over earlier
+   * ones. What is not said, or is null, is not there. Python: `task.info()`, `task.__dict__`.
+   */
+  readonly fields: Readonly<Record<string, unknown>>;
 }
+
+type TextField =
+  | "name"
+  | "args"
+  | "kwargs"
+  | "rootId"
+  | "parentId"
+  | "eta"
+  | "expires"
+  | "result"
+  | "exception"
+  | "traceback"
+  | "exchange"
+  | "routingKey"
+  | "queue";
+/** Fields that a task's record keeps, by their wire name and by ours. */
+type Fields<T> = readonly (readonly [wire: string, ours: T])[];
+
+export const DESCRIBING: Fields<TextField> = [
+  ["name", "name"],
+  ["args", "args"],
+  ["kwargs", "kwargs"],
+  ["root_id", "rootId"],
+  ["parent_id", "parentId"],
+  ["eta", "eta"],
+  ["expires", "expires"],
+];
+export const TEXTS: Fields<TextField> = [
+  ...DESCRIBING,
+  ["result", "result"],
+  ["exception", "exception"],
+  ["traceback", "traceback"],
+  ["exchange", "exchange"],
+  ["routing_key", "routingKey"],
+  ["queue", "queue"],
+];
+const NUMBERS: Fields<"retries" | "runtime" | "pid"> = [
+  ["retries", "retries"],
+  ["runtime", "runtime"],
+  ["pid", "pid"],
+];
+/** Of the event, not of its task; or kept under another name. */
+const OF_EVENTS = ["type", "uuid", "hostname", "timestamp", "clock", "utcoffset", "local_received"];
+const KNOWN: ReadonlySet<string> = new Set([
+  ...OF_EVENTS,
+  ...TEXTS.map(([wire]) => wire),
+  ...NUMBERS.map(([wire]) => wire),
+]);
+/** Further fields of one task, and what one may come to as JSON; what is beyond is left out. */
+const FURTHER_AT_MOST = 100;
+const FURTHER_BYTES = 64 * 1024;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -134,8 +192,49 @@ export class TaskRecord implements Mutable<TaskView> {
   retried: number | null = null;
   revoked: number | null = null;
   rejected: number | null = null;
+  pid: number | null = null;
+  /** Fields that have no place above. Almost no task has one. */
+  #further: Map<string, unknown> | null = null;
+  #furtherBytes = 0;
 
   constructor(uuid: string) {
     this.uuid = uuid;
   }
+
+  /** What the further fields take, roughly. */
+  get furtherBytes(): number {
+    return this.#furtherBytes;
+  }
+
+  /** Takes the fields of an event that have no place of their own. */
+  keepFurther(event: Readonly<Record<string, unknown>>): void {
+    for (const name in event) {
+      if (KNOWN.has(name)) continue;
+      const value = event[name];
+      const bytes = name.length + sizeOf(value);
+      if (bytes > FURTHER_BYTES) continue;
+      this.#further ??= new Map();
+      const before = this.#further.get(name);
+      if (before === undefined && this.#further.size >= FURTHER_AT_MOST) continue;
+      if (before !== undefined) this.#furtherBytes -= name.length + sizeOf(before);
+      this.#further.set(name, value);
+      this.#furtherBytes += bytes;
+    }
+  }
+
+  get fields(): Readonly<Record<string, unknown>> {
+    // Names come from strangers: `__proto__` is one like any other.
+    const fields = Object.create(null) as Record<string, unknown>;
+    for (const [wire, ours] of [...TEXTS, ...NUMBERS]) {
+      const value = this[ours];
+      if (value !== null) fields[wire] = value;
+    }
+    for (const [name, value] of this.#further ?? []) if (value !== null) fields[name] = value;
+    return fields;
+  }
+}
+
+function sizeOf(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  return typeof value === "object" && value !== null ? (JSON.stringify(value)?.length ?? 0) : 8;
 }

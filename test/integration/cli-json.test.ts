@@ -163,6 +163,30 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
   async report() {
     expect(await line(["report"])).toMatchObject({ node: expect.any(String), settings: expect.any(Object) });
   },
+  async shell() {
+    expect(await line(["shell", "--eval", "(await app.control.ping({ timeout: 0.05 }), 1 + 1)"])).toEqual({
+      value: 2,
+    });
+  },
+  async graph() {
+    expect(await line(["graph", "bindings"])).toEqual({
+      nodes: [
+        { id: "exchange:celery", label: "celery", kind: "exchange" },
+        { id: "queue:celery", label: "celery", kind: "queue" },
+      ],
+      edges: [{ from: "exchange:celery", to: "queue:celery", label: "celery" }],
+    });
+  },
+  async logtool() {
+    const log = project.write("w.log", "[2026-01-01 00:00:00,000: INFO/MainProcess] Task a.b[1] received\n");
+    expect(await line(["logtool", "stats", log])).toMatchObject({ total: 1, types: { "a.b": 1 } });
+    expect(await line(["logtool", "incomplete", log])).toEqual({ task: "a.b", id: "1" });
+  },
+  async explain() {
+    expect(await line(["explain", "timeout"])).toEqual([
+      { code: "PET_TIMEOUT", meaning: expect.any(String), remedy: expect.any(String), exitCode: 69 },
+    ]);
+  },
   async complete() {
     expect(await line(["complete", "bash"])).toEqual({
       shell: "bash",

@@ -1,20 +1,14 @@
 /** `petiole complete`: completion scripts, made from the option tables. */
-import { PetioleError } from "../../errors.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
 import { flagsOf, type OptionSpec } from "../option-types.ts";
 import { COMMANDS } from "../options.ts";
 import { GLOBAL_OPTIONS } from "../specs/global.ts";
+import { wordOf } from "../words.ts";
 
 export async function complete({ args, io, options }: Invocation): Promise<ExitCode> {
   const shell = args[0] ?? "";
-  const script = SCRIPTS[shell];
-  if (!script) {
-    throw new PetioleError(
-      "PET_USAGE",
-      `${JSON.stringify(shell)} is not a shell that is served: ${Object.keys(SCRIPTS).join(", ")}`,
-    );
-  }
+  const script = wordOf(SCRIPTS, shell, "complete");
   io.out(options["json"] === true ? jsonLine({ shell, script: script() }) : script());
   return 0;
 }

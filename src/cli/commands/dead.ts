@@ -5,6 +5,7 @@ import type { DeadLetter, Transport } from "../../transports/transport.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
+import { wordOf } from "../words.ts";
 import { deadLine, deadLineJson, deadPage, tableHead } from "./dead-view.ts";
 import { nobodyIsAsked } from "./purge.ts";
 
@@ -35,13 +36,7 @@ interface Scope {
 
 export async function dead(invocation: Invocation): Promise<ExitCode> {
   const [action = "", ...ids] = invocation.args;
-  const run = ACTIONS[action as keyof typeof ACTIONS] as (typeof ACTIONS)["list"] | undefined;
-  if (!Object.hasOwn(ACTIONS, action) || run === undefined) {
-    throw new PetioleError(
-      "PET_USAGE",
-      `there is no action ${JSON.stringify(action)}: ${Object.keys(ACTIONS).join(", ")}`,
-    );
-  }
+  const run = wordOf(ACTIONS, action, "dead");
   const options = invocation.options as DeadOptions;
   const app = await openApp(invocation, { needsModule: false });
   const internals = internalsOf(app);

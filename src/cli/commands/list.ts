@@ -1,11 +1,18 @@
 /** `petiole list`: what the broker knows of the app's queues. Python: `celery/bin/list.py`. */
 import { internalsOf } from "../../app/internals.ts";
-import { PetioleError } from "../../errors.ts";
 import type { QueueDeclaration, Transport } from "../../transports/transport.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 import type { RemoteOptions } from "../remote.ts";
+import { wordOf } from "../words.ts";
+
+/** A queue that an exchange sends messages of this key to. */
+export interface Binding {
+  readonly queue: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+}
 
 type Row = readonly [string, string | number, string];
 
@@ -13,12 +20,7 @@ export async function list(invocation: Invocation): Promise<ExitCode> {
   const { io } = invocation;
   const { json = false } = invocation.options as RemoteOptions;
   const [what = ""] = invocation.args;
-  if (what !== "bindings" && what !== "queues") {
-    throw new PetioleError(
-      "PET_USAGE",
-      `there is no list of ${JSON.stringify(what)}: say bindings or queues`,
-    );
-  }
+  const { title, read } = wordOf(LISTS, what, "list");
   const app = await openApp(invocation, { needsModule: false });
   try {
     const internals = internalsOf(app);
@@ -27,9 +29,7 @@ export async function list(invocation: Invocation): Promise<ExitCode> {
     const transport = await internals.openTransport("producer");
     try {
       await transport.start(new AbortController().signal);
-      const rows = what === "bindings" ? await bindings(transport, queues) : await sizes(transport, queues);
-      const title: Row =
-        what === "bindings" ? ["Queue", "Exchange", "Routing Key"] : ["Queue", "Messages", "Exchange"];
+      const rows = await read(transport, queues);
       io.out(json ? jsonOf(title, rows) : table(title, rows));
     } finally {
       await transport.stop();
@@ -40,16 +40,28 @@ export async function list(invocation: Invocation): Promise<ExitCode> {
   }
 }
 
+const LISTS = {
+  bindings: { title: ["Queue", "Exchange", "Routing Key"] satisfies Row, read: bindings },
+  queues: { title: ["Queue", "Messages", "Exchange"] satisfies Row, read: sizes },
+};
+
 /** Of every exchange that the app's queues have, whoever bound them. */
-async function bindings(transport: Transport, queues: readonly QueueDeclaration[]): Promise<readonly Row[]> {
+export async function bindingsOf(
+  transport: Transport,
+  queues: readonly QueueDeclaration[],
+): Promise<readonly Binding[]> {
   await transport.declare(queues);
-  const rows: Row[] = [];
+  const found: Binding[] = [];
   for (const exchange of new Set(queues.map((queue) => queue.exchange))) {
     for (const { queue, routingKey } of await transport.bindings(exchange)) {
-      rows.push([queue, exchange, routingKey]);
+      found.push({ queue, exchange, routingKey });
     }
   }
-  return rows;
+  return found;
+}
+
+async function bindings(transport: Transport, queues: readonly QueueDeclaration[]): Promise<readonly Row[]> {
+  return (await bindingsOf(transport, queues)).map((one) => [one.queue, one.exchange, one.routingKey]);
 }
 
 async function sizes(transport: Transport, queues: readonly QueueDeclaration[]): Promise<readonly Row[]> {

@@ -1,5 +1,6 @@
 /** The words of the commands that talk to running workers. */
 import type { CommandSpec, OptionSpec } from "../option-types.ts";
+import { interval, text } from "../values.ts";
 import { REMOTE } from "./shared.ts";
 
 const LIST_COMMANDS: OptionSpec = {
@@ -49,14 +50,31 @@ export const STATUS: CommandSpec = {
 
 export const EVENTS: CommandSpec = {
   name: "events",
-  about: "print what workers and tasks do, as it happens",
+  about: "show what workers and tasks do, as it happens",
   arguments: [],
-  options: [{ flags: "-d, --dump", about: "one line for each event, as Celery's", group: "Events" }],
+  options: [
+    { flags: "-d, --dump", about: "one line for each event, as Celery's", group: "Events" },
+    {
+      flags: "-c, --camera <module>",
+      about:
+        "call a function with the state of the cluster, again and again; module:export names it, else it is the module's camera or default",
+      group: "Snapshots",
+      parse: text,
+    },
+    {
+      flags: "-F, --freq <seconds>",
+      about: "time between two calls (default: 1)",
+      group: "Snapshots",
+      parse: interval,
+    },
+    { flags: "--frequency <seconds>", about: "the same as --freq", group: "Snapshots", parse: interval },
+  ],
   json: {
     about: "one JSON object for each event, with its names on the wire",
     shape: 'a line for each event: {"type", "hostname", "timestamp", "clock", …}',
   },
   examples: [
+    ["petiole -A app events", "on the whole screen; ? shows its keys"],
     ["petiole -A app events --dump", "all events; tasks of workers that were started with -E"],
     [`petiole -A app events --json | jq 'select(.type == "task-failed")'`, "failures alone"],
   ],

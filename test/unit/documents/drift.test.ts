@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
-import { ERROR_CODES } from "../../../src/errors.ts";
+import { REMEDIES } from "../../../src/cli/remedies.ts";
+import { ERROR_CODES, type PetioleErrorCode } from "../../../src/errors.ts";
 import { root } from "../../support/built.ts";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
@@ -16,9 +17,12 @@ const folders = readdirSync(join(root, "src"), { withFileTypes: true })
   .map((entry) => entry.name);
 
 test("docs/errors.md has every error code with its text, and no other", () => {
-  const rows = [...read("docs/errors.md").matchAll(/^\| `(PET_[A-Z_]+)` \| (.+) \|$/gm)];
-  const listed = Object.fromEntries(rows.map(([, code, text]) => [code, text]));
-  expect(listed).toEqual({ ...ERROR_CODES });
+  const rows = [...read("docs/errors.md").matchAll(/^\| `(PET_[A-Z_]+)` \| (.+) \| (.+) \|$/gm)];
+  const listed = Object.fromEntries(rows.map(([, code, ...texts]) => [code, texts]));
+  const codes = Object.keys(ERROR_CODES) as PetioleErrorCode[];
+  expect(listed).toEqual(
+    Object.fromEntries(codes.map((code) => [code, [ERROR_CODES[code], REMEDIES[code]]])),
+  );
   expect(rows).toHaveLength(Object.keys(ERROR_CODES).length);
 });
 

@@ -25,6 +25,61 @@ function event(type: string, fields: Partial<Record<string, unknown>> = {}): Any
   };
 }
 
+describe("fields of a task", () => {
+  const fieldsOf = (state: EventState): object => ({ ...state.tasks.get("t1")?.fields });
+
+  test("are all that its events said, by their names on the wire, later ones over earlier ones", () => {
+    const state = make();
+    state.event(
+      event("task-received", { name: "a", args: "()", root_id: "r", retries: 0, eta: null, step: 1 }),
+    );
+    state.event(event("task-progress", { done: 3, step: 2, of: { parts: [1] }, pid: 8 }));
+    state.event(event("task-succeeded", { result: "5", runtime: 0.5, pid: 8 }));
+    expect(fieldsOf(state)).toEqual({
+      name: "a",
+      args: "()",
+      root_id: "r",
+      retries: 0,
+      result: "5",
+      runtime: 0.5,
+      pid: 8,
+      step: 2,
+      done: 3,
+      of: { parts: [1] },
+    });
+    expect(state.tasks.get("t1")).toMatchObject({ state: "SUCCESS", pid: 8 });
+  });
+
+  test("of a task-received that comes late only what describes the task counts", () => {
+    const state = make();
+    state.event(event("task-succeeded", { result: "5", step: 2 }));
+    state.event(event("task-received", { name: "a", queue: "q", step: 1 }));
+    expect(fieldsOf(state)).toEqual({ name: "a", result: "5", pid: 7, step: 2 });
+  });
+
+  test("are bounded by number and by bytes, and count in the state's bytes; no name is special", () => {
+    const state = make();
+    state.event(event("task-received"));
+    const bare = state.bytes;
+    const many = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`f${n}`, "x".repeat(100)]));
+    state.event(event("task-progress", { ...many, long: "x".repeat(70_000), deep: ["x".repeat(70_000)] }));
+    expect(Object.keys(fieldsOf(state))).toHaveLength(1 + 100);
+    expect(state.bytes).toBeGreaterThan(bare + 100 * 100);
+    const grown = state.bytes;
+    state.event(event("task-progress", { f0: "y" }));
+    expect(state.bytes).toBe(grown - 99);
+    state.clearTasks({ ready: false });
+    expect(state.bytes).toBe(0);
+    state.event(
+      JSON.parse(
+        JSON.stringify(event("task-progress")).replace(/\}$/, ',"__proto__":{"polluted":1}}'),
+      ) as AnyEvent,
+    );
+    expect(state.tasks.get("t1")?.fields["__proto__"]).toEqual({ polluted: 1 });
+    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+  });
+});
+
 describe("workers", () => {
   test("one is alive for twice the time between its heartbeats", () => {
     const state = make();

@@ -1,0 +1,120 @@
+/**
+ * A terminal in full-screen mode: raw keys, the alternate screen, no cursor. However the process ends, the terminal is as it
+ * was before.
+ *
+ * | state  | enter    | leave, exit of the process |
+ * |--------|----------|----------------------------|
+ * | normal | -> full  |                            |
+ * | full   |          | -> normal                  |
+ */
+import { type Line, painted } from "./cells.ts";
+import { type Key, keysOf } from "./keys.ts";
+import type { Size } from "./render.ts";
+
+export interface TerminalOptions {
+  readonly color: boolean;
+  onKey(key: Key): void;
+  onResize(): void;
+  /** A line that something else wrote on stderr, as the app's logger does. */
+  onNews(text: string): void;
+}
+
+const ENTER = "\u001b[?1049h\u001b[?25l\u001b[2J";
+const LEAVE = "\u001b[?25h\u001b[?1049l";
+/** Lines of stderr that are kept for the end. */
+const NEWS_AT_MOST = 200;
+
+export class Terminal {
+  readonly #options: TerminalOptions;
+  readonly #input = process.stdin;
+  readonly #output = process.stdout;
+  /** What is on the screen. */
+  #shown: string[] = [];
+  #full = false;
+  #news: string[] = [];
+  #writeError: typeof process.stderr.write | null = null;
+
+  constructor(options: TerminalOptions) {
+    this.#options = options;
+  }
+
+  /** Whether this process has a terminal that can do it. */
+  static get available(): boolean {
+    return process.stdin.isTTY && process.stdout.isTTY && process.env["TERM"] !== "dumb";
+  }
+
+  get size(): Size {
+    return { columns: this.#output.columns || 80, rows: this.#output.rows || 24 };
+  }
+
+  enter(): void {
+    this.#full = true;
+    process.on("exit", this.#leave);
+    this.#catchErrors();
+    this.#input.setRawMode(true);
+    this.#input.setEncoding("utf8");
+    this.#input.on("data", this.#onData);
+    this.#input.resume();
+    this.#output.on("resize", this.#onResize);
+    this.#output.write(ENTER);
+  }
+
+  leave(): void {
+    this.#leave();
+    process.off("exit", this.#leave);
+  }
+
+  /** Writes the lines that changed. */
+  draw(lines: readonly Line[]): void {
+    if (!this.#full) return;
+    const next = lines.map((line) => painted(line, this.#options.color));
+    let text = "";
+    for (const [index, line] of next.entries()) {
+      if (line !== this.#shown[index]) text += `\u001b[${index + 1};1H${line}\u001b[K`;
+    }
+    this.#shown = next;
+    if (text !== "") this.#output.write(text);
+  }
+
+  /** The next drawing begins on an empty screen. */
+  clear(): void {
+    this.#shown = [];
+    if (this.#full) this.#output.write("\u001b[2J");
+  }
+
+  bell(): void {
+    this.#output.write("\u0007");
+  }
+
+  readonly #leave = (): void => {
+    if (!this.#full) return;
+    this.#full = false;
+    this.#input.off("data", this.#onData);
+    this.#output.off("resize", this.#onResize);
+    this.#input.setRawMode(false);
+    this.#input.pause();
+    this.#output.write(LEAVE);
+    if (this.#writeError !== null) process.stderr.write = this.#writeError;
+    if (this.#news.length > 0) process.stderr.write(`${this.#news.join("\n")}\n`);
+  };
+
+  readonly #onData = (text: string | Buffer): void => {
+    for (const key of keysOf(String(text))) this.#options.onKey(key);
+  };
+
+  readonly #onResize = (): void => {
+    this.clear();
+    this.#options.onResize();
+  };
+
+  /** What is written on stderr would break the screen: it is shown as news, and written at the end. */
+  #catchErrors(): void {
+    this.#writeError = process.stderr.write.bind(process.stderr);
+    process.stderr.write = (chunk: string | Uint8Array): boolean => {
+      const lines = (typeof chunk === "string" ? chunk : Buffer.from(chunk).toString()).trimEnd().split("\n");
+      this.#news = [...this.#news, ...lines].slice(-NEWS_AT_MOST);
+      this.#options.onNews(lines.at(-1) ?? "");
+      return true;
+    };
+  }
+}
