@@ -33,7 +33,7 @@ bench: build ## speed beside BullMQ and Python Celery
 	@node scripts/oracle.mjs >/dev/null || echo "without Python Celery"
 	@node bench/run.mjs
 
-faults: build ## kill workers and restart Redis under load, and count what is lost
+faults: build ## kill and stop workers, kill their children and restart Redis under load, and count what is lost
 	@node bench/faults/run.mjs
 
 format: install ## format everything

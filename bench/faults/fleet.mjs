@@ -12,10 +12,13 @@ export class Fleet {
   #started = 0;
   #nodes = new Set();
 
-  static async open({ seed, brokerArgs, concurrency = 8 }) {
+  /** `tasks`: the module of the workers and the producer; `words`: further ones of each worker's command line. */
+  static async open({ seed, brokerArgs, concurrency = 8, tasks = "tasks.mjs", words = [], env = {} }) {
     const fleet = new Fleet();
     fleet.seed = seed;
     fleet.concurrency = concurrency;
+    fleet.tasks = file(tasks);
+    fleet.words = words;
     fleet.broker = await RedisServer.start({ args: brokerArgs });
     fleet.recordServer = await RedisServer.start();
     fleet.record = fleet.recordServer.client();
@@ -25,6 +28,8 @@ export class Fleet {
       FAULTS_BACKEND: `redis://127.0.0.1:${fleet.broker.port}/1`,
       FAULTS_RECORD: `redis://127.0.0.1:${fleet.recordServer.port}/0`,
       FAULTS_SEED: String(seed),
+      FAULTS_TASKS: fleet.tasks,
+      ...env,
     };
     fleet.reconnect();
     return fleet;
@@ -48,8 +53,9 @@ export class Fleet {
       [
         file("../../dist/cli/main.js"),
         "-A",
-        file("tasks.mjs"),
+        this.tasks,
         "worker",
+        ...this.words,
         "-c",
         String(this.concurrency),
         "-Q",
@@ -151,17 +157,24 @@ export class Fleet {
     }
   }
 
-  /** Of the accepted ids, those without a stored SUCCESS. */
-  async withoutResult(ids) {
-    const missing = [];
+  /** What is stored of those of these ids that have succeeded. */
+  async storedResults(ids) {
+    const stored = new Map();
     for (let from = 0; from < ids.length; from += 500) {
       const part = ids.slice(from, from + 500);
       const values = await this.results.mget(part.map((id) => `celery-task-meta-${id}`));
       part.forEach((id, i) => {
-        if (values[i] === null || JSON.parse(values[i]).status !== "SUCCESS") missing.push(id);
+        const meta = values[i] === null ? null : JSON.parse(values[i]);
+        if (meta?.status === "SUCCESS") stored.set(id, meta.result);
       });
     }
-    return missing;
+    return stored;
+  }
+
+  /** Of the accepted ids, those without a stored SUCCESS. */
+  async withoutResult(ids) {
+    const stored = await this.storedResults(ids);
+    return ids.filter((id) => !stored.has(id));
   }
 
   async close() {

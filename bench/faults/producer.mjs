@@ -4,7 +4,8 @@
  */
 import { Redis } from "ioredis";
 import { random } from "./random.mjs";
-import { app, work } from "./tasks.mjs";
+
+const { app, work } = await import(process.env.FAULTS_TASKS);
 
 const { FAULTS_RECORD, FAULTS_SEED, FAULTS_BACKLOG = "400", FAULTS_LONGEST_MS = "60" } = process.env;
 const next = random(Number(FAULTS_SEED));
