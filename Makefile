@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench faults format clean demo servers oracle docs
+.PHONY: help install build test check check-all lint typecheck coverage bench faults cluster parked format clean demo servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ bench: build ## speed beside BullMQ and Python Celery
 
 faults: build ## kill and stop workers, kill their children and restart Redis under load, and count what is lost
 	@node bench/faults/run.mjs
+
+cluster: build ## TypeScript and Python workers in one cluster for ten minutes, steered by clients of both languages
+	@node scripts/oracle.mjs >/dev/null && node bench/cluster/run.mjs
+
+parked: build ## how a worker's memory grows with 200,000 tasks that wait for their ETA
+	@node bench/memory/parked.mjs
 
 format: install ## format everything
 	@npx biome check --write .
