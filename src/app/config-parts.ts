@@ -67,6 +67,6 @@ export function brokerUrls(settings: ResolvedSettings, use: "read" | "write"): r
   const found = urls.filter((one) => one !== "");
   if (found.length > 0) return found;
   throw new ImproperlyConfigured(
-    'no broker is set: give brokerUrl (for example "redis://localhost:6379/0") to the app, or set CELERY_BROKER_URL',
+    'no broker is set: give brokerUrl (for example "redis://localhost:6379/0") to the app, set CELERY_BROKER_URL, or start the program with -b',
   );
 }

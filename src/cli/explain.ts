@@ -36,6 +36,11 @@ export interface Explained {
   readonly exitCode: ExitCode;
 }
 
+/** A module that is not there needs no look at its error. */
+function hasRemedy({ code, cause }: PetioleError): boolean {
+  return WITH_REMEDY.has(code) && (code !== "PET_MODULE_FAILED" || cause !== undefined);
+}
+
 export function exitCodeOf(code: PetioleErrorCode): ExitCode {
   if (USAGE.has(code)) return 64;
   return UNAVAILABLE.has(code) ? 69 : 1;
@@ -47,7 +52,7 @@ export function explain(error: unknown, where: string): Explained {
   const place = error.code === "PET_MODULE_FAILED" ? placeOf(error.cause) : "";
   const sentences = [
     sentence(`${error.message}${place}`),
-    WITH_REMEDY.has(error.code) ? REMEDIES[error.code] : "",
+    hasRemedy(error) ? REMEDIES[error.code] : "",
   ].filter((part) => part !== "");
   const { code } = error;
   const message = withoutPasswords(oneParagraph(sentences.join(" ")));

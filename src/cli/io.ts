@@ -6,6 +6,8 @@ export interface Io {
   out(text: string): void;
   /** Everything else. */
   err(text: string): void;
+  /** Of the terminal that shows `err`; null where there is none. */
+  readonly columns: number | null;
   /** One line that the user types; null at the end of the input. */
   ask(question: string): Promise<string | null>;
 }

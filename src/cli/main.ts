@@ -17,6 +17,7 @@ async function main(): Promise<void> {
     cwd: process.cwd(),
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
+    columns: process.stderr.isTTY ? process.stderr.columns : null,
     ask: async (question) => (await import("./ask.ts")).ask(question),
   });
   // Timers and connections that the user's modules opened must not keep a finished command alive. What was printed

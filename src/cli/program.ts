@@ -43,7 +43,6 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   complete: async () => (await import("./commands/complete.ts")).complete,
 };
 
-/** Of what stands below the options; commander asks the terminal for the rest. */
 const HELP_WIDTH = 80;
 
 /** Commander's ways to end without an error. */
@@ -75,7 +74,8 @@ export async function run(words: readonly string[], io: Io): Promise<ExitCode> {
       error instanceof CommanderError ? refusal(error, command) : error,
       where,
     );
-    io.err(asksForJson(words, command?.name ?? null, io.env) ? jsonLine({ error: json }) : `${text}\n`);
+    if (asksForJson(words, command?.name ?? null, io.env)) io.err(jsonLine({ error: json }));
+    else io.err(`${io.columns === null ? text : wrapped(text, { width: io.columns, indent: 0 })}\n`);
     return exitCode;
   }
 }
@@ -85,6 +85,7 @@ function createParser(io: Io, done: (code: ExitCode) => void): Parser {
     .description("Celery for Node: run tasks, send them, and look at them.")
     .usage("[options] <command> [options] [arguments]")
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: () => {} })
+    .configureHelp({ helpWidth: HELP_WIDTH, subcommandTerm: (command) => command.name() })
     .exitOverride()
     .showSuggestionAfterError(false)
     .helpOption("-h, --help", "this text; after a command, that command's")
@@ -106,7 +107,7 @@ function addCommand(
   const command = parser.command(spec.name).description(spec.about).helpOption("-h, --help", "this text");
   for (const argument of spec.arguments) command.addArgument(argumentFrom(argument));
   for (const option of spec.options) command.addOption(optionFrom(option));
-  command.configureHelp({ showGlobalOptions: true });
+  command.configureHelp({ showGlobalOptions: true, helpWidth: HELP_WIDTH });
   command.addHelpText("after", `${jsonHelp(spec)}${examplesOf(spec.examples)}`);
   command.action(async () => {
     const { io } = context;

@@ -25,7 +25,7 @@ export function refusal(error: CommanderError, command: CommandSpec | null): Pet
     case "commander.unknownOption":
       return usage(`there is no option ${quoted}${sentenceEnd(nearestOption(quoted, command))}`);
     case "commander.missingArgument":
-      return usage(`the argument <${quoted}> is missing.`);
+      return usage(`the argument <${quoted}> is missing${argumentAbout(quoted, command)}.`);
     case "commander.optionMissingArgument":
       return usage(`option ${quoted} needs a value.`);
     case "commander.excessArguments":
@@ -33,6 +33,11 @@ export function refusal(error: CommanderError, command: CommandSpec | null): Pet
     default:
       return usage(`${said}.`);
   }
+}
+
+function argumentAbout(name: string, command: CommandSpec | null): string {
+  const about = command?.arguments.find((one) => one.name === `<${name}>`)?.about;
+  return about === undefined ? "" : ` (${about})`;
 }
 
 function sentenceEnd(text: string): string {

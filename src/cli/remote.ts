@@ -37,10 +37,11 @@ export function commandOf(
   const names = listed.map((info) => info.name);
   const info = listed.find((one) => one.name === name);
   if (info === undefined) {
-    throw new PetioleError(
-      "PET_USAGE",
-      `Command ${JSON.stringify(name)} not recognized${didYouMean(name, names)}. Available ${type} commands: ${names.join(", ")}`,
-    );
+    const wrong =
+      name === ""
+        ? "no command is given."
+        : `Command ${JSON.stringify(name)} not recognized${didYouMean(name, names) || "."}`;
+    throw new PetioleError("PET_USAGE", `${wrong} Available ${type} commands: ${names.join(", ")}`);
   }
   return { method: name, args: argumentsOf(info, rest) };
 }

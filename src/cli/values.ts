@@ -79,7 +79,7 @@ function json(value: string): unknown {
   try {
     return parseJson(value);
   } catch (error) {
-    throw new InvalidValue(value, `JSON: ${(error as Error).message}`);
+    throw new InvalidValue(value, `JSON: ${(error as Error).message.replace(/^not JSON: /, "")}`);
   }
 }
 

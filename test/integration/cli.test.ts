@@ -408,4 +408,9 @@ test("the completion script for bash completes commands, options and their words
   expect(ask(["petiole", "-A", "x", "worker", "--pre"])).toBe("--prefetch-multiplier");
   expect(ask(["petiole", "worker", "-l", "D"])).toBe("DEBUG");
   expect(ask(["petiole", "complete", "f"])).toBe("fish");
+  expect(ask(["petiole", "inspect", "active"])).toBe("active active_queues");
+  expect(ask(["petiole", "control", "rate"])).toBe("rate_limit");
+  expect(ask(["petiole", "explain", "PET_TIM"])).toBe("PET_TIMEOUT");
+  expect(ask(["petiole", "logtool", "inc"])).toBe("incomplete");
+  expect(ask(["petiole", "events", "--cam"])).toBe("--camera");
 });

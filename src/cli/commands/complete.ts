@@ -1,7 +1,9 @@
 /** `petiole complete`: completion scripts, made from the option tables. */
+import { CONTROL_COMMANDS } from "../../app/control-commands.ts";
+import { ERROR_CODES } from "../../errors.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
-import { flagsOf, type OptionSpec } from "../option-types.ts";
+import { type CommandSpec, flagsOf, type OptionSpec } from "../option-types.ts";
 import { COMMANDS } from "../options.ts";
 import { GLOBAL_OPTIONS } from "../specs/global.ts";
 import { wordOf } from "../words.ts";
@@ -14,6 +16,17 @@ export async function complete({ args, io, options }: Invocation): Promise<ExitC
 }
 
 const SCRIPTS: Readonly<Record<string, () => string>> = { bash, zsh, fish };
+
+/** Words that a command's arguments may be. */
+function wordsOf(spec: CommandSpec): readonly string[] {
+  if (spec.name === "inspect" || spec.name === "control") {
+    const { name } = spec;
+    const all = [...CONTROL_COMMANDS.values()].filter((one) => one.type === name && !one.hidden);
+    return all.map((one) => one.name).sort();
+  }
+  if (spec.name === "explain") return Object.keys(ERROR_CODES);
+  return spec.arguments.flatMap((argument) => argument.words ?? []);
+}
 
 const flagWords = (specs: readonly OptionSpec[]): string =>
   [...specs.flatMap((spec) => flagsOf(spec).names), "--help"].join(" ");
@@ -30,8 +43,7 @@ function valueCases(): string {
 function bash(): string {
   const commands = COMMANDS.map((spec) => spec.name).join(" ");
   const perCommand = COMMANDS.map((spec) => {
-    const words = spec.arguments.flatMap((argument) => argument.words ?? []);
-    return `      ${spec.name}) words="${[...words, flagWords([...spec.options, ...GLOBAL_OPTIONS])].join(" ")}"; break;;\n`;
+    return `      ${spec.name}) words="${[...wordsOf(spec), flagWords([...spec.options, ...GLOBAL_OPTIONS])].join(" ")}"; break;;\n`;
   }).join("");
   return `_petiole() {
   local words="${commands} ${flagWords(GLOBAL_OPTIONS)} --version" current="\${COMP_WORDS[COMP_CWORD]}" word
@@ -69,7 +81,7 @@ function fish(): string {
     );
     const inside = ` -n '__fish_seen_subcommand_from ${command.name}'`;
     lines.push(...command.options.map((spec) => fishOption(spec, inside)));
-    const words = command.arguments.flatMap((argument) => argument.words ?? []);
+    const words = wordsOf(command);
     if (words.length > 0) lines.push(`complete -c petiole${inside} -f -a ${quoted(words.join(" "))}\n`);
   }
   return lines.join("");

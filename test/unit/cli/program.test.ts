@@ -92,6 +92,36 @@ describe("the words of a command line", () => {
   });
 });
 
+test("help and errors are 80 columns wide, an error only on a terminal", async () => {
+  for (const words of [["--help"], ...COMMANDS.map(({ name }) => [name, "--help"])]) {
+    const { out } = await ran(words);
+    const wide = out.split("\n").filter((line) => line.length > 80 && !line.startsWith("  petiole "));
+    expect(wide).toEqual([]);
+  }
+  const words = ["call"];
+  const plain = (await ran(words)).err;
+  const shown = (await ran(words, { columns: 40 })).err;
+  expect(plain.trimEnd()).not.toContain("\n");
+  expect(shown.replaceAll("\n", " ")).toBe(plain.replaceAll("\n", " "));
+  for (const line of shown.split("\n")) expect(line.length).toBeLessThanOrEqual(40);
+});
+
+test("a name that is nearly a task of the app is told of, and sent all the same", async () => {
+  const url = brokerUrl();
+  const { code, out, err } = await ran(["-A", "near-miss-app.ts", "-b", url, "call", "shop.ad", "-a", "[1]"]);
+  expect([code, out]).toEqual([0, expect.stringMatching(/^[\da-f-]{36}\n$/)]);
+  expect(err).toBe(
+    'petiole call: the app has no task "shop.ad", did you mean "shop.add"? It is sent as it is.\n',
+  );
+  for (const [app, ...words] of [
+    ["second", "call", "shop.add"],
+    ["third", "call", "other.name"],
+    ["fourth", "-q", "call", "shop.ad"],
+  ]) {
+    expect((await ran(["-A", `near-miss-app.ts:${app}`, "-b", url, ...words])).err).toBe("");
+  }
+});
+
 describe("call and purge", () => {
   test("the same call with the global options in front of the command and behind it", async () => {
     const url = brokerUrl();

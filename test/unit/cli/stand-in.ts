@@ -11,7 +11,12 @@ export interface Ran {
 /** One run of the program with its output in strings. `answers` are what the user types. */
 export async function ran(
   words: readonly string[],
-  given: { readonly env?: Io["env"]; readonly cwd?: string; readonly answers?: readonly string[] } = {},
+  given: {
+    readonly env?: Io["env"];
+    readonly cwd?: string;
+    readonly answers?: readonly string[];
+    readonly columns?: number;
+  } = {},
 ): Promise<Ran> {
   let out = "";
   let err = "";
@@ -26,6 +31,7 @@ export async function ran(
     err: (text) => {
       err += text;
     },
+    columns: given.columns ?? null,
     ask: async (question) => {
       asked.push(question);
       return answers.shift() ?? null;
