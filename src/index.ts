@@ -94,6 +94,7 @@ export type {
   TaskReceivedFields,
   WorkerStatusFields,
 } from "./protocol/events.ts";
+export { workerDirect } from "./protocol/nodenames.ts";
 export { states } from "./protocol/states.ts";
 export { Decimal, PlainDate, PlainTime, Uuid } from "./protocol/values.ts";
 export type { RetryOptions, TaskContext, TaskRequest } from "./task/context-types.ts";

@@ -6,6 +6,7 @@
  */
 import { didYouMean } from "../base/nearest.ts";
 import { ImproperlyConfigured, QueueNotFound } from "../errors.ts";
+import { WORKER_DIRECT_EXCHANGE, workerDirect, workerOfDirectQueue } from "../protocol/nodenames.ts";
 import type { ExchangeType, QueueDeclaration } from "../transports/transport.ts";
 import type { ResolvedSettings } from "./internals.ts";
 import { EXCHANGE_TYPES, queues as queuesType } from "./settings/structures.ts";
@@ -91,14 +92,13 @@ export class Queues {
   get(name: string): QueueDeclaration {
     const found = this.#known.get(name) ?? this.#made.get(name);
     if (found) return found;
-    if (!this.#createMissing) throw new QueueNotFound(name, this.names());
+    const worker = workerOfDirectQueue(name);
+    if (!this.#createMissing && worker === null) throw new QueueNotFound(name, this.names());
     checkedName(name);
-    const made: QueueDeclaration = Object.freeze({
-      name,
-      exchange: name,
-      type: this.#missingType ?? "direct",
-      routingKey: name,
-    });
+    const made: QueueDeclaration =
+      worker === null
+        ? Object.freeze({ name, exchange: name, type: this.#missingType ?? "direct", routingKey: name })
+        : workerDirectQueue(worker);
     if (this.#made.size >= MAX_MADE) {
       this.#made.clear();
       this.#straight.clear();
@@ -202,6 +202,12 @@ export class Queues {
     for (const queue of this.#known.values()) if (queue.exchange === exchange) return queue;
     return null;
   }
+}
+
+/** The queue of one worker, as Celery's `worker_direct` declares it. */
+export function workerDirectQueue(hostname: string): QueueDeclaration {
+  const name = checkedName(workerDirect(hostname));
+  return Object.freeze({ name, exchange: WORKER_DIRECT_EXCHANGE, type: "direct", routingKey: hostname });
 }
 
 function list(names: readonly string[]): string {

@@ -524,7 +524,10 @@ export interface Settings {
    * `worker_deduplicate_successful_tasks`. Default: false.
    */
   readonly workerDeduplicateSuccessfulTasks?: boolean | undefined;
-  /** Each worker also has a queue of its own, `<node name>.dq2`. `worker_direct`. Default: false. */
+  /**
+   * Each worker also has a queue of its own, `<node name>.dq2`, that `workerDirect(nodeName)` names.
+   * `worker_direct`. Default: false.
+   */
   readonly workerDirect?: boolean | undefined;
   /** Take a message only when a task can start at once. `worker_disable_prefetch`. Default: false. */
   readonly workerDisablePrefetch?: boolean | undefined;

@@ -15,6 +15,7 @@ export const WORKER_STEP_NAMES = [
   "control",
   "mingle",
   "consumer",
+  "broadcasts",
   "autoscaler",
 ] as const;
 /** One of the worker's own steps. */

@@ -8,6 +8,26 @@ export function nodeName(name: string, host: string): string {
   return `${name}@${host}`;
 }
 
+/** The exchange of the queues that workers have for themselves. Python: `WORKER_DIRECT_EXCHANGE`. */
+export const WORKER_DIRECT_EXCHANGE = "C.dq2";
+const DIRECT_SUFFIX = ".dq2";
+
+/**
+ * The queue of one worker, to be given as a task's `queue`: with the setting `workerDirect` each worker consumes its own.
+ * Python: `celery.utils.nodenames.worker_direct`.
+ *
+ * @param hostname - node name: `w1@example.com`
+ */
+export function workerDirect(hostname: string): string {
+  return hostname + DIRECT_SUFFIX;
+}
+
+/** The worker whose own queue it is; null: no worker's. */
+export function workerOfDirectQueue(queue: string): string | null {
+  const hostname = queue.slice(0, -DIRECT_SUFFIX.length);
+  return queue.endsWith(DIRECT_SUFFIX) && hostname.includes("@") ? hostname : null;
+}
+
 /** Takes a node name apart; a text without `@` is a host. */
 export function splitNodeName(node: string): { readonly name: string; readonly host: string } {
   const at = node.indexOf("@");

@@ -151,6 +151,8 @@ export interface Delivery {
   readonly deliveryCount: number;
   /** The broker's clock at fetch, ms since the epoch: compare an ETA with this, never with the host's. */
   readonly serverTimeMs: number;
+  /** Nobody holds it: a broadcast. There is nothing to settle, and a lost one is not delivered again. */
+  readonly unheld?: true;
 }
 
 export type ConsumerState = "connecting" | "reclaiming" | "live" | "waiting" | "closed";

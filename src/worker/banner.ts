@@ -8,7 +8,7 @@ import type { Worker } from "./worker.ts";
 export function banner(worker: Worker, version: string): string {
   const { settings, app } = worker;
   const { conf, registry } = internalsOf(app);
-  const queues = settings.queues.map(
+  const queues = [...settings.queues, ...settings.broadcasts].map(
     ({ name, exchange, type, routingKey }) => `${name}  exchange=${exchange}(${type}) key=${routingKey}`,
   );
   const tasks = [...registry.keys()].filter((name) => !name.startsWith("celery.")).sort();

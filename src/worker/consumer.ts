@@ -113,6 +113,11 @@ export class TaskConsumer {
     return this.#reserved.size;
   }
 
+  /** Messages that wait for anything. */
+  get backlog(): number {
+    return this.#reserved.size + this.#limits.size + this.#held.size;
+  }
+
   /** Requests that wait for a slot, or for their rate limit: `inspect reserved`. */
   waiting(): readonly Request[] {
     return [...this.#reserved.toArray(), ...this.#limits.waiting()];
@@ -284,7 +289,7 @@ export class TaskConsumer {
     }
     if (request.state === "started") {
       this.#active.add(request);
-      if (this.#acked !== null && !request.strategy.acksLate) {
+      if (this.#acked !== null && (request.settled || !request.strategy.acksLate)) {
         this.#acked.add(request);
         this.#applyPrefetch();
       }

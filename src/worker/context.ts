@@ -6,6 +6,7 @@ import type { LoopWatch } from "../pool/loop-watch.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Transport } from "../transports/transport.ts";
 import type { Autoscaler } from "./autoscaler.ts";
+import type { Broadcasts } from "./broadcasts.ts";
 import type { TaskConsumer } from "./consumer.ts";
 import type { Gossip } from "./gossip.ts";
 import type { WorkerSettings } from "./options.ts";
@@ -54,6 +55,8 @@ export interface WorkerContext {
   /** Of pools that run tasks in this event loop. */
   loopWatch: LoopWatch | null;
   tasks: TaskParts | null;
+  /** null: there is no broadcast queue. */
+  broadcasts: Broadcasts | null;
   /** null: off. */
   autoscaler: Autoscaler | null;
   /** A soft stop takes its whole time even while no task runs: `worker_enable_soft_shutdown_on_idle`. */

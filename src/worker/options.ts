@@ -1,6 +1,7 @@
 /** What a worker is started with: given options, else the app's settings, else Celery's defaults. */
 import { availableParallelism, hostname as osHostname } from "node:os";
 import type { AppInternals } from "../app/internals.ts";
+import { workerDirectQueue } from "../app/queues.ts";
 import type { Logger } from "../base/logger.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { expandNodeName } from "../protocol/nodenames.ts";
@@ -79,7 +80,10 @@ export interface WorkerSettings {
   readonly prefetchLeast: number;
   /** A message is taken only when its task can start at once. */
   readonly disablePrefetch: boolean;
+  /** Those that messages wait in. */
   readonly queues: readonly QueueDeclaration[];
+  /** Those of which every worker gets each message. */
+  readonly broadcasts: readonly QueueDeclaration[];
   readonly purge: boolean;
   /** Seconds, of tasks that have none of their own. */
   readonly timeLimit: number | null;
@@ -165,8 +169,11 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
   const prefetchLeast = bySlots && !disablePrefetch ? ASYNC_PREFETCH_LEAST : 1;
   const maxTasksPerChild = options.maxTasksPerChild ?? conf.workerMaxTasksPerChild;
   const maxMemoryPerChild = options.maxMemoryPerChild ?? conf.workerMaxMemoryPerChild;
+  const hostname = expandNodeName(options.hostname, osHostname());
+  const consumed = app.consumedQueues(options.queues ?? [], options.excludeQueues ?? []);
+  const own = conf.workerDirect === true ? [workerDirectQueue(hostname)] : [];
   return {
-    hostname: expandNodeName(options.hostname, osHostname()),
+    hostname,
     pool,
     concurrency,
     autoscale,
@@ -178,7 +185,8 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
     prefetchMultiplier,
     prefetchLeast,
     disablePrefetch,
-    queues: app.consumedQueues(options.queues ?? [], options.excludeQueues ?? []),
+    queues: [...consumed.filter(({ type }) => type !== "fanout"), ...own],
+    broadcasts: consumed.filter(({ type }) => type === "fanout"),
     purge: options.purge ?? false,
     timeLimit: options.timeLimit ?? null,
     softTimeLimit: options.softTimeLimit ?? null,

@@ -95,7 +95,7 @@ export class Receiver {
       return request;
     }
     if (log.info) log.parked(request, etaMs);
-    if (parks) this.#options.settler.settle(request, { kind: "park", untilMs: etaMs });
+    if (parks && !request.settled) this.#options.settler.settle(request, { kind: "park", untilMs: etaMs });
     else this.#options.hold(request, etaMs);
     return null;
   }

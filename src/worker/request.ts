@@ -48,7 +48,7 @@ export class Request extends Linked implements Job, JobPort {
   readonly ignoreResult: boolean;
   /** See the table above. Written by the tracer and the consumer. */
   state: RequestState = "reserved";
-  /** A settlement was sent. Written by the settler. */
+  /** A settlement was sent, or there is nothing to settle. Written by the settler. */
   settled = false;
   /** Null until the pool has it, and when it ended at once. Written by the tracer. */
   running: RunningJob | null = null;
@@ -81,6 +81,7 @@ export class Request extends Linked implements Job, JobPort {
     this.timeLimitMs = decoded.timeLimit === null ? strategy.timeLimitMs : toMs(decoded.timeLimit);
     this.decoded = decoded;
     this.delivery = message.delivery;
+    if (message.delivery.unheld === true) this.settled = true;
     this.strategy = strategy;
     this.ignoreResult = ignoresResult(strategy, decoded);
     this.#host = host;

@@ -117,7 +117,7 @@ export class Settler {
       this.#settleRaw(delivery, as);
       return null;
     }
-    if (this.#oneStep && as.kind === "ack") {
+    if (this.#oneStep && as.kind === "ack" && delivery.unheld !== true) {
       this.#settleRaw(delivery, { kind: "ack-with-result", write });
       return null;
     }
@@ -125,6 +125,7 @@ export class Settler {
   }
 
   #settleRaw(delivery: Delivery, as: Settlement): void {
+    if (delivery.unheld === true) return;
     this.#consumer?.settle(delivery, as).then(this.#onAnswer, this.#onRefused);
   }
 

@@ -297,7 +297,7 @@ export class Tracer implements RequestHost {
 
   /** Only a message that is acked late can still be put back. */
   #reject(request: Request, outcome: Of<"rejected">): void {
-    const requeue = outcome.requeue && request.strategy.acksLate;
+    const requeue = outcome.requeue && request.strategy.acksLate && !request.settled;
     let storing: Storing = null;
     if (requeue) this.#settler.settle(request, { kind: "requeue" });
     else storing = this.#finish(request, { status: "REJECTED", result: outcome.reason });
@@ -344,7 +344,7 @@ export class Tracer implements RequestHost {
   /** Its process died. With `reject_on_worker_lost` another one tries; the transport counts how often. */
   #lose(request: Request, outcome: Of<"lost">): void {
     const { acksLate, definition } = request.strategy;
-    if (!acksLate || !definition.options.rejectOnWorkerLost) {
+    if (!acksLate || !definition.options.rejectOnWorkerLost || request.settled) {
       return this.#failUntold(request, outcome);
     }
     this.#settler.settle(request, { kind: "lost" });

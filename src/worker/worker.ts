@@ -163,6 +163,7 @@ class WorkerService extends Service {
       pool: null,
       loopWatch: null,
       tasks: null,
+      broadcasts: null,
       autoscaler: null,
       lingers: false,
       userSteps: null,

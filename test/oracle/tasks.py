@@ -13,6 +13,8 @@ import uuid
 
 from celery import Celery
 from celery.exceptions import Ignore, Reject
+from kombu import Queue
+from kombu.common import Broadcast
 
 app = Celery(
     "oracle",
@@ -26,6 +28,8 @@ app.conf.update(
     result_accept_content=["json", "msgpack", "yaml"],
 )
 app.conf.update(json.loads(os.environ.get("ORACLE_CONFIG", "{}")))
+if app.conf.get("broadcast_queues"):
+    app.conf.task_queues = [Queue("celery"), *(Broadcast(name) for name in app.conf.broadcast_queues)]
 
 
 class OutOfStock(Exception):

@@ -62,8 +62,8 @@ export const worker: Section<`worker${string}`> = {
     kind: "M",
     type: boolean,
     default: false,
-    text: "Each worker also has a queue of its own, `<node name>.dq2`.",
-    effective: false,
+    text: "Each worker also has a queue of its own, `<node name>.dq2`, that `workerDirect(nodeName)` names.",
+    effective: true,
   },
   workerDisableRateLimits: {
     old: "CELERY_DISABLE_RATE_LIMITS",

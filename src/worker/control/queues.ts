@@ -25,8 +25,9 @@ export const QUEUE_COMMANDS: CommandGroup = {
     return ok(`add consumer ${name}`);
   },
 
-  cancel_consumer(state, args) {
+  async cancel_consumer(state, args) {
     const name = textOf(args, "queue");
+    await state.context.broadcasts?.cancel(name);
     if (state.queues.delete(name)) {
       consumeThem(state);
       state.context.logger.info({ queue: name }, "a queue is not consumed any more, by remote control");
@@ -34,7 +35,15 @@ export const QUEUE_COMMANDS: CommandGroup = {
     return ok(`no longer consuming from ${name}`);
   },
 
-  active_queues: ({ queues }) => [...queues.values()].map(described),
+  active_queues: ({ context, queues }) => [
+    ...[...queues.values()].map(described),
+    ...(context.broadcasts?.queues ?? []).map(({ declaration, alias }) => ({
+      ...described(declaration),
+      alias,
+      queue: declaration.name,
+      auto_delete: true,
+    })),
+  ],
 };
 
 function consumeThem({ tasks, queues }: ControlState): void {

@@ -8,6 +8,7 @@ import { orderSteps, type Step } from "../../base/blueprint.ts";
 import type { WorkerContext } from "../context.ts";
 import { autoscalerStep } from "./autoscaler.ts";
 import { backendStep } from "./backend.ts";
+import { broadcastsStep } from "./broadcasts.ts";
 import { consumerStep } from "./consumer.ts";
 import { controlStep } from "./control.ts";
 import { eventsStep } from "./events.ts";
@@ -30,7 +31,7 @@ const BEFORE: readonly Step<WorkerContext>[] = [
   controlStep,
   mingleStep,
 ];
-const FROM_CONSUMER: readonly Step<WorkerContext>[] = [consumerStep, autoscalerStep];
+const FROM_CONSUMER: readonly Step<WorkerContext>[] = [consumerStep, broadcastsStep, autoscalerStep];
 
 /** All that a worker of this app is made of. */
 export function stepsOf({ steps }: AppInternals): readonly Step<WorkerContext>[] {
