@@ -14,6 +14,8 @@ export type {
   ControlOptions,
   ControlReply,
   Inspect,
+  LimitInfo,
+  LimitWaiterInfo,
   Replies,
   TaskInfo,
   TaskSelector,

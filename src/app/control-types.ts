@@ -55,6 +55,34 @@ export interface ActiveQueue {
   readonly exchange: { readonly name: string; readonly type: string };
 }
 
+/** A task that waits for a limit over all workers. Times are the broker's. */
+export interface LimitWaiterInfo {
+  readonly id: string;
+  readonly since: Date;
+  /** Of a rate: its moment. null: when a slot is free. */
+  readonly until: Date | null;
+}
+
+/** A limit over all workers that is in use. */
+export interface LimitInfo {
+  readonly kind: "concurrency" | "rate";
+  readonly task: string;
+  /** What the limit's `key` gave; "": the limit is the whole task's. */
+  readonly key: string;
+  /** Tasks that may run at once; of a rate its burst. */
+  readonly limit: number;
+  /** Starts for each second, of a rate. */
+  readonly perSecond: number | null;
+  /** Ids of the tasks that have a slot. */
+  readonly holders: readonly string[];
+  /** How many wait. */
+  readonly waiting: number;
+  /** The first 100 of them, next first. */
+  readonly waiters: readonly LimitWaiterInfo[];
+  /** When one more may start; null: when a holder ends. */
+  readonly freeAt: Date | null;
+}
+
 /** `app.control`: steers workers while they run, those of Python too. */
 export interface Control {
   /** These tasks are not to run; with `terminate` those that run are stopped. */
@@ -129,6 +157,8 @@ export interface Control {
   resumeQueue(queue: string | readonly string[]): Promise<void>;
   /** The longest paused first. */
   pausedQueues(): Promise<readonly PausedQueueInfo[]>;
+  /** The limits over all workers that tasks have a slot of, or wait for: `maxConcurrency`, `globalRateLimit`. */
+  limits(): Promise<readonly LimitInfo[]>;
   /** Any command, by its name on the wire. */
   broadcast(
     command: string,

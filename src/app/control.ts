@@ -8,7 +8,7 @@ import type { Logger } from "../base/logger.ts";
 import { PetioleError } from "../errors.ts";
 import { pidboxNames } from "../protocol/pidbox.ts";
 import type { Limits } from "../protocol/wire.ts";
-import type { QueueDeclaration, Transport } from "../transports/transport.ts";
+import type { LimitState, QueueDeclaration, Transport } from "../transports/transport.ts";
 import { type AskContext, ask, byNode, type Question, tell } from "./control-ask.ts";
 import {
   CONTROL_COMMANDS,
@@ -24,6 +24,7 @@ import type {
   ControlOptions,
   ControlReply,
   Inspect,
+  LimitInfo,
   Replies,
   TaskSelector,
 } from "./control-types.ts";
@@ -243,6 +244,11 @@ export class ControlClient implements Control {
     return pausedQueues((await this.#context()).transport);
   }
 
+  async limits(): Promise<readonly LimitInfo[]> {
+    const { transport } = await this.#context();
+    return (await transport.readLimits()).map(limitInfo);
+  }
+
   // ---- commands of the app's own
 
   command(name: string, optionsOrRun: ControlCommandOptions | ControlHandler, fn?: ControlHandler): void {
@@ -311,6 +317,18 @@ export class ControlClient implements Control {
     }
     return transport;
   }
+}
+
+export function limitInfo({ waiters, freeAtMs, ...rest }: LimitState): LimitInfo {
+  return {
+    ...rest,
+    waiters: waiters.map(({ id, sinceMs, untilMs }) => ({
+      id,
+      since: new Date(sinceMs),
+      until: untilMs === null ? null : new Date(untilMs),
+    })),
+    freeAt: freeAtMs === null ? null : new Date(freeAtMs),
+  };
 }
 
 function closed(): PetioleError {

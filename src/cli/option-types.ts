@@ -35,6 +35,7 @@ export type CommandName =
   | "purge"
   | "queue"
   | "dead"
+  | "limits"
   | "events"
   | "shell"
   | "graph"

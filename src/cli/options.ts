@@ -1,6 +1,6 @@
 /** Every command, as data: the parser, the help, the environment, the completion scripts and docs/cli.md read it. */
 import { type CommandSpec, type OptionSpec } from "./option-types.ts";
-import { DEAD, LIST, PURGE, QUEUE } from "./specs/broker.ts";
+import { DEAD, LIMITS, LIST, PURGE, QUEUE } from "./specs/broker.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
 import { CALL, RESULT } from "./specs/tasks.ts";
 import { COMPLETE, EXPLAIN, GRAPH, LOGTOOL, REPORT, SHELL } from "./specs/tools.ts";
@@ -18,6 +18,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   LIST,
   PURGE,
   QUEUE,
+  LIMITS,
   DEAD,
   REPORT,
   SHELL,

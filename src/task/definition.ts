@@ -1,6 +1,6 @@
 /** What an app knows of one of its tasks, defaults filled in. */
 import type { StandardSchema } from "./schema-types.ts";
-import type { ErrorClass, Task, TaskOptions } from "./task-types.ts";
+import type { ErrorClass, LimitKey, Task, TaskOptions } from "./task-types.ts";
 
 type Hooks = Pick<TaskOptions, "beforeStart" | "onSuccess" | "onFailure" | "onRetry" | "afterReturn">;
 
@@ -14,6 +14,12 @@ export interface ResolvedTaskOptions {
   readonly trackStarted: boolean;
   readonly sendEvents: boolean;
   readonly rateLimit: string | number | null;
+  readonly globalRateLimit: {
+    readonly rate: string | number;
+    readonly burst: number;
+    readonly key: LimitKey | null;
+  } | null;
+  readonly maxConcurrency: { readonly limit: number; readonly key: LimitKey | null } | null;
   readonly timeLimit: number | null;
   readonly softTimeLimit: number | null;
   readonly maxRetries: number | null;

@@ -48,6 +48,22 @@ const rate: Check = (value) => {
   const form = 'a number for each second, or text such as "10/s", "100/m" or "1000/h"';
   return typeof value === "string" && /^\d+(\.\d+)?(\/[smh])?$/u.test(value) ? null : form;
 };
+const globalRate: Check = (value) => {
+  if (typeof value !== "object" || value === null) return rate(value);
+  const { rate: given, burst, key, ...rest } = value as Readonly<Record<string, unknown>>;
+  const isBurst = burst === undefined || (Number.isSafeInteger(burst) && (burst as number) >= 1);
+  const isKnown = Object.keys(rest).length === 0 && (key === undefined || typeof key === "function");
+  const wrong = given === null || given === undefined ? "a rate" : rate(given);
+  if (wrong === null && isBurst && isKnown) return null;
+  return 'a rate such as "100/m", or { rate, key, burst } with a function and a whole number of 1 or more';
+};
+const isLimit = (limit: unknown): boolean => Number.isSafeInteger(limit) && (limit as number) >= 1;
+const concurrency: Check = (value) => {
+  if (value === null || isLimit(value)) return null;
+  const { limit, key, ...rest } = Object(value) as Readonly<Record<string, unknown>>;
+  const isKnown = Object.keys(rest).length === 0 && (key === undefined || typeof key === "function");
+  return isLimit(limit) && isKnown ? null : "a whole number of 1 or more, or { limit, key } with a function";
+};
 const priority: Check = (value) => (Number.isSafeInteger(value) ? null : "a whole number, 0 to 9");
 const schema: Check = (value) =>
   typeof value === "object" || typeof value === "function"
@@ -92,6 +108,8 @@ const CHECKS: { readonly [K in keyof TaskOptions]-?: Check } = {
   trackStarted: flag,
   sendEvents: flag,
   rateLimit: rate,
+  globalRateLimit: globalRate,
+  maxConcurrency: concurrency,
   timeLimit: seconds,
   softTimeLimit: seconds,
   expires,
@@ -156,6 +174,17 @@ export function annotate(name: string, options: AnyTaskOptions, defaults: TaskDe
   return merged;
 }
 
+type Limits = Pick<ResolvedTaskOptions, "globalRateLimit" | "maxConcurrency">;
+
+function resolveLimits({ globalRateLimit: rated, maxConcurrency: at }: AnyTaskOptions): Limits {
+  const many = typeof at === "number" ? { limit: at } : (at ?? null);
+  const starts = typeof rated === "string" || typeof rated === "number" ? { rate: rated } : (rated ?? null);
+  return {
+    globalRateLimit: starts && { rate: starts.rate, burst: starts.burst ?? 1, key: starts.key ?? null },
+    maxConcurrency: many && { limit: many.limit, key: many.key ?? null },
+  };
+}
+
 /** Options with everything filled in. `options` is annotated already. */
 export function resolveTaskOptions(options: AnyTaskOptions, defaults: TaskDefaults): ResolvedTaskOptions {
   const hooks = {
@@ -175,6 +204,7 @@ export function resolveTaskOptions(options: AnyTaskOptions, defaults: TaskDefaul
     trackStarted: options.trackStarted ?? defaults.taskTrackStarted ?? false,
     sendEvents: options.sendEvents ?? true,
     rateLimit: options.rateLimit === undefined ? defaults.taskDefaultRateLimit : options.rateLimit,
+    ...resolveLimits(options),
     timeLimit: options.timeLimit ?? defaults.taskTimeLimit,
     softTimeLimit: options.softTimeLimit ?? defaults.taskSoftTimeLimit,
     maxRetries: options.maxRetries === undefined ? 3 : options.maxRetries,

@@ -79,6 +79,22 @@ export type AnyRemote = ((...args: any) => any) | RemoteTask<any, any>;
 /** A class of errors, as in `autoretryFor`. */
 export type ErrorClass = abstract new (...args: any) => Error;
 
+/** Names one of several limits of a task: a tenant, a host. */
+export type LimitKey = (...args: any[]) => string | number;
+
+/** Option `globalRateLimit`. */
+export interface GlobalRateLimit {
+  readonly rate: string | number;
+  readonly key?: LimitKey | undefined;
+  readonly burst?: number | undefined;
+}
+
+/** Option `maxConcurrency`. */
+export interface MaxConcurrency {
+  readonly limit: number;
+  readonly key?: LimitKey | undefined;
+}
+
 /** Options of a task: Celery's task attributes. */
 export interface TaskOptions<B extends boolean = false, I = undefined, O = undefined> {
   /** Give the function its {@link TaskContext} as first parameter. */
@@ -112,6 +128,13 @@ export interface TaskOptions<B extends boolean = false, I = undefined, O = undef
   readonly sendEvents?: boolean | undefined;
   /** Per worker: `"10/s"`, `"100/m"`, `"1000/h"`, or a number per second. */
   readonly rateLimit?: string | number | null | undefined;
+  /**
+   * Over all workers: starts in a time, as in `rateLimit`. `key` makes one limit of each text that it gives, of the arguments as
+   * the function gets them. `burst`: starts that may come at once after a pause; default 1. Python's workers do not see it.
+   */
+  readonly globalRateLimit?: string | number | GlobalRateLimit | null | undefined;
+  /** Over all workers: tasks that run at once, of the whole task or of each key. Python's workers do not see it. */
+  readonly maxConcurrency?: number | MaxConcurrency | null | undefined;
   readonly timeLimit?: Seconds | undefined;
   readonly softTimeLimit?: Seconds | undefined;
   readonly expires?: Seconds | Instant | undefined;

@@ -12,6 +12,7 @@ import type {
   Consumer,
   DeadLetter,
   DeadPage,
+  LimitState,
   Mailbox,
   MailboxOptions,
   Outgoing,
@@ -102,6 +103,10 @@ export class FailoverTransport implements Transport {
 
   requeueDead(letters: readonly DeadLetter[]): Promise<number> {
     return this.#current.requeueDead(letters);
+  }
+
+  readLimits(): Promise<readonly LimitState[]> {
+    return this.#current.readLimits();
   }
 
   bindings(exchange: string): Promise<readonly BoundQueue[]> {

@@ -3,9 +3,11 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Limits, WireMessage } from "../protocol/wire.ts";
 import type { DeadLetter, DeadPage } from "./dead-letters.ts";
+import type { Admission, LimitClaim, LimitState } from "./limits.ts";
 import type { PausedQueues } from "./paused-queues.ts";
 
 export type { DeadLetter, DeadPage } from "./dead-letters.ts";
+export type { Admission, LimitClaim, LimitState } from "./limits.ts";
 export type { PausedQueues } from "./paused-queues.ts";
 
 /** What a transport is opened with. */
@@ -64,6 +66,8 @@ export interface Transport {
    * were still there. What is no message stays where it is.
    */
   requeueDead(letters: readonly DeadLetter[]): Promise<number>;
+  /** Limits over all workers that are in use: a task has a slot of them, or waits for one. By name. */
+  readLimits(): Promise<readonly LimitState[]>;
   /** What is bound to an exchange, by whomever; a holder that died may still be there. */
   bindings(exchange: string): Promise<readonly BoundQueue[]>;
   /** The opposite of `declare`, for queues of this process alone: unbinds them and deletes what waits in them. Idempotent. */
@@ -197,6 +201,16 @@ export interface Consumer {
    * really ran when their holder died are counted. First deliveries need no call.
    */
   markStarted(delivery: Delivery): Promise<void>;
+  /**
+   * To be called before a task with limits over all workers starts (`limits.ts`): in one step it gets what it needs, or waits in
+   * the broker, held by nobody. An admitted delivery has its slot until it is settled, or `release`. Never
+   * rejects.
+   */
+  admit(delivery: Delivery, claim: LimitClaim): Promise<Admission>;
+  /** The run of an admitted delivery is over, or one that may have waited in a line is not to run. Idempotent. */
+  release(delivery: Delivery, claim: LimitClaim): void;
+  /** Tasks with such limits are served here: somebody has to call those that wait for a slot of a lost holder. */
+  watchLimits(): void;
   /** No new fetch; resolves when the last one was answered. Settling stays possible until `close`. */
   pause(): Promise<void>;
   resume(): void;
@@ -206,6 +220,8 @@ export interface Consumer {
 
 export type Settlement =
   | { readonly kind: "ack" }
+  /** The same at the start of a run: an admitted delivery keeps its slot until `release`. */
+  | { readonly kind: "ack-early" }
   /** Result first, ack second, one step. Only where `capabilities.storesResults` and the locations match. */
   | { readonly kind: "ack-with-result"; readonly write: StoredWrite }
   /** `Reject(requeue=true)`: back of the queue, redelivered. */

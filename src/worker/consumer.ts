@@ -24,6 +24,7 @@ import type {
   Delivery,
   Transport,
 } from "../transports/transport.ts";
+import { BeforeStart } from "./before-start.ts";
 import { RateLimits } from "./rate-limits.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Request } from "./request.ts";
@@ -45,6 +46,8 @@ export interface TaskConsumerOptions {
   readonly isDone: ((id: string) => Promise<boolean>) | null;
   /** Starts for each second of a task type; 0: no limit. */
   rateOf(task: string): number;
+  /** Whether a task of the app has limits over all workers. */
+  hasLimits(): boolean;
   /** Something is about to start. Called often. null: nobody wants to know. */
   readonly onWork: (() => void) | null;
   /** Ends what is tried again and again: stores, sends. Called when the worker stops in a hurry. */
@@ -75,6 +78,7 @@ export class TaskConsumer {
   readonly #held = new Map<Request, { readonly etaMs: number; readonly timer: Timer }>();
   /** Requests that wait for their rate limit. */
   readonly #limits: RateLimits;
+  readonly #before: BeforeStart;
   /** Without what is held and limited. Written by `setPrefetch`. */
   #prefetch: number;
   #state: "idle" | "running" | "pausing" | "closing" | "closed" = "idle";
@@ -92,6 +96,13 @@ export class TaskConsumer {
     this.#options = options;
     this.#prefetch = options.prefetch;
     this.#acked = options.disablePrefetch ? new Set() : null;
+    this.#before = new BeforeStart({
+      logger: options.logger,
+      settler: options.settler,
+      isDone: options.isDone,
+      consumer: () => this.#consumer,
+      fail: (request, error) => this.#tracer?.failBefore(request, error),
+    });
     this.#limits = new RateLimits({
       clock: options.clock,
       rateOf: (task) => options.rateOf(task),
@@ -181,6 +192,7 @@ export class TaskConsumer {
     const consumer = this.#options.transport.consume(consume);
     this.#consumer = consumer;
     this.#options.settler.attach(consumer);
+    if (this.#options.hasLimits()) consumer.watchLimits();
   }
 
   #onState(state: ConsumerState): void {
@@ -243,37 +255,15 @@ export class TaskConsumer {
   }
 
   #start(request: Request): void {
-    const { delivery } = request;
-    const isRepeat = delivery.redelivered && request.strategy.acksLate && this.#options.isDone !== null;
-    if (delivery.deliveryCount === 0 && !isRepeat) return this.#trace(request);
+    if (this.#before.isFree(request)) return this.#trace(request);
     this.#preparing += 1;
     this.#active.add(request);
-    void this.#prepare(request).then((run) => {
+    void this.#before.allows(request).then((allowed) => {
       this.#preparing -= 1;
-      if (run) this.#trace(request);
+      if (allowed && this.#state === "running" && request.state === "reserved") this.#trace(request);
       else this.onEnd(request);
       this.#pump();
     });
-  }
-
-  /** False: it is not to run. The start of a suspect is recorded first, so that only what really ran is counted. */
-  async #prepare(request: Request): Promise<boolean> {
-    const { isDone, logger, settler } = this.#options;
-    const { delivery, id, task } = request;
-    try {
-      if (isDone !== null && delivery.redelivered && request.strategy.acksLate && (await isDone(id))) {
-        logger.info({ id, task }, "a task that was delivered again has succeeded before: it does not run");
-        settler.ack(request);
-        return false;
-      }
-      if (delivery.deliveryCount > 0) await this.#consumer?.markStarted(delivery);
-    } catch (err) {
-      logger.warn(
-        { id, task, err },
-        "what is known of a task that was delivered again could not be read: it runs",
-      );
-    }
-    return this.#state === "running" && request.state === "reserved";
   }
 
   #trace(request: Request): void {
@@ -303,6 +293,7 @@ export class TaskConsumer {
 
   /** All of a request is over. */
   onEnd(request: Request): void {
+    this.#before.ended(request);
     if (!this.#active.delete(request)) return;
     if (this.#acked?.delete(request) === true) this.#applyPrefetch();
     if (this.#active.size === 0 && this.#onIdle !== null) this.#onIdle();

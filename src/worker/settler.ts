@@ -40,6 +40,7 @@ export interface SettlerOptions {
 export type Storing = Promise<unknown> | null;
 
 const ACK: Settlement = { kind: "ack" };
+const ACK_EARLY: Settlement = { kind: "ack-early" };
 const STORE_NOW_MS = 2_000;
 const SEND_BACKOFF = { baseMs: 100, capMs: 5_000 };
 
@@ -148,7 +149,9 @@ export class Settler {
   readonly #ackStarted = (): void => {
     const started = this.#startedInTurn;
     this.#startedInTurn = [];
-    for (const request of started) if (!request.settled) this.ack(request);
+    for (const request of started) {
+      if (!request.settled) this.settle(request, request.strategy.limits === null ? ACK : ACK_EARLY);
+    }
   };
 
   readonly #onAnswer = (answer: "done" | "gone"): void => {

@@ -4,6 +4,7 @@
 import type { AppInternals } from "../app/internals.ts";
 import type { DecodedTask } from "../protocol/wire.ts";
 import type { TaskDefinition } from "../task/definition.ts";
+import { limitsOf, type TaskLimits } from "./limits.ts";
 import type { WorkerSettings } from "./options.ts";
 import { rateOf } from "./rate-limits.ts";
 
@@ -23,6 +24,8 @@ export interface Strategy {
   rateLimit: string | number | null;
   /** Starts for each second in this worker; 0: no limit. Written by `setRateLimit`. */
   rate: number;
+  /** Over all workers. null: none. */
+  readonly limits: TaskLimits | null;
   /** Executions that ended here. Written by the tracer. */
   processed: number;
 }
@@ -96,6 +99,7 @@ export class Strategies {
       timeLimitMs: toMs(options.timeLimit ?? settings.timeLimit),
       rateLimit: options.rateLimit,
       rate: this.#rateOf(options.rateLimit),
+      limits: limitsOf(options),
       processed: 0,
     };
     this.#byName.set(name, strategy);

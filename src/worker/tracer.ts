@@ -397,6 +397,11 @@ export class Tracer implements RequestHost {
     this.#fail(request, error, NOT_EXPECTED);
   }
 
+  /** It could not be found out whether it may start. */
+  failBefore(request: Request, error: unknown): void {
+    this.#fail(request, infoOf(request, error), NOT_EXPECTED);
+  }
+
   expire(request: Request): void {
     this.#revoke(request, "expired");
   }

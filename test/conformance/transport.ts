@@ -7,6 +7,7 @@ import { deadLetterTests } from "./transport/dead-letters.ts";
 import { deliveryTests } from "./transport/delivery.ts";
 import { Suite, type TransportBroker } from "./transport/harness.ts";
 import { lifecycleTests, restartTests } from "./transport/lifecycle.ts";
+import { limitTests } from "./transport/limits.ts";
 import { loadTests } from "./transport/load.ts";
 import { lossTests } from "./transport/losses.ts";
 import { mailboxTests } from "./transport/mailbox.ts";
@@ -34,6 +35,7 @@ export function transportConformance(
     routingTests(suite);
     lifecycleTests(suite);
     lossTests(suite);
+    limitTests(suite);
     loadTests(suite);
     mailboxTests(suite);
     pausedTests(suite);

@@ -146,6 +146,9 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
     const resumed = [{ queue: "celery", waiting: 1, pausedSince: null }];
     expect(await line(["queue", "resume", "celery"])).toEqual(resumed);
   },
+  async limits() {
+    expect(await line(["limits"])).toEqual([]);
+  },
   async dead() {
     for (const raw of ["no message", "nor this"]) {
       await redis.command(

@@ -9,7 +9,7 @@ const TASKS = `
 import { appendFileSync } from "node:fs";
 import { Celery, currentTask } from ${petiole};
 
-export const app = new Celery("pools");
+export const app = new Celery("pools", { brokerTransportOptions: { lease: 5 } });
 export const add = app.task("p.add", (x, y) => x + y);
 export const pid = app.task("p.pid", () => process.pid);
 export const echo = app.task("p.echo", (value) => value);
@@ -20,6 +20,10 @@ export const late = app.task("p.late", { acksLate: true, rejectOnWorkerLost: tru
   globalThis.told = true;
   await new Promise((resolve) => setTimeout(resolve, ms));
   return n;
+});
+export const limited = app.task("p.limited", { maxConcurrency: 1 }, (how) => {
+  while (how === "spin") Math.random();
+  return how;
 });
 export const poison = app.task("p.poison", { acksLate: true, rejectOnWorkerLost: true }, () => process.exit(9));
 export const spin = app.task("p.spin", (file) => {

@@ -42,7 +42,13 @@ test("workers and clients need no more than the documents say", async () => {
     if (task.request.retries === 0) task.retry({ countdown: 1 });
     return currentTask()?.request.retries ?? null;
   });
-  const worker = new Worker(app, { concurrency: 2 });
+  const few = app.task(
+    "acl.few",
+    { acksLate: true, maxConcurrency: 1, globalRateLimit: 20 },
+    async (n: number) => (await new Promise((resolve) => setTimeout(resolve, 20)), n),
+  );
+  const early = app.task("acl.early", { maxConcurrency: 1 }, (n: number) => n);
+  const worker = new Worker(app, { concurrency: 4 });
   await worker.start();
   try {
     const results = [
@@ -51,8 +57,11 @@ test("workers and clients need no more than the documents say", async () => {
       await add.applyAsync([5, 6], { priority: 9 }),
       await again.delay(),
     ];
+    const limited = await Promise.all([1, 2, 3].flatMap((n) => [few.delay(n), early.delay(n)]));
     await admin.lpush("celery", "no message");
     expect(await Promise.all(results.map((one) => one.get({ timeout: 20 })))).toEqual([3, 7, 11, 1]);
+    expect(await Promise.all(limited.map((one) => one.get({ timeout: 20 })))).toEqual([1, 1, 2, 2, 3, 3]);
+    expect(await app.control.limits()).toEqual([]);
     await eventually("it is dead", async () => (await admin.llen("celery.dead")) === 1);
     await results[0]?.forget();
   } finally {

@@ -49,6 +49,18 @@ export const QUEUE: CommandSpec = {
   ],
 };
 
+export const LIMITS: CommandSpec = {
+  name: "limits",
+  about: "print the limits over all workers that tasks run or wait under",
+  arguments: [],
+  options: [{ flags: "--task <name>", about: "of this task only", group: "Which", parse: text }],
+  json: {
+    shape:
+      '[{"kind", "task", "key", "limit", "perSecond", "holders": [id, …], "waiting", "waiters": [{"id", "since", "until"}, …], "freeAt"}, …]',
+  },
+  examples: [["petiole -A app limits --task shop.export", "who has a slot, who waits since when"]],
+};
+
 const DEAD_ACTIONS = ["list", "show", "requeue", "purge"] as const;
 
 export const DEAD: CommandSpec = {

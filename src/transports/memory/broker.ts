@@ -11,6 +11,7 @@
  */
 import type { BoundQueue, ConsumeOptions, ExchangeType, QueueDeclaration } from "../transport.ts";
 import { Deque } from "./deque.ts";
+import { MemoryLimits } from "./limits.ts";
 import { ParkedHeap } from "./parked.ts";
 import { MemoryResults } from "./results.ts";
 import { compileSubscription, compileTopic, matchesTopic, type TopicPattern } from "./topic.ts";
@@ -55,6 +56,7 @@ export class MemoryBroker {
   readonly results: MemoryResults = new MemoryResults();
   /** Queue -> when it was paused. Consumers take nothing from these. */
   readonly paused: Map<string, number> = new Map();
+  readonly limits: MemoryLimits = new MemoryLimits((queue, message) => this.putBack(queue, message));
   readonly #queues = new Map<string, QueueState>();
   /** Exchange -> bindings by `routing key NUL queue`. */
   readonly #bindings = new Map<string, Map<string, Binding>>();

@@ -13,7 +13,15 @@ import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { WireMessage } from "../../protocol/wire.ts";
 import { afterLoss, type LossPolicy, lossesAfter } from "../losses.ts";
-import type { ConsumeOptions, Consumer, ConsumerState, Delivery, Settlement } from "../transport.ts";
+import type {
+  Admission,
+  ConsumeOptions,
+  Consumer,
+  ConsumerState,
+  Delivery,
+  LimitClaim,
+  Settlement,
+} from "../transport.ts";
 import type { MemoryBroker, QueueState, StoredMessage } from "./broker.ts";
 import type { DeadLists } from "./dead.ts";
 import type { QueueOrder } from "./options.ts";
@@ -56,6 +64,8 @@ export class MemoryConsumer implements Consumer {
   readonly #endDeadListener: () => void;
   /** Taken and not settled, in the order they were taken. */
   readonly #held = new Map<Delivery, Held>();
+  /** Deliveries that have a slot of a limit; null: none ever had. */
+  #slots: Map<Delivery, LimitClaim> | null = null;
   #queues: readonly QueueState[] = [];
   /** Where the next pass starts: after the queue that gave the last message. */
   #next = 0;
@@ -107,8 +117,10 @@ export class MemoryConsumer implements Consumer {
     const held = this.#held.get(delivery);
     if (held === undefined) return GONE;
     this.#held.delete(delivery);
+    if (this.#slots !== null && as.kind !== "ack-early") this.#freeSlot(delivery);
     switch (as.kind) {
       case "ack":
+      case "ack-early":
       case "ack-with-result":
         break;
       case "requeue":
@@ -142,6 +154,44 @@ export class MemoryConsumer implements Consumer {
     return Promise.resolve();
   }
 
+  admit(delivery: Delivery, claim: LimitClaim): Promise<Admission> {
+    const { broker, clock } = this.#context;
+    const held = this.#held.get(delivery);
+    if (held === undefined) return Promise.resolve({ kind: "gone" });
+    const { queue } = delivery;
+    const { stored } = held;
+    const admission = broker.limits.admit(delivery, claim, { clock, message: { queue, stored } });
+    if (admission.kind === "run") {
+      if (claim.concurrency !== null) {
+        this.#slots ??= new Map();
+        this.#slots.set(delivery, claim);
+      }
+      return Promise.resolve(admission);
+    }
+    this.#held.delete(delivery);
+    if (admission.kind === "wait" && admission.for === "rate") broker.park(queue, stored, admission.untilMs);
+    this.#schedule();
+    return Promise.resolve(admission);
+  }
+
+  release(delivery: Delivery, claim: LimitClaim): void {
+    if (this.#freeSlot(delivery)) return;
+    const { broker, clock } = this.#context;
+    broker.limits.free(delivery, claim, { clock, ran: false });
+  }
+
+  #freeSlot(delivery: Delivery): boolean {
+    const claim = this.#slots?.get(delivery);
+    if (claim === undefined) return false;
+    this.#slots?.delete(delivery);
+    const { broker, clock } = this.#context;
+    broker.limits.free(delivery, claim, { clock, ran: true });
+    return true;
+  }
+
+  /** Nobody is lost without a word here. */
+  watchLimits(): void {}
+
   pause(): Promise<void> {
     this.#paused = true;
     this.#cancelTurn();
@@ -174,6 +224,7 @@ export class MemoryConsumer implements Consumer {
     for (const queue of this.#queues) queue.listeners.delete(this.#wake);
     for (const [delivery, held] of [...this.#held].toReversed()) putBack(held, delivery);
     this.#held.clear();
+    for (const delivery of this.#slots?.keys() ?? []) this.#freeSlot(delivery);
     this.#context.onClosed(this);
     this.#options.onState("closed");
   }

@@ -9,6 +9,7 @@ import type {
   Consumer,
   DeadLetter,
   DeadPage,
+  LimitState,
   Mailbox,
   MailboxOptions,
   Outgoing,
@@ -173,6 +174,11 @@ export class MemoryTransport implements Transport {
   async requeueDead(letters: readonly DeadLetter[]): Promise<number> {
     this.#requireRunning();
     return this.#dead.requeue(letters);
+  }
+
+  async readLimits(): Promise<readonly LimitState[]> {
+    this.#requireRunning();
+    return this.broker.limits.read(this.#options.clock.now());
   }
 
   async bindings(exchange: string): Promise<readonly BoundQueue[]> {

@@ -20,10 +20,12 @@ import type { ConnectionState } from "../../redis/connection-states.ts";
 import type { RedisError } from "../../redis/errors.ts";
 import type { RedisSession, SessionOptions } from "../../redis/session.ts";
 import {
+  type Admission,
   type ConsumeOptions,
   type Consumer,
   type ConsumerState,
   type Delivery,
+  type LimitClaim,
   type Settlement,
   type StoreLocation,
   sameStore,
@@ -33,6 +35,7 @@ import { Holds, RedisDelivery } from "./holds.ts";
 import { Intake } from "./intake.ts";
 import type { RedisKeys } from "./keys.ts";
 import { LeaseKeeper } from "./lease.ts";
+import { RedisLimits } from "./limits.ts";
 import type { Answer } from "./moves.ts";
 import type { RedisTransportSettings } from "./options.ts";
 import { Renewal } from "./renewal.ts";
@@ -58,7 +61,6 @@ export interface ConsumerContext {
 
 /** `unacked_started` outlives the last start by this, seconds. */
 const STARTED_TTL_S = 7 * 86_400;
-
 const DONE: Promise<Answer> = Promise.resolve("done");
 const GONE: Promise<Answer> = Promise.resolve("gone");
 const ignore = (): void => {};
@@ -74,6 +76,9 @@ export class RedisConsumer implements Consumer {
   readonly #calls: CallQueue;
   readonly #settler: Settler;
   readonly #renewal: Renewal;
+  readonly #limits: RedisLimits;
+  /** Settlements look for a slot. */
+  #limited = false;
   #state: ConsumerState = "connecting";
   #turn: NodeJS.Immediate | null = null;
   #closing: Promise<void> | null = null;
@@ -130,6 +135,21 @@ export class RedisConsumer implements Consumer {
         tell(() => options.onLost(deliveries));
         this.#schedule();
       },
+    });
+    this.#limits = new RedisLimits({
+      clock,
+      logger,
+      keys,
+      holds,
+      calls,
+      leaseMs: settings.leaseMs,
+      intervalMs: settings.sweepIntervalMs,
+      random: context.random,
+      db: () => session.facts?.db ?? 0,
+      connection: () => (session.state === "live" ? session.connection : null),
+      onParked: (untilMs) => this.intake.lot.parked(untilMs),
+      onRoom: () => this.#schedule(),
+      onRefused,
     });
     this.leases = new LeaseKeeper({
       address: context.connect.address,
@@ -197,6 +217,8 @@ export class RedisConsumer implements Consumer {
       if (!sameStore(as.write.location, this.#context.location())) return Promise.reject(elsewhere());
       this.#checked = as.write.location;
     }
+    const answer = this.#limited ? this.#limits.settle(delivery, as) : null;
+    if (answer !== null) return answer;
     const { state } = delivery;
     if (as.kind === "park" && state === "held" && this.intake.lot.keep(delivery, as.untilMs)) {
       this.#schedule();
@@ -208,9 +230,9 @@ export class RedisConsumer implements Consumer {
     }
     this.#schedule();
     return new Promise((resolve) => {
-      if (as.kind === "requeue" || as.kind === "lost") this.#settler.move(delivery, as, resolve);
-      else if (as.kind === "dead") this.#settler.move(delivery, { ...as, list: null }, resolve);
-      else this.#settler.add(delivery, as, resolve);
+      if (as.kind === "dead") this.#settler.move(delivery, { ...as, list: null }, resolve);
+      else if (as.kind === "requeue" || as.kind === "lost") this.#settler.move(delivery, as, resolve);
+      else this.#settler.add(delivery, as.kind === "ack-early" ? { kind: "ack" } : as, resolve);
       if (as.kind === "park") this.intake.lot.parked(as.untilMs);
     });
   }
@@ -241,6 +263,21 @@ export class RedisConsumer implements Consumer {
     });
   }
 
+  admit(delivery: Delivery, claim: LimitClaim): Promise<Admission> {
+    if (!(delivery instanceof RedisDelivery) || delivery.state !== "held")
+      return Promise.resolve({ kind: "gone" });
+    this.#limited = true;
+    return this.#limits.admit(delivery, claim);
+  }
+
+  release(delivery: Delivery, claim: LimitClaim): void {
+    if (delivery instanceof RedisDelivery) this.#limits.release(delivery, claim);
+  }
+
+  watchLimits(): void {
+    this.#limits.watch();
+  }
+
   pause(): Promise<void> {
     return this.intake.pause();
   }
@@ -265,6 +302,7 @@ export class RedisConsumer implements Consumer {
     const { clock, settings } = this.#context;
     await this.pause();
     this.#runTurn();
+    this.#limits.freeAll();
     this.#returnAll();
     this.#settler.flush();
     if (this.#calls.size > 0) {
@@ -296,6 +334,7 @@ export class RedisConsumer implements Consumer {
     if (this.#turn !== null) clearImmediate(this.#turn);
     this.#turn = null;
     this.#calls.stop();
+    this.#limits.stop();
     this.intake.stop();
     this.sweeper.stop();
     this.#setState("closed");

@@ -18,6 +18,7 @@ import type {
   Consumer,
   DeadLetter,
   DeadPage,
+  LimitState,
   Mailbox,
   MailboxOptions,
   Outgoing,
@@ -246,6 +247,11 @@ export class RedisTransport implements Transport {
     const module = await import("./dead.ts");
     const { limits } = this.#options;
     return new module.DeadLists({ session: this.#session, keys: this.#keys, limits });
+  }
+
+  async readLimits(): Promise<readonly LimitState[]> {
+    const [module] = await Promise.all([import("./limits-read.ts"), this.#session.live(null)]);
+    return module.readLimits(this.#session, this.#keys);
   }
 
   async bindings(exchange: string): Promise<readonly BoundQueue[]> {

@@ -15,6 +15,12 @@ export class RedisKeys {
   readonly parked: string;
   /** SET: tags of redelivered messages whose start was recorded. */
   readonly started: string;
+  /** HASH: name of a limit over all workers -> what it is. */
+  readonly limits: string;
+  /** ZSET: names of limits for which tasks wait in a line -> last look at it. */
+  readonly limitLines: string;
+  /** Begins the keys of one limit: `scripts/limits.lua.ts`. */
+  readonly limitBase: string;
   /** STRING with TTL: at most one sweep a second in the whole fleet. */
   readonly sweep: string;
   /** ZSET: paused queue -> server time. */
@@ -36,6 +42,9 @@ export class RedisKeys {
     this.lease = `${prefix}${unackedKey}_lease`;
     this.parked = `${prefix}${unackedKey}_parked`;
     this.started = `${prefix}${unackedKey}_started`;
+    this.limits = `${prefix}${unackedKey}_limits`;
+    this.limitLines = `${prefix}${unackedKey}_limit_lines`;
+    this.limitBase = `${prefix}${unackedKey}_limit`;
     this.sweep = `${prefix}${unackedKey}_sweep`;
     this.paused = `${prefix}${unackedKey}_paused`;
     const { fanoutPrefix } = settings;

@@ -29,7 +29,7 @@ export class Renewal {
   /** After a reconnect: everything that is held, before anything of it starts. */
   async reclaim(connection: RedisConnection): Promise<void> {
     const { holds } = this.#options;
-    await this.#renew(connection, [...holds.held, ...holds.waiting]);
+    await this.#renew(connection, [...holds.held, ...holds.waiting, ...holds.leaving]);
   }
 
   /** Asks whether holds are gone; `tags` null: renews all. Never rejects. */

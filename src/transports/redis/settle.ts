@@ -115,7 +115,7 @@ export class Settler {
   /** The hold has left `Holds.held` already, or is lost. */
   add(
     delivery: RedisDelivery,
-    as: Exclude<Settlement, { kind: "requeue" | "lost" | "dead" }>,
+    as: Exclude<Settlement, { kind: "requeue" | "lost" | "dead" | "ack-early" }>,
     resolve: Resolve,
   ): void {
     switch (as.kind) {

@@ -3,6 +3,7 @@ import type { Step } from "../../base/blueprint.ts";
 import { TaskConsumer } from "../consumer.ts";
 import { made, type TaskParts, type WorkerContext } from "../context.ts";
 import { Failures } from "../failures.ts";
+import { limitsOf } from "../limits.ts";
 import { MetaMaker } from "../outcome.ts";
 import { Receiver } from "../receiver.ts";
 import { Settler } from "../settler.ts";
@@ -45,6 +46,7 @@ function taskParts(context: WorkerContext): TaskParts {
     disablePrefetch: settings.disablePrefetch,
     queues: settings.queues.map((queue) => queue.name),
     rateOf: (task) => strategies.of(task)?.rate ?? 0,
+    hasLimits: () => [...app.registry.values()].some(({ options }) => limitsOf(options) !== null),
     isDone: settings.deduplicate && backend.enabled ? isDone : null,
     giveUp: () => context.hurry.abort(),
     onSettled: () => events.dispatcher.flush(),

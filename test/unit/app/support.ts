@@ -78,6 +78,9 @@ export class NotingTransport implements Transport {
     throw new Error("a noting transport pauses nothing");
   }
 
+  readLimits(): never {
+    throw new Error("not played");
+  }
   readDead(): never {
     throw new Error("a noting transport has no dead letters");
   }

@@ -36,6 +36,14 @@ describe("checkTaskOptions", () => {
     ["beforeStart", "fn"],
     ["queue", ""],
     ["expires", null],
+    ["globalRateLimit", "fast"],
+    ["globalRateLimit", { rate: null }],
+    ["globalRateLimit", { rate: "1/s", burst: 0 }],
+    ["globalRateLimit", { rate: "1/s", keys: String }],
+    ["maxConcurrency", 0],
+    ["maxConcurrency", 1.5],
+    ["maxConcurrency", { limit: 1, key: "tenant" }],
+    ["maxConcurrency", {}],
   ])("%s: %j is refused with what it accepts", (name, value) => {
     expect(() => checkTaskOptions("t", { [name]: value })).toThrow(new RegExp(`option ${name} must be`, "u"));
   });
@@ -45,6 +53,11 @@ describe("checkTaskOptions", () => {
     ["rateLimit", null],
     ["rateLimit", "100/m"],
     ["rateLimit", 0.5],
+    ["globalRateLimit", "100/m"],
+    ["globalRateLimit", { rate: 5, burst: 10, key: String }],
+    ["globalRateLimit", null],
+    ["maxConcurrency", 1],
+    ["maxConcurrency", { limit: 2, key: String }],
     ["retryBackoff", true],
     ["retryBackoff", 2],
     ["expires", new Date()],
@@ -117,6 +130,18 @@ describe("resolveTaskOptions", () => {
       maxRetries: null,
       retryBackoff: 1,
     });
+  });
+
+  test("limits over all workers in either form", () => {
+    expect(resolveTaskOptions({}, defaults())).toMatchObject({ globalRateLimit: null, maxConcurrency: null });
+    const short = resolveTaskOptions({ globalRateLimit: "5/s", maxConcurrency: 3 }, defaults());
+    expect(short.globalRateLimit).toEqual({ rate: "5/s", burst: 1, key: null });
+    expect(short.maxConcurrency).toEqual({ limit: 3, key: null });
+    const long = {
+      globalRateLimit: { rate: 5, burst: 9, key: String },
+      maxConcurrency: { limit: 2, key: String },
+    };
+    expect(resolveTaskOptions(long, defaults())).toMatchObject(long);
   });
 
   test("one hook is enough to have hooks", () => {

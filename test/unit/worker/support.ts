@@ -17,12 +17,14 @@ import {
   type WireMessage,
 } from "../../../src/protocol/wire.ts";
 import type {
+  Admission,
   Answer,
   BoundQueue,
   ConsumeOptions,
   Consumer,
   ConsumerState,
   Delivery,
+  LimitClaim,
   Outgoing,
   Settlement,
   StoreLocation,
@@ -98,6 +100,20 @@ export class HandConsumer implements Consumer {
     this.marked.push(one);
     this.#rig.journal.push(`mark ${idOf(one.message)}`);
     await this.onMark();
+  }
+  /** What `admit` answers, by task id; others run. */
+  readonly admissions: Map<string, Admission> = new Map<string, Admission>();
+  readonly claims: LimitClaim[] = [];
+  async admit(_one: Delivery, claim: LimitClaim): Promise<Admission> {
+    this.claims.push(claim);
+    this.#rig.journal.push(`admit ${claim.id}`);
+    return this.admissions.get(claim.id) ?? { kind: "run" };
+  }
+  release(_one: Delivery, claim: LimitClaim): void {
+    this.#rig.journal.push(`release ${claim.id}`);
+  }
+  watchLimits(): void {
+    this.#rig.journal.push("watch limits");
   }
   async pause(): Promise<void> {
     this.#rig.journal.push("pause");
@@ -205,6 +221,9 @@ export class HandTransport implements Transport {
     throw new Error("not played");
   }
 
+  readLimits(): never {
+    throw new Error("not played");
+  }
   readDead(): never {
     throw new Error("not played");
   }

@@ -1,0 +1,76 @@
+/** What has to be found out before some tasks may start: those that were delivered again, and those with limits over all workers. */
+import type { Logger } from "../base/logger.ts";
+import type { Consumer } from "../transports/transport.ts";
+import { GlobalLimits } from "./limits.ts";
+import type { Request } from "./request.ts";
+import type { Settler } from "./settler.ts";
+
+export interface BeforeStartOptions {
+  readonly logger: Logger;
+  readonly settler: Settler;
+  /** `worker_deduplicate_successful_tasks`: whether a task's SUCCESS is stored already. null: off. */
+  readonly isDone: ((id: string) => Promise<boolean>) | null;
+  consumer(): Consumer | null;
+  /** It cannot be found out: the task fails. */
+  fail(request: Request, error: unknown): void;
+}
+
+export class BeforeStart {
+  readonly #options: BeforeStartOptions;
+  readonly #limits: GlobalLimits;
+
+  constructor(options: BeforeStartOptions) {
+    this.#options = options;
+    this.#limits = new GlobalLimits(options);
+  }
+
+  /** Nothing is to be asked: it may start at once. */
+  isFree({ delivery, strategy }: Request): boolean {
+    if (delivery.deliveryCount > 0 || strategy.limits !== null) return false;
+    return !(delivery.redelivered && strategy.acksLate && this.#options.isDone !== null);
+  }
+
+  /** False: it is not to run. The start of a suspect is recorded, so that only what really ran is counted. Never rejects. */
+  async allows(request: Request): Promise<boolean> {
+    const { delivery, strategy } = request;
+    if (await this.#isDone(request)) {
+      this.#options.settler.ack(request);
+      return false;
+    }
+    if (strategy.limits !== null && !(await this.#limits.admit(request, strategy.limits))) return false;
+    if (delivery.deliveryCount > 0) {
+      await this.#options
+        .consumer()
+        ?.markStarted(delivery)
+        .catch((err: unknown) => this.#unknown(request, err));
+    }
+    return true;
+  }
+
+  /** All of a request is over. */
+  ended(request: Request): void {
+    const { limits } = request.strategy;
+    if (limits !== null) this.#limits.ended(request, limits);
+  }
+
+  async #isDone(request: Request): Promise<boolean> {
+    const { isDone, logger } = this.#options;
+    const { delivery, id, task, strategy } = request;
+    if (isDone === null || !delivery.redelivered || !strategy.acksLate) return false;
+    try {
+      if (!(await isDone(id))) return false;
+      logger.info({ id, task }, "a task that was delivered again has succeeded before: it does not run");
+      return true;
+    } catch (err) {
+      this.#unknown(request, err);
+      return false;
+    }
+  }
+
+  #unknown({ id, task }: Request, err: unknown): void {
+    this.#options.logger.warn(
+      { id, task, err },
+      "what is known of a task that was delivered again could not be read: it runs",
+    );
+  }
+}
