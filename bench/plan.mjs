@@ -1,4 +1,5 @@
 /** What one round measures: each section lists `{ peer, key, measure }`, peers in turn. `key` names a row of the tables. */
+import { petiolePrefork } from "./peers/index.mjs";
 import { commandsPerTask, drain } from "./sections/drain.mjs";
 import { enqueue } from "./sections/enqueue.mjs";
 import { idle } from "./sections/idle.mjs";
@@ -42,6 +43,20 @@ export const SECTIONS = {
             }),
         })),
     ),
+  prefork: ({ peers, quick }) =>
+    peers
+      .filter(({ name }) => name !== "bullmq")
+      .map((peer) => (peer.name === "petiole" ? petiolePrefork : peer))
+      .map((peer) => ({
+        peer,
+        key: "prefork c=2",
+        measure: () =>
+          drain({
+            peer,
+            concurrency: 2,
+            count: count(peer, quick, { full: 20_000, few: 8000, celery: 3000 }),
+          }),
+      })),
   latency: ({ peers, quick }) =>
     [40, 500].flatMap((perSecond) =>
       peers.map((peer) => ({

@@ -23,6 +23,14 @@ const TABLES = [
     rows: [1, 10, 100, 1000, 2].map((c) => [`c=${c}`, `drain c=${c}`, "perSecond"]),
   },
   {
+    title: "Drain in child processes (`-P prefork -c 2`), tasks/s",
+    rows: [
+      ["c=2", "prefork c=2", "perSecond"],
+      ["worker CPU us, c=2 (all processes)", "prefork c=2", "workerCpuUs"],
+      ["worker RSS MB, c=2 (all processes)", "prefork c=2", "rssMB"],
+    ],
+  },
+  {
     title: "Cost of a drained task",
     rows: [1, 10, 100, 1000, 2].flatMap((c) => [
       [`worker CPU us, c=${c}`, `drain c=${c}`, "workerCpuUs"],

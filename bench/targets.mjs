@@ -19,6 +19,13 @@ export const TARGETS = [
     aim: 50,
   },
   {
+    name: "prefork c=2 / Celery prefork -c 2",
+    value: ratio("prefork c=2", "perSecond", "celery"),
+    atLeast: true,
+    must: 5,
+    aim: 8,
+  },
+  {
     name: "enqueue, 1000 in flight / BullMQ",
     value: ratio("enqueue inflight", "perSecond", "bullmq"),
     atLeast: true,

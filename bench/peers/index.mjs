@@ -55,6 +55,8 @@ export const petioleAt = (tree, { name = "petiole", label = "Petiole", workerArg
   missing: () => (existsSync(`${tree}dist/cli/main.js`) ? null : "dist/ is missing: npm run build"),
 });
 const petiole = petioleAt(root);
+/** Beside Celery's prefork, at the same `-c`. */
+export const petiolePrefork = petioleAt(root, { workerArgs: ["-P", "prefork"] });
 
 const bullmq = {
   name: "bullmq",
