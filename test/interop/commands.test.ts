@@ -147,7 +147,7 @@ describe("every command", () => {
     expect(await answered(SIDES[0] as Side, words)).toMatch(answer);
   });
 
-  test("that either command line lists was asked", async () => {
+  test("that Celery lists was asked, and ours has those that are asked of it", async () => {
     const named = (text: string): string[] =>
       [...text.matchAll(/^ {2}([a-z_]+)/gm)].map(([, name = ""]) => name);
     const asked = (all: readonly (readonly [string, unknown])[]): Set<string> =>
@@ -163,7 +163,8 @@ describe("every command", () => {
     );
     expect(inPython?.size).toBeGreaterThan(25);
     expect(asked([...COMMANDS, ...PYTHONS_ALONE, ["control shutdown", null]])).toEqual(inPython);
-    expect(asked([...COMMANDS, ["control shutdown", null]])).toEqual(inOurs);
+    // Ours lists commands besides that Celery does not have.
+    expect([...asked(COMMANDS)].filter((name) => !inOurs?.has(name))).toEqual([]);
   });
 
   test("status counts both", async () => {
