@@ -142,6 +142,14 @@ describe("on a terminal", () => {
     expect(screen.raw.split(LEFT)[1]).toContain("broken app");
   }, 60_000);
 
+  test("SIGTERM ends it as q does", async () => {
+    const screen = monitor();
+    await screen.shows(/No workers discovered/);
+    screen.child.kill("SIGTERM");
+    expect(await screen.ended).toBe(0);
+    expect(screen.raw).toContain(LEFT);
+  }, 60_000);
+
   test("what the app writes on stderr is news, and written when the screen is left", async () => {
     const screen = monitor({ SHOP_TALKS: "1" });
     await screen.shows(/^hello from the app$/m);
@@ -157,6 +165,25 @@ describe("on a terminal", () => {
     expect(screen.raw).not.toContain(LEFT);
   }, 60_000);
 });
+
+test("petiole shell: a prompt with the app's tasks, which are awaited", async () => {
+  await worker();
+  const { NODE_OPTIONS: _options, ...inherited } = process.env;
+  const shell = new Pty([process.execPath, cli, "-A", "tasks.mjs", "shell", "-C"], {
+    cwd: project.dir,
+    env: { ...inherited, SHOP_BROKER: redis.url },
+    rows: 24,
+    columns: 100,
+  });
+  started.push(shell);
+  await shell.says(/app "shop": 2 tasks[\s\S]*petiole> /);
+  shell.press("await (await add.delay(20, 3)).get()\r");
+  await shell.says(/^23\r$/m);
+  shell.press("tasks['shop.fail'].name\r");
+  await shell.says(/^'shop\.fail'\r$/m);
+  shell.press(".exit\r");
+  expect(await shell.ended).toBe(0);
+}, 60_000);
 
 test("without a terminal the monitor says what to use", async () => {
   const { code, err } = await petioleRun(["-A", "tasks.mjs", "events"], options());

@@ -1,13 +1,14 @@
 """Runs a program in a terminal of its own: pty-run.py ROWS COLUMNS PROGRAM ARGUMENT...
 
 Standard input goes to its keyboard, what it draws to standard output. ESC ] r ROWS ; COLUMNS BEL on standard input changes the
-size. Ends with the program's exit code, or with 99 when it left the terminal otherwise than it found it.
+size. A SIGTERM is passed on. Ends with the program's exit code, or with 99 when it left the terminal otherwise than it found it.
 """
 import fcntl
 import os
 import pty
 import re
 import select
+import signal
 import struct
 import sys
 import termios
@@ -29,6 +30,7 @@ def main():
         os.close(master)
         os.login_tty(slave) if hasattr(os, "login_tty") else child_terminal(slave)
         os.execvp(program[0], program)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
     inputs = [master, 0]
     code = None
     while code is None:

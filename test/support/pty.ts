@@ -62,11 +62,20 @@ export class Pty {
   }
 
   /** Until the screen has this. */
-  async shows(pattern: RegExp): Promise<void> {
+  shows(pattern: RegExp): Promise<void> {
+    return this.#until(pattern, () => this.screen.join("\n"));
+  }
+
+  /** Until this was written, wherever on the screen. */
+  says(pattern: RegExp): Promise<void> {
+    return this.#until(pattern, () => this.raw);
+  }
+
+  async #until(pattern: RegExp, text: () => string): Promise<void> {
     await eventually(
-      `the screen shows ${String(pattern)}`,
+      `the terminal has ${String(pattern)}`,
       () => {
-        if (pattern.test(this.screen.join("\n"))) return true;
+        if (pattern.test(text())) return true;
         if (this.child.exitCode !== null)
           throw new Error(`it ended with ${this.child.exitCode}: ${this.raw}`);
         return false;

@@ -10,7 +10,7 @@ import { ran } from "./stand-in.ts";
 const dir = mkdtempSync(join(tmpdir(), "petiole-logtool-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Written by a worker of Celery 5.6.3. */
+/** As Celery 5.6.3 writes them; `test/interop/logtool.test.ts` reads what it wrote. */
 const PYTHON = `-------------- celery@host v5.6.3 (recovery)
 [2026-11-21 01:05:31,640: INFO/MainProcess] celery@host ready.
 [2026-11-21 01:05:32,001: INFO/MainProcess] Task shop.add[a1] received
