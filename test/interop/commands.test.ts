@@ -58,6 +58,11 @@ const COMMANDS: readonly (readonly [words: string, answer: Answer])[] = [
       ),
   ],
   [
+    "inspect query_task unknown held-ts held-py",
+    ({ queue }) => new RegExp(`^ {4}{\n {8}"held-${queue}": \\[\n {12}"active",\n[^]*"name": "demo.hold"`),
+  ],
+  ["control terminate SIGKILL held-QUEUE", ({ queue }) => lines(` {8}terminate: held-${queue}`)],
+  [
     "inspect active_queues",
     ({ queue }) =>
       new RegExp(
@@ -68,10 +73,6 @@ const COMMANDS: readonly (readonly [words: string, answer: Answer])[] = [
   ["inspect scheduled", EMPTY],
   ["inspect registered", /^ {4}\* demo\.add\n(?: {4}\* \S+\n)* {4}\* demo\.work$/],
   ["inspect registered max_retries", /^(?: {4}\* .*\n)* {4}\* demo\.flaky \[max_retries=5\]\n/],
-  [
-    "inspect query_task unknown held-ts held-py",
-    ({ queue }) => new RegExp(`^ {4}{\n {8}"held-${queue}": \\[\n {12}"active",\n[^]*"name": "demo.hold"`),
-  ],
   ["inspect stats", ({ queue }) => statsOf(queue)],
   ["inspect conf", /"task_serializer"|"worker_pool_restarts": true/],
   ["inspect conf true", /"task_serializer": "json"/],
@@ -93,13 +94,12 @@ const COMMANDS: readonly (readonly [words: string, answer: Answer])[] = [
   ["control rate_limit demo.nothing 5/m", / {8}unknown task$/],
   ["control time_limit demo.echo 5 10", lines(" {8}time limits set successfully")],
   ["control revoke one", lines(" {8}tasks {'one'} flagged as revoked")],
-  ["inspect revoked", lines(" {4}\\* one")],
+  ["inspect revoked", /^(?: {4}\* (?:one|held-ts|held-py)(?:\n|$)){2}$/],
   [
     "control revoke_by_stamped_headers tenant=acme",
     lines(" {8}headers {'tenant': 'acme'} flagged as revoked, but not terminated"),
   ],
   ["control terminate SIGTERM nobody", lines(" {8}terminate: tasks unknown")],
-  ["control terminate SIGKILL held-QUEUE", ({ queue }) => lines(` {8}terminate: held-${queue}`)],
   ["control autoscale 4 2", lines(" {8}ValueError\\('Autoscale not enabled'\\)")],
   ["control pool_restart", lines(" {8}reload started")],
 ];
