@@ -47,6 +47,10 @@ export const ERROR_CODES = {
   PET_IGNORE: "Control flow: the task asked that nothing be stored.",
   PET_REJECT: "Control flow: the task refused its message.",
   PET_UNSUPPORTED: "A feature that this version does not have. The message names it.",
+  PET_DAEMON:
+    "The process could not be set up as asked: pid file, log file, user, group, file mode mask, health port, start in the background. The message says what and why.",
+  PET_RUNNING:
+    "A pid file names a process that runs. The message has its id. Stop it, or choose another file.",
   PET_USAGE: "A command line that cannot be understood. The message shows the right form.",
   PET_NO_REPLY: "Nothing answered within the time given.",
   PET_UNEXPECTED:

@@ -82,7 +82,10 @@ export interface Settings {
   readonly beatScheduler?: string | undefined;
   /** Save the schedule after this many sent tasks. 0: by time only. `beat_sync_every`, tasks. Default: 0. */
   readonly beatSyncEvery?: number | undefined;
-  /** Node executable of a beat daemon. `beat_executable`. Default: null. */
+  /**
+   * Node executable of a beat daemon. Say it on the command line: --executable.
+   * `beat_executable`. Default: null.
+   */
   readonly beatExecutable?: string | null | undefined;
   /** Group of a beat daemon, name or number. `beat_gid`. Default: null. */
   readonly beatGid?: string | number | null | undefined;
@@ -260,7 +263,10 @@ export interface Settings {
   readonly eventQueueTtl?: number | undefined;
   /** Serializer of events. `event_serializer`. Default: "json". */
   readonly eventSerializer?: Serializer | undefined;
-  /** Node executable of a events daemon. `events_executable`. Default: null. */
+  /**
+   * Node executable of a events daemon. Say it on the command line: --executable.
+   * `events_executable`. Default: null.
+   */
   readonly eventsExecutable?: string | null | undefined;
   /** Group of a events daemon, name or number. `events_gid`. Default: null. */
   readonly eventsGid?: string | number | null | undefined;
@@ -616,7 +622,10 @@ export interface Settings {
   readonly workerTimer?: string | null | undefined;
   /** Longest sleep of the timer. `worker_timer_precision`, seconds. Default: 1. */
   readonly workerTimerPrecision?: number | undefined;
-  /** Node executable of a worker daemon. `worker_executable`. Default: null. */
+  /**
+   * Node executable of a worker daemon. Say it on the command line: --executable.
+   * `worker_executable`. Default: null.
+   */
   readonly workerExecutable?: string | null | undefined;
   /** Group of a worker daemon, name or number. `worker_gid`. Default: null. */
   readonly workerGid?: string | number | null | undefined;

@@ -5,6 +5,7 @@ import type { Celery } from "./app.ts";
 
 /** The worker's own steps, as `petiole worker --print-steps` lists them. */
 export const WORKER_STEP_NAMES = [
+  "health",
   "transport",
   "backend",
   "events",

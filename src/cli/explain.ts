@@ -41,11 +41,6 @@ function hasRemedy({ code, cause }: PetioleError): boolean {
   return WITH_REMEDY.has(code) && (code !== "PET_MODULE_FAILED" || cause !== undefined);
 }
 
-export function exitCodeOf(code: PetioleErrorCode): ExitCode {
-  if (USAGE.has(code)) return 64;
-  return UNAVAILABLE.has(code) ? 69 : 1;
-}
-
 /** @param where - the command, for the start of the paragraph: `petiole worker` */
 export function explain(error: unknown, where: string): Explained {
   if (!(error instanceof PetioleError)) return unexpected(error, where);
@@ -62,6 +57,13 @@ export function explain(error: unknown, where: string): Explained {
     json: { code, message, command: where, exitCode },
     exitCode,
   };
+}
+
+export function exitCodeOf(code: PetioleErrorCode): ExitCode {
+  if (USAGE.has(code)) return 64;
+  if (UNAVAILABLE.has(code)) return 69;
+  // EX_CANTCREAT, as Celery.
+  return code === "PET_RUNNING" ? 73 : 1;
 }
 
 /** Not one of ours: of the user's code, or a defect. The stack is what helps. */

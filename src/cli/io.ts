@@ -36,5 +36,5 @@ export interface GlobalOptions {
 /** Ends with this exit code, everything having been said. */
 export type Command = (invocation: Invocation) => Promise<ExitCode>;
 
-/** Celery's: 64 the command line is wrong, 69 something does not answer, 1 anything else. */
-export type ExitCode = 0 | 1 | 64 | 69;
+/** Celery's: 64 the command line is wrong, 69 something does not answer, 73 a worker of this pid file runs, 1 anything else. */
+export type ExitCode = 0 | 1 | 64 | 69 | 73;

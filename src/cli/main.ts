@@ -12,11 +12,15 @@ async function main(): Promise<void> {
     process.exit(0);
   });
   const { run } = await import("./program.ts");
+  const told = process.env["PETIOLE_DETACHED"] ? (await import("./daemon/detach.ts")).tellParent : null;
   const code = await run(process.argv.slice(2), {
     env: process.env,
     cwd: process.cwd(),
     out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    err: (text) => {
+      process.stderr.write(text);
+      told?.(text);
+    },
     columns: process.stderr.isTTY ? process.stderr.columns : null,
     ask: async (question) => (await import("./ask.ts")).ask(question),
   });

@@ -29,7 +29,8 @@ export async function openApp(
   return app;
 }
 
-function enterWorkdir({ workdir }: GlobalOptions, cwd: string): string {
+/** Changes to `--workdir`; where commands are from now on. */
+export function enterWorkdir({ workdir }: GlobalOptions, cwd: string): string {
   if (workdir === null) return cwd;
   const folder = resolve(cwd, workdir);
   try {

@@ -83,6 +83,21 @@ function json(value: string): unknown {
   }
 }
 
+/** `022`, as the shell writes it. */
+export function octal(value: string): number {
+  const read = Number.parseInt(value, 8);
+  if (/^(0o?)?[0-7]{1,4}$/.test(value) && read <= 0o777) return read;
+  throw new InvalidValue(value, "a file mode mask in octal, such as 022");
+}
+
+/** `8080`, `0.0.0.0:8080`, `[::1]:8080`. */
+export function endpoint(value: string): { readonly host: string; readonly port: number } {
+  const [, host, digits] = /^(?:(\[[\da-f:.]+\]|[\w.-]+):)?(\d{1,5})$/i.exec(value) ?? [];
+  const port = Number(digits);
+  if (digits === undefined || port > 65_535) throw new InvalidValue(value, "a port, or host:port");
+  return { host: host?.replace(/^\[|\]$/g, "") ?? "127.0.0.1", port };
+}
+
 /** An ISO 8601 instant, as Celery's `--eta`. Without an offset it means UTC. */
 export function instant(value: string): string {
   if (/^\d{4}-\d{2}-\d{2}/.test(value) && !Number.isNaN(Date.parse(value))) return value;

@@ -187,6 +187,8 @@ export interface ConsumeOptions {
 
 export interface Consumer {
   readonly state: ConsumerState;
+  /** When the broker last answered a fetch, be it with nothing, monotonic ms; null: never. One is sent every few seconds. */
+  readonly fetchedMs: number | null;
   setPrefetch(limit: number): void;
   setQueues(queues: readonly string[]): void;
   /**

@@ -119,6 +119,16 @@ export class TaskConsumer {
     return this.#active;
   }
 
+  /** Of the broker; null: no message was taken yet. */
+  get connection(): ConsumerState | null {
+    return this.#consumer?.state ?? null;
+  }
+
+  /** When the broker last answered a fetch, monotonic ms. */
+  get fetchedMs(): number | null {
+    return this.#consumer?.fetchedMs ?? null;
+  }
+
   /** Messages that are reserved and not started. */
   get reserved(): number {
     return this.#reserved.size;

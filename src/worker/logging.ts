@@ -8,7 +8,7 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
 import { systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { ImproperlyConfigured } from "../errors.ts";
+import { ImproperlyConfigured, PetioleError } from "../errors.ts";
 import { compileFormat, type LineFormat } from "./log-format.ts";
 import { sentence } from "./log-sentences.ts";
 
@@ -20,6 +20,8 @@ export interface WorkerLogger extends Logger {
   /** Whether a line of this level would be written. */
   isLevelEnabled(level: string): boolean;
   child(fields: object): WorkerLogger;
+  /** Writes on in a new file of the same name: the old one was moved away. */
+  reopen(): void;
   /** Writes what is buffered. To be called before the process ends. */
   flush(): void;
 }
@@ -82,11 +84,15 @@ export async function createWorkerLogger(options: WorkerLoggerOptions = {}): Pro
 async function jsonLogger(level: string, options: WorkerLoggerOptions): Promise<WorkerLogger> {
   const { default: pino } = await import("pino");
   const { write, file } = options;
+  // Opened once before: pino would tell of a file that it cannot open by an event that nobody hears.
+  if (write === undefined && file !== undefined) closeSync(openLog(file));
   const destination =
     write === undefined ? pino.destination({ dest: file ?? 2, append: true, sync: true }) : { write };
   const logger = pino({ level }, destination);
   const flush = (): void => ("flushSync" in destination ? destination.flushSync() : undefined);
-  return Object.assign(logger as unknown as WorkerLogger, { flush });
+  const reopen = (): void =>
+    "reopen" in destination && file !== undefined ? destination.reopen() : undefined;
+  return Object.assign(logger as unknown as WorkerLogger, { flush, reopen });
 }
 
 // ---- text
@@ -100,6 +106,7 @@ function textLogger(level: string, options: WorkerLoggerOptions): WorkerLogger {
     clock: options.clock ?? systemClock,
     write: options.write ?? ((text) => sink?.write(text)),
     flush: () => sink?.flush(),
+    reopen: () => sink?.reopen(),
     fields: null,
   });
 }
@@ -111,6 +118,7 @@ interface TextParts {
   readonly clock: Clock;
   write(text: string): void;
   flush(): void;
+  reopen(): void;
   /** Of a child. */
   readonly fields: Readonly<Record<string, unknown>> | null;
 }
@@ -150,6 +158,10 @@ class TextLogger implements WorkerLogger {
     this.#parts.flush();
   }
 
+  reopen(): void {
+    this.#parts.reopen();
+  }
+
   #log(level: Level, fields: object, message: string): void {
     const { line, taskLine, clock, fields: own } = this.#parts;
     const all = { ...own, ...fields } as Readonly<Record<string, unknown>>;
@@ -162,12 +174,14 @@ class TextLogger implements WorkerLogger {
 
 /** Gathers the lines of one turn of the event loop, and writes them at once. */
 class LineSink {
-  readonly #fd: number | null;
+  readonly #file: string | null;
+  #fd: number | null;
   #buffer = "";
   #scheduled = false;
 
   constructor(file: string | null) {
-    this.#fd = file === null ? null : openSync(file, "a");
+    this.#file = file;
+    this.#fd = file === null ? null : openLog(file);
     process.once("exit", () => {
       this.flush();
       if (this.#fd !== null) closeSync(this.#fd);
@@ -184,11 +198,30 @@ class LineSink {
     });
   }
 
+  /** The new file first: what cannot be opened leaves the old one. */
+  reopen(): void {
+    if (this.#file === null) return;
+    const old = this.#fd;
+    this.flush();
+    this.#fd = openLog(this.#file);
+    if (old !== null) closeSync(old);
+  }
+
   flush(): void {
     const text = this.#buffer;
     this.#buffer = "";
     if (text === "") return;
     if (this.#fd === null) process.stderr.write(text);
     else writeSync(this.#fd, text);
+  }
+}
+
+function openLog(file: string): number {
+  try {
+    return openSync(file, "a");
+  } catch (cause) {
+    throw new PetioleError("PET_DAEMON", `the log file cannot be written: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }

@@ -54,6 +54,8 @@ export interface WorkerOptions {
   readonly withoutHeartbeat?: boolean | undefined;
   /** Between two heartbeats. Default: 2. */
   readonly heartbeatInterval?: Seconds | undefined;
+  /** Answer `/livez` and `/readyz` over HTTP. Default: no port is open; `host`: 127.0.0.1. */
+  readonly health?: { readonly port: number; readonly host?: string | undefined } | undefined;
   /** Default: the app's. */
   readonly logger?: Logger | undefined;
 }
@@ -99,6 +101,8 @@ export interface WorkerSettings {
   /** Between two heartbeats; null: none are sent. */
   readonly heartbeatSeconds: number | null;
   readonly gossip: boolean;
+  /** null: off. */
+  readonly health: { readonly port: number; readonly host: string } | null;
 }
 
 /** As many as AMQP's counter holds: no limit. Python: `kombu.common.PREFETCH_COUNT_MAX`. */
@@ -200,6 +204,7 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
     taskEvents: options.taskEvents ?? conf.workerSendTaskEvents === true,
     heartbeatSeconds: options.withoutHeartbeat === true ? null : heartbeat(options.heartbeatInterval),
     gossip: options.withoutGossip !== true,
+    health: options.health ? { port: options.health.port, host: options.health.host ?? "127.0.0.1" } : null,
   };
 }
 

@@ -9,7 +9,7 @@ type Rows<P extends string> = {
 
 /** The daemon options that Celery's `worker`, `beat` and `events` programs read from the settings. */
 export function daemon<P extends "worker" | "beat" | "events">(program: P): Rows<P> {
-  const about = { old: null, kind: "U", default: null, effective: false } as const;
+  const about = { old: null, kind: "U", default: null, effective: program === "worker" } as const;
   const rows: Readonly<Record<string, SettingRow>> = {
     [`${program}Logfile`]: { ...about, type: anyText, text: `Log file of a ${program} daemon.` },
     [`${program}Pidfile`]: {
@@ -17,7 +17,13 @@ export function daemon<P extends "worker" | "beat" | "events">(program: P): Rows
       type: anyText,
       text: `File for the process id of a ${program} daemon.`,
     },
-    [`${program}Executable`]: { ...about, type: anyText, text: `Node executable of a ${program} daemon.` },
+    // Who starts the daemon does not load its app.
+    [`${program}Executable`]: {
+      ...about,
+      effective: false,
+      type: anyText,
+      text: `Node executable of a ${program} daemon. Say it on the command line: --executable.`,
+    },
     [`${program}Uid`]: { ...about, type: nameOrNumber, text: `User of a ${program} daemon, name or number.` },
     [`${program}Gid`]: {
       ...about,

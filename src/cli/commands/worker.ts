@@ -1,73 +1,140 @@
 /** `petiole worker`: runs tasks until it is told to stop. Python: `celery/bin/worker.py`. */
 import { hostname as osHostname } from "node:os";
+import { resolve } from "node:path";
 import type { Celery } from "../../app/app.ts";
-import { internalsOf } from "../../app/internals.ts";
 import type { Logger } from "../../base/logger.ts";
 import { version } from "../../base/version.ts";
 import { expandFileName, expandNodeName } from "../../protocol/nodenames.ts";
 import { configure } from "../../worker/child-init.ts";
-import {
-  banner,
-  createWorkerLogger,
-  handleSignals,
-  type LogLevel,
-  Worker,
-  type WorkerLogger,
-  type WorkerOptions,
-  workerSteps,
-} from "../../worker/index.ts";
+import { banner, type LogLevel, Worker, type WorkerOptions, workerSteps } from "../../worker/index.ts";
+import { isDetached, tellParent } from "../daemon/detach.ts";
+import { PidFile } from "../daemon/pid-file.ts";
+import { dropPrivileges } from "../daemon/privileges.ts";
 import { compileEarlySoon } from "../early-compile.ts";
-import type { ExitCode, Invocation } from "../io.ts";
+import type { ExitCode, Invocation, Io } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
-import { openApp } from "../open-app.ts";
+import { enterWorkdir, openApp } from "../open-app.ts";
+import { runUntilStopped } from "../run-worker.ts";
+import { setUpLogging } from "../set-up-logging.ts";
 import { settingsOf } from "../setting-words.ts";
+import { octal } from "../values.ts";
 
 /** What the option table reads for this command, besides the worker's own options. */
-interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule"> {
+interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule" | "health"> {
   readonly include?: readonly string[];
   readonly events?: boolean;
   readonly loglevel?: LogLevel;
   readonly logfile?: string;
   readonly json?: boolean;
   readonly printSteps?: boolean;
+  readonly healthPort?: { readonly host: string; readonly port: number };
+  readonly detach?: boolean;
+  readonly pidfile?: string;
+  readonly uid?: string;
+  readonly gid?: string;
+  readonly umask?: number;
+  readonly executable?: string;
 }
 
 export async function worker(invocation: Invocation): Promise<ExitCode> {
-  const { include, events, loglevel, logfile, json, printSteps, ...options } =
-    invocation.options as WorkerWords;
+  const words = invocation.options as WorkerWords;
+  const { include, events, loglevel, logfile, json, printSteps, healthPort, pidfile, ...others } = words;
+  const { detach, uid, gid, umask, executable: _parents, ...options } = others;
   const { io, globals } = invocation;
+  if (detach && !isDetached(io.env)) return inBackground(invocation);
+  // Before anything of the app runs.
+  dropPrivileges({ uid, gid, umask });
   const app = await openApp(invocation, { needsModule: true });
   // The module of --config is laid over the app by openApp.
   const given = { settings: settingsOf(invocation.args), include };
   configure(app, given);
   if (printSteps) {
-    if (json) io.out(jsonLine(workerSteps(app).map(({ name, requires }) => ({ name, requires }))));
-    else
-      for (const { name, requires } of workerSteps(app)) {
-        io.out(`${name}${requires.length > 0 ? ` (after ${requires.join(", ")})` : ""}\n`);
-      }
+    printStepsOf(app, { io, json: json === true });
     return 0;
   }
   const appModule = { module: globals.app ?? "", config: globals.config, ...given };
-  const running = new Worker(app, { ...options, ...(events ? { taskEvents: true } : {}), appModule });
+  const running = new Worker(app, {
+    ...options,
+    ...(events ? { taskEvents: true } : {}),
+    health: healthPort,
+    appModule,
+  });
   await running.prepare();
-  const file = logfile === undefined ? null : expandFileName(logfile, nodeNameOf(options.hostname));
-  const { logger, flush } = await setUpLogging(app, {
+  const { conf } = app;
+  dropPrivileges({
+    uid: uid ?? conf.workerUid ?? undefined,
+    gid: gid ?? conf.workerGid ?? undefined,
+    umask: umask ?? maskOf(conf.workerUmask),
+  });
+  const node = nodeNameOf(options.hostname);
+  const path = (template: string | null): string | null =>
+    template === null ? null : expandFileName(template, node);
+  const left: string[] = [];
+  const pidFile = path(pidfile ?? conf.workerPidfile);
+  const held = pidFile === null ? null : new PidFile(resolve(pidFile));
+  held?.take((what) => left.push(what));
+  const { logger, flush, reopen } = await setUpLogging(app, {
     level: loglevel ?? "WARNING",
-    file,
+    file: path(logfile ?? conf.workerLogfile),
     json: json === true,
   });
+  for (const what of left) logger.warn({}, what);
   hintAtPool(options.pool, logger);
   running.logger = logger;
+  tellParent();
   const code = await runUntilStopped(running, {
     logger,
+    onHangup: reopen,
     onStarted: () => {
       if (!globals.quiet) io.out(banner(running, version()));
       compileEarlySoon();
     },
   });
   flush();
+  held?.release();
   return code;
+}
+
+/** This process only starts the worker, and says what came of it. */
+async function inBackground({ io, globals, options }: Invocation): Promise<ExitCode> {
+  const { logfile, hostname, executable, uid, gid } = options as WorkerWords;
+  const cwd = enterWorkdir(globals, io.cwd);
+  // A worker that changes its user could not write to a file that this one has made.
+  const opens = logfile !== undefined && uid === undefined && gid === undefined;
+  const file = opens ? resolve(cwd, expandFileName(logfile, nodeNameOf(hostname))) : null;
+  const { detach } = await import("../daemon/detach.ts");
+  const started = await detach(process.argv.slice(2), {
+    executable: executable ?? null,
+    logfile: file,
+    cwd: io.cwd,
+  });
+  if (started.kind === "up") {
+    if (!globals.quiet) io.out(`${nodeNameOf(hostname)} runs in the background, pid ${started.pid}\n`);
+    return 0;
+  }
+  const { code, signal, said } = started;
+  io.err(
+    said === ""
+      ? `petiole worker: it ended at once, with ${signal ?? `exit code ${code}`} [PET_DAEMON]\n`
+      : said,
+  );
+  return code === 64 || code === 69 || code === 73 ? code : 1;
+}
+
+function printStepsOf(app: Celery, { io, json }: { readonly io: Io; readonly json: boolean }): void {
+  const steps = workerSteps(app);
+  if (json) io.out(jsonLine(steps));
+  else {
+    for (const { name, requires } of steps) {
+      io.out(`${name}${requires.length > 0 ? ` (after ${requires.join(", ")})` : ""}\n`);
+    }
+  }
+}
+
+/** A text is octal, as on the command line. */
+function maskOf(given: string | number | null): number | undefined {
+  if (given === null) return undefined;
+  return typeof given === "number" ? given : octal(given);
 }
 
 /** Green threads are what Node's event loop is. */
@@ -78,106 +145,4 @@ function hintAtPool(pool: string | undefined, logger: Logger): void {
 
 function nodeNameOf(template: string | undefined): string {
   return expandNodeName(template, osHostname());
-}
-
-/** A handler of `setupLogging` sets up its own and keeps us from it, as in Celery: the app's logger is used then. */
-async function setUpLogging(
-  app: Celery,
-  wanted: { readonly level: LogLevel; readonly file: string | null; readonly json: boolean },
-): Promise<{ readonly logger: Logger; readonly flush: () => void }> {
-  const { emitters, conf, logger: own } = internalsOf(app);
-  const { level, file: logfile } = wanted;
-  if (emitters.setupLogging.active) {
-    await emitters.setupLogging.emit(
-      { level, logfile },
-      { onError: (err) => own.error({ err }, "setupLogging failed") },
-    );
-    return { logger: own, flush: () => {} };
-  }
-  const logger: WorkerLogger = await createWorkerLogger({
-    level,
-    format: wanted.json ? "json" : "text",
-    file: logfile ?? undefined,
-    logFormat: conf.workerLogFormat ?? undefined,
-    taskLogFormat: conf.workerTaskLogFormat ?? undefined,
-  });
-  for (const emitter of [emitters.afterSetupLogger, emitters.afterSetupTaskLogger]) {
-    if (!emitter.active) continue;
-    await emitter.emit(
-      { logger, level, logfile },
-      { onError: (err) => logger.error({ err }, "a signal handler failed") },
-    );
-  }
-  return { logger, flush: () => logger.flush() };
-}
-
-/** The process's signals stop it. Ends with 1, as Celery, where a second Ctrl-C made it give up tasks. */
-async function runUntilStopped(
-  running: Worker,
-  hooks: { readonly logger: Logger; onStarted(): void },
-): Promise<ExitCode> {
-  const { app } = running;
-  const { logger } = hooks;
-  // Boxed: written in callbacks, which the compiler does not follow.
-  const end: { code: ExitCode; told: boolean } = { code: 0, told: false };
-  const stopped = new Promise<void>((resolve) => {
-    app.signals.workerShutdown.connect(() => resolve());
-  });
-  app.signals.workerShuttingDown.connect(() => {
-    end.told = true;
-  });
-  const removeHandlers = handleSignals(running, {
-    logger,
-    onCold: (signal) => {
-      if (signal === "SIGINT") end.code = 1;
-    },
-    force: () => process.exit(1),
-  });
-  const removeNets = catchStrays(running, { logger, onFatal: () => (end.code = 1) });
-  try {
-    try {
-      await running.start();
-      hooks.onStarted();
-      await stopped;
-    } catch (error) {
-      // Told to stop before it was up: that is no failure.
-      if (!end.told) throw error;
-    }
-    await running.stop();
-    await app.close();
-    return end.code;
-  } finally {
-    removeHandlers();
-    removeNets();
-  }
-}
-
-/**
- * Errors that nobody caught. A rejected promise of one task must not end the others, so it is only logged; after an
- * exception outside of any promise the process is in a state that nobody knows: the worker stops cold.
- */
-function catchStrays(running: Worker, hooks: { readonly logger: Logger; onFatal(): void }): () => void {
-  const { logger } = hooks;
-  const onRejection = (err: unknown): void => {
-    logger.error({ err }, "a promise was rejected and nobody handled it");
-  };
-  const onException = (err: unknown): void => {
-    hooks.onFatal();
-    logger.error({ err }, "an exception was not caught: the worker stops");
-    void stopCold(running);
-  };
-  process.on("unhandledRejection", onRejection);
-  process.on("uncaughtException", onException);
-  return () => {
-    process.off("unhandledRejection", onRejection);
-    process.off("uncaughtException", onException);
-  };
-}
-
-async function stopCold(running: Worker): Promise<void> {
-  try {
-    await running.stop({ how: "cold" });
-  } catch {
-    process.exit(1);
-  }
 }

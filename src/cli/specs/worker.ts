@@ -1,6 +1,6 @@
 /** The words of `petiole worker`. */
 import type { CommandSpec } from "../option-types.ts";
-import { count, list, oneOf, range, seconds, size, text } from "../values.ts";
+import { count, endpoint, list, octal, oneOf, range, seconds, size, text } from "../values.ts";
 import { EXCLUDE_QUEUES, QUEUES } from "./shared.ts";
 
 /** Celery's levels. */
@@ -127,10 +127,27 @@ export const WORKER: CommandSpec = {
     },
     {
       flags: "-f, --logfile <file>",
-      about: "file to append to, instead of stderr; %n is the node name",
+      about: "file to append to, instead of stderr; %n is the node's name, %h its host; SIGHUP opens it anew",
       group: "Logs",
       parse: text,
     },
+    {
+      flags: "--health-port <port>",
+      about: "answer /livez and /readyz over HTTP: a port of 127.0.0.1, or host:port (default: none)",
+      group: "Process",
+      parse: endpoint,
+    },
+    { flags: "-D, --detach", about: "start in the background", group: "Process" },
+    {
+      flags: "--pidfile <file>",
+      about: "file for the process id; refused while it names a process that runs; %n and %h as in --logfile",
+      group: "Process",
+      parse: text,
+    },
+    { flags: "--uid <user>", about: "go on as this user, name or number", group: "Process", parse: text },
+    { flags: "--gid <group>", about: "go on as this group, name or number", group: "Process", parse: text },
+    { flags: "--umask <mask>", about: "file mode mask, octal", group: "Process", parse: octal },
+    { flags: "--executable <node>", about: "the Node that --detach starts", group: "Process", parse: text },
   ],
   json: {
     about: "log lines as JSON",

@@ -94,6 +94,11 @@ export class MemoryConsumer implements Consumer {
     return this.#state;
   }
 
+  /** Nothing is ever waited for. */
+  get fetchedMs(): number | null {
+    return this.#state === "live" && !this.#paused ? this.#context.clock.monotonic() : null;
+  }
+
   setPrefetch(limit: number): void {
     this.#prefetch = limit;
     this.#schedule();

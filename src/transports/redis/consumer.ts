@@ -180,6 +180,10 @@ export class RedisConsumer implements Consumer {
     return this.#state;
   }
 
+  get fetchedMs(): number | null {
+    return this.intake.fetchedMs;
+  }
+
   /** The session's state changed. Called by the transport. */
   sessionState(state: ConnectionState): void {
     if (this.#state === "closed") return;

@@ -42,6 +42,8 @@ const FULL_FETCH_MS = 5000;
 export class Intake {
   readonly lot: ParkingLot;
   readonly wake: Wake;
+  /** When a call was last answered, monotonic ms. */
+  fetchedMs: number | null = null;
   readonly #options: IntakeOptions;
   readonly #fetcher: Fetcher;
   #prefetch: number;
@@ -229,6 +231,7 @@ export class Intake {
 
   #fetched(fetched: Fetched): void {
     const { tell, consume, context } = this.#options;
+    this.fetchedMs = context.clock.monotonic();
     this.lot.setServerTime(fetched.serverTimeMs);
     this.lot.learn(fetched.parked);
     const got = fetched.deliveries.length + fetched.dead.length;

@@ -13,6 +13,7 @@ import { consumerStep } from "./consumer.ts";
 import { controlStep } from "./control.ts";
 import { eventsStep } from "./events.ts";
 import { gossipStep } from "./gossip.ts";
+import { healthStep } from "./health.ts";
 import { heartbeatStep } from "./heartbeat.ts";
 import { mingleStep } from "./mingle.ts";
 import { poolStep } from "./pool.ts";
@@ -21,6 +22,7 @@ import { transportStep } from "./transport.ts";
 import { connectionStep, workerStep } from "./user.ts";
 
 const BEFORE: readonly Step<WorkerContext>[] = [
+  healthStep,
   transportStep,
   backendStep,
   eventsStep,

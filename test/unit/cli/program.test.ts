@@ -65,7 +65,7 @@ describe("the words of a command line", () => {
     [["--brocker", "x", "purge"], 'there is no option --brocker, did you mean "--broker"?'],
     [["worker", "-k", "{}"], "there is no option -k; petiole call has it."],
     [["worker", "-B"], "there is no option -B. petiole worker --help"],
-    [["worker", "--pidfile", "w.pid"], "there is no option --pidfile"],
+    [["worker", "--pidfyle", "w.pid"], "there is no option --pidfyle"],
     [["worker", "--autoscale", "few,1"], 'option --autoscale <max,min>: "few,1" is not two whole numbers'],
     [["worker", "-P", "fork"], '"fork" is not one of async, prefork, threads, solo'],
     [["worker", "-c", "few"], 'option -c, --concurrency <n>: "few" is not a whole number'],

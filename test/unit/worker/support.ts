@@ -66,7 +66,8 @@ const ELSEWHERE: StoreLocation = { kind: "memory", name: "elsewhere" };
 
 export class HandConsumer implements Consumer {
   readonly options: ConsumeOptions;
-  readonly state: ConsumerState = "live";
+  state: ConsumerState = "live";
+  fetchedMs: number | null = 0;
   prefetch: number;
   /** By task id; the last settlement of each. */
   readonly settled: Map<string, Settlement> = new Map<string, Settlement>();
