@@ -179,6 +179,51 @@ describe.each(Object.entries(places))("over %s", (_name, place) => {
   });
 });
 
+test("connections that break again and again: never more at once, each task done, no slot left behind", async () => {
+  await redis.command("FLUSHALL");
+  const here = { brokerUrl: `${redis.url}/0`, resultBackend: `${redis.url}/1` };
+  const app = new Celery("cut", { ...here, logger: silentLogger });
+  let [now, most] = [0, 0];
+  const body = async (n: number): Promise<number> => {
+    now += 1;
+    most = Math.max(most, now);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    now -= 1;
+    return n;
+  };
+  app.task("cut.early", { maxConcurrency: { limit: 2, key: () => "k" } }, body);
+  app.task(
+    "cut.retry",
+    { bind: true, acksLate: true, maxConcurrency: 1, maxRetries: 1 },
+    (task, n: number) => {
+      if (task.request.retries === 0) throw task.retry({ countdown: 0 });
+      return n;
+    },
+  );
+  const workers = [1, 2].map((n) => new Worker(app, { concurrency: 3, hostname: `cut${n}@here` }));
+  const cutter = setInterval(() => {
+    redis.command("CLIENT", "KILL", "TYPE", "normal").catch(() => {});
+  }, 300);
+  try {
+    await Promise.all(workers.map((one) => one.start()));
+    const numbers = Array.from({ length: 150 }, (_, n) => n);
+    const results: AsyncResult<unknown>[] = [];
+    for (const n of numbers) results.push(await app.sendTask(n % 3 === 0 ? "cut.retry" : "cut.early", [n]));
+    const values = await Promise.all(results.map((one) => one.get({ timeout: 40 })));
+    expect(values).toEqual(numbers);
+    clearInterval(cutter);
+    expect(most).toBeLessThanOrEqual(2);
+    await eventually("no limit is in use", async () => (await app.control.limits()).length === 0, {
+      timeoutMs: 20_000,
+    });
+    await eventually("nothing is held", async () => (await redis.command("HLEN", "unacked")) === "0");
+  } finally {
+    clearInterval(cutter);
+    await Promise.all(workers.map((one) => one.stop({ how: "cold" })));
+    await app.close();
+  }
+}, 90_000);
+
 test("a prefork child that is killed, and a worker that is killed, leave no slot behind", async () => {
   await redis.command("FLUSHALL");
   const project = makePoolProject(redis.url);
