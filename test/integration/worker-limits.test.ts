@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { silentLogger } from "../../src/base/logger.ts";
 import { eventually } from "../support/eventually.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
+import { petioleRun } from "./cli-support.ts";
 import { makePoolProject } from "./pool-support.ts";
 
 let redis: RedisServer;
@@ -234,6 +235,24 @@ test("a prefork child that is killed, and a worker that is killed, leave no slot
     const spinning = await app.sendTask("p.limited", ["spin"]);
     const next = await app.sendTask("p.limited", ["quick"]);
     await eventually("one waits", async () => (await app.control.limits())[0]?.waiting === 1);
+    const shown = async (...words: readonly string[]): Promise<string> => {
+      const env = { CELERY_BROKER_URL: `${redis.url}/0` };
+      const { code, out, err } = await petioleRun(["limits", ...words], { cwd: project.dir, env });
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      return out;
+    };
+    const [head, runs, waits = ""] = (await shown()).split("\n");
+    expect([head, runs]).toEqual(["p.limited: 1 of 1 at once, 1 waits", `  runs   ${spinning.id}`]);
+    expect(waits).toMatch(new RegExp(`^  waits  ${next.id} since 20\\d\\d-[-0-9T:.]+Z$`));
+    expect(JSON.parse(await shown("--json", "--task", "p.limited"))).toMatchObject([
+      {
+        kind: "concurrency",
+        task: "p.limited",
+        holders: [spinning.id],
+        waiters: [{ id: next.id, until: null }],
+      },
+    ]);
+    expect(await shown("--task", "p.other")).toBe("No task runs or waits under a limit over all workers.\n");
     await app.control.terminate(spinning.id);
     expect(await next.get({ timeout: 20 })).toBe("quick");
     await eventually("none is left", async () => (await app.control.limits()).length === 0);
