@@ -96,6 +96,7 @@ export type {
   TaskReceivedFields,
   WorkerStatusFields,
 } from "./protocol/events.ts";
+export type { TaskLogLevel, TaskLogLine } from "./protocol/log-lines.ts";
 export { workerDirect } from "./protocol/nodenames.ts";
 export { states } from "./protocol/states.ts";
 export { Decimal, PlainDate, PlainTime, Uuid } from "./protocol/values.ts";

@@ -1,4 +1,5 @@
 /** The handle of a group. Python: `celery/result.py`, `GroupResult` and `ResultSet`. */
+import type { TaskLogLine } from "../protocol/log-lines.ts";
 import { arriving, collectFrom } from "./result-collect.ts";
 import { tupleOf } from "./result-tuples.ts";
 import type {
@@ -92,6 +93,10 @@ export class GroupHandle implements GroupResult<readonly unknown[]> {
   async traceback(): Promise<string | null> {
     const status = await this.status();
     return status.ready && status.state === "FAILURE" ? status.traceback : null;
+  }
+
+  async logs(): Promise<readonly TaskLogLine[]> {
+    return (await Promise.all(this.results.map((result) => result.logs()))).flat();
   }
 
   async children(): Promise<readonly AsyncResult<unknown>[]> {

@@ -1,6 +1,8 @@
 /** The handle of a sent task. Python: `celery/result.py`, `AsyncResult`; ours keeps a ready result and asks no more. */
+
 import { PetioleError, type RemoteError, TaskRevokedError } from "../errors.ts";
 import { decodeException, errorFrom } from "../protocol/exceptions.ts";
+import type { TaskLogLine } from "../protocol/log-lines.ts";
 import { type ResultNode, readResultTuple } from "../protocol/result-tuple.ts";
 import { isException, isReady } from "../protocol/states.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
@@ -92,6 +94,10 @@ export class ResultHandle implements AsyncResult<unknown> {
 
   async traceback(): Promise<string | null> {
     return (await this.#read())?.traceback ?? null;
+  }
+
+  async logs(): Promise<readonly TaskLogLine[]> {
+    return this.#local ? [] : this.#results.logs(this.id);
   }
 
   async children(): Promise<readonly AsyncResult<unknown>[]> {

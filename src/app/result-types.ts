@@ -1,4 +1,5 @@
 import type { RemoteError, TaskRevokedError } from "../errors.ts";
+import type { TaskLogLine } from "../protocol/log-lines.ts";
 import type { Seconds } from "../task/sendable-types.ts";
 
 /** States after which nothing happens any more. */
@@ -76,6 +77,8 @@ export interface AsyncResult<out T> {
   failed(): Promise<boolean>;
   /** The error's stack, as the worker wrote it. */
   traceback(): Promise<string | null>;
+  /** What the last run of a task with `storeLogs` wrote to its log, also while it runs; of a group its members' one by one. */
+  logs(): Promise<readonly TaskLogLine[]>;
   /** What the task itself sent; the members of a group one by one. */
   children(): Promise<readonly AsyncResult<unknown>[]>;
   /** Every result below this one, as they arrive. */

@@ -5,11 +5,13 @@
  * A wait subscribes first and reads then, so that a result stored in between is seen; the backend's own slow poll and its
  * re-read after a reconnect see to the rest.
  */
+
 import type { ResultBackend } from "../backends/backend.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ChordSize } from "../canvas/plan.ts";
 import { PetioleError } from "../errors.ts";
+import { decodeLogLines, type TaskLogLine } from "../protocol/log-lines.ts";
 import { type ResultNode, readResultTuple } from "../protocol/result-tuple.ts";
 import { isReady } from "../protocol/states.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
@@ -137,6 +139,12 @@ export class Results {
     await Promise.all(
       chords.map(({ group, size }) => backend.store(backend.encodeChordSize(group, size), signal)),
     );
+  }
+
+  async logs(id: string): Promise<readonly TaskLogLine[]> {
+    const backend = await this.backend();
+    const stored = await backend.getLogs(id);
+    return stored === null ? [] : decodeLogLines(stored);
   }
 
   async forget(id: string): Promise<void> {

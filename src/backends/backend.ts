@@ -47,7 +47,11 @@ export interface ResultBackend {
    * same state.
    */
   watch(id: string, onMeta: (meta: ResultMeta) => void): { readonly ready: Promise<void>; close(): void };
-  /** Deletes the result and ends its subscription. */
+  /** The log of a task with `storeLogs`, whole, in place of what was there; kept as long as a result. One attempt. */
+  storeLogs(id: string, text: string, signal: AbortSignal): Promise<void>;
+  /** What `storeLogs` stored; null: nothing. */
+  getLogs(id: string): Promise<string | null>;
+  /** Deletes the result and its log, and ends its subscription. */
   forget(id: string): Promise<void>;
   /** A group's tuple, kept under its id: `GroupResult.save`. As {@link encode}, to be stored with {@link store}. */
   encodeGroup(id: string, tuple: unknown): ResultWrite;

@@ -28,6 +28,13 @@ export class DisabledBackend implements ResultBackend {
     throw noBackend();
   }
 
+  /** As {@link store}. */
+  async storeLogs(): Promise<void> {}
+
+  getLogs(): Promise<string | null> {
+    return Promise.reject(noBackend());
+  }
+
   forget(): Promise<void> {
     return Promise.reject(noBackend());
   }

@@ -6,6 +6,8 @@ import { DEFAULT_LIMITS, type ResultMeta } from "../protocol/wire.ts";
 import type { BackendOptions } from "./backend.ts";
 
 /** Keys of results; what is in front of it is the backend's `global_keyprefix`. */
+/** Of the logs of tasks. Petiole's own. */
+export const LOG_PREFIX = "petiole-task-log-";
 export const META_PREFIX = "celery-task-meta-";
 /** Keys of saved groups and of chords in progress. */
 export const GROUP_PREFIX = "celery-taskset-meta-";

@@ -98,6 +98,10 @@ export class ChildJob implements RunningJob {
     this.#parts.port.sendEvent(type, fields);
   }
 
+  keepLog(line: string): void {
+    this.#parts.port.keepLog?.(line);
+  }
+
   abort(reason: unknown): void {
     if (this.#over) return;
     this.#abortText = write(["abort", exceptionInfo(reason, "builtins")]);

@@ -125,6 +125,7 @@ class ChildLoop {
     return {
       onStart: () => this.#say(["start"]),
       sendEvent: (type, fields) => this.#say(["event", type, fields]),
+      keepLog: (line) => this.#say(["keep", line]),
       updateState: (state, meta) => {
         this.#states += 1;
         const number = this.#states;

@@ -192,6 +192,10 @@ export class Child {
         this.#heard();
         this.#job?.sendEvent(message[1], message[2]);
         return;
+      case "keep":
+        this.#heard();
+        this.#job?.keepLog(message[1]);
+        return;
       case "end":
         this.#end(outcomeOf(message[1]), message[2]);
         return;

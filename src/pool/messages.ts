@@ -3,7 +3,7 @@
  * and decimals arrive as what they were. A list whose first member is the kind.
  *
  * parent -> child: `init` (once), `job`, `abort`, `stored`, `ping`, `stop`
- * child -> parent: `ready` or `failed`; for a job `start`, any number of `state` and `event`, `end`; `pong`, `log` at any time
+ * child -> parent: `ready` or `failed`; for a job `start`, any number of `state`, `event` and `keep`, `end`; `pong`, `log` at any time
  */
 import { exceptionInfo } from "../protocol/exceptions.ts";
 import type { Job, Outcome } from "../protocol/job.ts";
@@ -29,6 +29,8 @@ export type ToParent =
   | readonly ["state", number, string, unknown]
   /** Of `task.sendEvent`: its type, its fields as JSON. */
   | readonly ["event", type: string, fields: string]
+  /** A line of the log of a task with `storeLogs`. */
+  | readonly ["keep", line: string]
   /** With the memory of the process, KiB, where it is limited. */
   | readonly ["end", Outcome, number | null]
   | readonly ["pong"]

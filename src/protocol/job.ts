@@ -23,6 +23,8 @@ export interface JobPort {
   isRevoked?(): boolean;
   /** `task.sendEvent`; `fields` as `encodeOwnEvent` gives them. Nobody waits for an event. */
   sendEvent(type: string, fields: string): void;
+  /** Keeps a line of the log of a task with `storeLogs`. Not there: nobody keeps any. */
+  keepLog?(line: string): void;
 }
 
 /** Runs one job to its outcome inside a pool: `task/execute.ts`. Never rejects; a plain value when the function was synchronous. */

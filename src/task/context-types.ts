@@ -66,7 +66,7 @@ export interface TaskContext {
   readonly request: TaskRequest;
   /** Aborted when the task is revoked with `terminate`, hits its soft limit, or the worker stops in a hurry. */
   readonly signal: AbortSignal;
-  /** Names the task and its id on each line. */
+  /** Names the task and its id on each line. With the option `storeLogs` the lines are kept beside the result, too. */
   readonly log: Logger;
   /** Whether this execution was revoked, with `terminate` or without. Costs no round trip. */
   isRevoked(): boolean;

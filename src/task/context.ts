@@ -15,6 +15,7 @@ import type { RetryOptions, TaskContext, TaskRequest } from "./context-types.ts"
 import type { Execution } from "./current.ts";
 import type { TaskDefinition } from "./definition.ts";
 import { retryError } from "./retry.ts";
+import { storedLog } from "./stored-log.ts";
 
 /** What a run needs of its app: a part of `AppInternals`. */
 export interface ExecuteEnv {
@@ -145,8 +146,15 @@ class RunningTask implements TaskContext {
   }
 
   get log(): Logger {
-    this.#log ??= this.#execution.env.logger.child({ task_name: this.name, task_id: this.#execution.job.id });
+    this.#log ??= this.#makeLog();
     return this.#log;
+  }
+
+  #makeLog(): Logger {
+    const { env, job, port, definition } = this.#execution;
+    const logger = env.logger.child({ task_name: this.name, task_id: job.id });
+    if (!definition.options.storeLogs || port.keepLog === undefined) return logger;
+    return storedLog(logger, { now: () => env.clock.now(), keep: (line) => port.keepLog?.(line) });
   }
 
   isRevoked(): boolean {

@@ -13,6 +13,7 @@ export interface ResolvedTaskOptions {
   readonly storeErrorsEvenIfIgnored: boolean;
   readonly trackStarted: boolean;
   readonly sendEvents: boolean;
+  readonly storeLogs: boolean;
   readonly rateLimit: string | number | null;
   readonly globalRateLimit: {
     readonly rate: string | number;

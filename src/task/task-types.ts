@@ -126,6 +126,11 @@ export interface TaskOptions<B extends boolean = false, I = undefined, O = undef
   readonly storeErrorsEvenIfIgnored?: boolean | undefined;
   readonly trackStarted?: boolean | undefined;
   readonly sendEvents?: boolean | undefined;
+  /**
+   * Keep what a run writes to `task.log`, for `AsyncResult.logs()`: its last 1,000 lines, 256 KiB at most, as long as the
+   * result. Petiole's own.
+   */
+  readonly storeLogs?: boolean | undefined;
   /** Per worker: `"10/s"`, `"100/m"`, `"1000/h"`, or a number per second. */
   readonly rateLimit?: string | number | null | undefined;
   /**

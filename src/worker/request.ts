@@ -19,6 +19,7 @@ import type { Job, JobPort } from "../protocol/job.ts";
 import type { DecodedTask } from "../protocol/wire.ts";
 import type { TaskRequest } from "../task/context-types.ts";
 import type { Delivery } from "../transports/transport.ts";
+import type { KeptLog } from "./kept-log.ts";
 import { ignoresResult, type Strategy, toMs } from "./strategy.ts";
 
 export type RequestState = "reserved" | "started" | "ended" | "dropped" | "abandoned";
@@ -32,6 +33,7 @@ export interface RequestHost {
   updateState(request: Request, state: string, meta: unknown): Promise<void>;
   isRevoked(request: Request): boolean;
   sendEvent(request: Request, type: string, fields: string): void;
+  keepLog(request: Request, line: string): void;
 }
 
 export class Request extends Linked implements Job, JobPort {
@@ -54,6 +56,8 @@ export class Request extends Linked implements Job, JobPort {
   running: RunningJob | null = null;
   /** STARTED, on its way to the backend: the result must not overtake it. Written by the tracer. */
   storing: Promise<void> | null = null;
+  /** Of a task with `storeLogs` that has logged something. Written by the tracer. */
+  logs: KeptLog | null = null;
   /** Wall clock, ms; 0: not started. Written by the tracer. */
   startedMs = 0;
   /** Of the process that runs it; 0: none yet. Written by the tracer. */
@@ -112,6 +116,10 @@ export class Request extends Linked implements Job, JobPort {
 
   sendEvent(type: string, fields: string): void {
     this.#host.sendEvent(this, type, fields);
+  }
+
+  keepLog(line: string): void {
+    this.#host.keepLog(this, line);
   }
 }
 

@@ -25,6 +25,7 @@ import {
   type Transport,
 } from "../transports/transport.ts";
 import type { FollowUp } from "./follow-ups.ts";
+import { KeptLog } from "./kept-log.ts";
 import type { Request } from "./request.ts";
 
 export interface SettlerOptions {
@@ -90,6 +91,11 @@ export class Settler {
     return new Promise((resolve) => {
       this.#onIdle = resolve;
     });
+  }
+
+  /** The log of a task that begins to write one. */
+  keptLog(id: string): KeptLog {
+    return new KeptLog({ id, backend: this.#backend, clock: this.#clock, logger: this.#logger });
   }
 
   /** @throws EncodeError when the result cannot travel */

@@ -141,6 +141,12 @@ export class Tracer implements RequestHost {
     this.#events.custom(request.id, type, fields);
   }
 
+  keepLog(request: Request, line: string): void {
+    if (request.state !== "started" || !this.#settler.storesResults) return;
+    request.logs ??= this.#settler.keptLog(request.id);
+    request.logs.add(line);
+  }
+
   // ---- classify
 
   #ended(request: Request, outcome: Outcome): void {
@@ -157,10 +163,20 @@ export class Tracer implements RequestHost {
 
   #classify(request: Request, outcome: Outcome): void {
     request.strategy.processed += 1;
+    if (request.logs !== null) this.#endLogs(request);
     const { storing } = request;
     if (storing === null) return this.#guarded(request, outcome);
     request.storing = null;
     void storing.then(() => this.#guarded(request, outcome));
+  }
+
+  /** Who sees the result finds the log. */
+  #endLogs(request: Request): void {
+    const { logs, storing } = request;
+    const ended = logs?.end() ?? null;
+    request.logs = null;
+    request.storing =
+      storing === null || ended === null ? (storing ?? ended) : Promise.all([storing, ended]).then(() => {});
   }
 
   /** Whatever goes wrong at the end of one task must not reach the next. */
@@ -421,6 +437,7 @@ export class Tracer implements RequestHost {
   /** The run is not waited for any longer. What was acked early is lost, and its result says so. */
   async abandon(request: Request): Promise<void> {
     request.state = "abandoned";
+    if (request.logs !== null) void request.logs.end();
     if (!request.settled) {
       this.#events.tasks?.cancelled(request);
       return this.#log.returned(request);

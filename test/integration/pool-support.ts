@@ -59,6 +59,11 @@ export const talk = app.task("p.talk", () => {
   console.log("said by " + process.pid);
   currentTask().log.warn({ colour: "red", err: new Error("inner") }, "a line of a task");
 });
+export const told = app.task("p.told", { storeLogs: true }, async (spin) => {
+  const { log } = currentTask();
+  for (let i = 0; i < 3; i += 1) log.info({ i }, "a kept line");
+  if (spin) for (;;) Math.random();
+});
 export const bad = app.task("p.bad", () => ({ inside: () => {} }));
 export const heap = app.task("p.heap", () => {
   const kept = [];

@@ -11,7 +11,7 @@ import {
 } from "../../transports/memory/index.ts";
 import type { StoreLocation } from "../../transports/transport.ts";
 import type { BackendOptions, ResultBackend, ResultWrite } from "../backend.ts";
-import { GROUP_PREFIX, META_PREFIX, ResultCodec, type StoredText } from "../result-codec.ts";
+import { GROUP_PREFIX, LOG_PREFIX, META_PREFIX, ResultCodec, type StoredText } from "../result-codec.ts";
 
 export class MemoryBackend implements ResultBackend {
   readonly location: StoreLocation;
@@ -83,9 +83,22 @@ export class MemoryBackend implements ResultBackend {
     return { ready: Promise.resolve(), close };
   }
 
+  async storeLogs(id: string, text: string): Promise<void> {
+    this.#requireOpen();
+    const { location } = this;
+    const write = { location, key: LOG_PREFIX + id, value: text, ttlSeconds: this.#codec.ttlSeconds };
+    this.#broker.results.write({ ...write, keepSuccess: false }, this.#clock.now());
+  }
+
+  async getLogs(id: string): Promise<string | null> {
+    this.#requireOpen();
+    return this.#broker.results.read(LOG_PREFIX + id, this.#clock.now())?.toString() ?? null;
+  }
+
   async forget(id: string): Promise<void> {
     this.#requireOpen();
     this.#broker.results.delete(META_PREFIX + id);
+    this.#broker.results.delete(LOG_PREFIX + id);
     for (const end of this.#watches.get(id) ?? []) end();
   }
 

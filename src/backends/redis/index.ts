@@ -128,8 +128,23 @@ export class RedisBackend implements ResultBackend {
   async forget(id: string): Promise<void> {
     this.#watches.forget(id);
     await this.#reader.retried("forgetting a result", () =>
-      this.#session.command("del", [this.#keys.meta(id)]),
+      this.#session.command("del", [this.#keys.meta(id), this.#keys.log(id)]),
     );
+  }
+
+  /** Nobody listens for it: no script, and no message on a channel. */
+  async storeLogs(id: string, text: string, signal: AbortSignal): Promise<void> {
+    await this.#session.live(signal);
+    const key = this.#keys.log(id);
+    const { ttlSeconds } = this.#codec;
+    if (ttlSeconds > 0) await this.#session.command("setex", [key, ttlSeconds, text]);
+    else await this.#session.command("set", [key, text]);
+  }
+
+  async getLogs(id: string): Promise<string | null> {
+    const [stored = null] = await this.#reader.readStored([this.#keys.log(id)]);
+    if (stored instanceof Error) throw stored;
+    return stored?.toString() ?? null;
   }
 
   encodeGroup(id: string, tuple: unknown): ResultWrite {

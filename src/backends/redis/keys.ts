@@ -3,7 +3,7 @@
  * of `: _ - .`. The channel that tells of a result is named like its key, in whatever database.
  * Python counterpart: `celery/backends/base.py` `KeyValueStoreBackend.get_key_for_task`.
  */
-import { GROUP_PREFIX, META_PREFIX } from "../result-codec.ts";
+import { GROUP_PREFIX, LOG_PREFIX, META_PREFIX } from "../result-codec.ts";
 
 /** What is put in front of every key. */
 export function keyPrefix(globalKeyprefix: string): string {
@@ -14,15 +14,22 @@ export function keyPrefix(globalKeyprefix: string): string {
 export class ResultKeys {
   readonly #metaPrefix: string;
   readonly #groupPrefix: string;
+  readonly #logPrefix: string;
 
   constructor(globalKeyprefix: string) {
     this.#metaPrefix = keyPrefix(globalKeyprefix) + META_PREFIX;
     this.#groupPrefix = keyPrefix(globalKeyprefix) + GROUP_PREFIX;
+    this.#logPrefix = keyPrefix(globalKeyprefix) + LOG_PREFIX;
   }
 
   /** STRING with TTL: the last state of a task. */
   meta(taskId: string): string {
     return this.#metaPrefix + taskId;
+  }
+
+  /** STRING with TTL: what a task with `storeLogs` has logged. Petiole's own. */
+  log(taskId: string): string {
+    return this.#logPrefix + taskId;
   }
 
   /** STRING with TTL: a saved group. With `.s`, `.j` and `.t` behind it: a chord in progress. */

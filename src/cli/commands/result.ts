@@ -4,6 +4,7 @@ import { internalsOf } from "../../app/internals.ts";
 import type { AsyncResult, TaskOutcome } from "../../app/result-types.ts";
 import { NotRegistered, PetioleError } from "../../errors.ts";
 import { stringifyJson } from "../../protocol/json.ts";
+import { visible } from "../../worker/log-format.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
@@ -12,6 +13,7 @@ import { openApp } from "../open-app.ts";
 interface ResultOptions {
   readonly task?: string;
   readonly traceback?: boolean;
+  readonly logs?: boolean;
   readonly timeout?: number;
   readonly json?: boolean;
 }
@@ -23,6 +25,7 @@ export async function result(invocation: Invocation): Promise<ExitCode> {
     if (options.task !== undefined) await knownTask(app, options.task);
     const handle = app.asyncResult(invocation.args[0] ?? "");
     if (options.traceback) return await printTraceback(handle, invocation);
+    if (options.logs) return await printLogs(handle, invocation);
     const outcome = await handle.outcome({ timeout: options.timeout });
     if (options.json) {
       invocation.io.out(jsonLine({ id: handle.id, ...told(outcome) }));
@@ -52,6 +55,22 @@ async function printTraceback(handle: AsyncResult<unknown>, { io, options }: Inv
   const traceback = await handle.traceback();
   if ((options as ResultOptions).json) io.out(jsonLine({ id: handle.id, traceback }));
   else if (traceback !== null) io.out(`${traceback.trimEnd()}\n`);
+  return 0;
+}
+
+/** What is stored now, without waiting, in the form of the worker's log. */
+async function printLogs(handle: AsyncResult<unknown>, { io, options }: Invocation): Promise<ExitCode> {
+  const logs = await handle.logs();
+  if ((options as ResultOptions).json) {
+    io.out(
+      jsonLine({ id: handle.id, logs: logs.map((line) => ({ ...line, time: line.time.toISOString() })) }),
+    );
+    return 0;
+  }
+  for (const { time, level, message, fields } of logs) {
+    const rest = Object.keys(fields).length === 0 ? "" : ` ${stringifyJson(fields, "the fields")}`;
+    io.out(`[${time.toISOString()}: ${level.toUpperCase()}] ${visible(message + rest)}\n`);
+  }
   return 0;
 }
 

@@ -72,6 +72,7 @@ export const RESULT: CommandSpec = {
       parse: text,
     },
     { flags: "--traceback", about: "print the traceback instead", group: "Result" },
+    { flags: "--logs", about: "print what a task with storeLogs has logged so far instead", group: "Result" },
     {
       flags: "--timeout <seconds>",
       about: "wait no longer (default: as long as it takes)",
@@ -81,7 +82,7 @@ export const RESULT: CommandSpec = {
   ],
   json: {
     shape:
-      '{"id", "state", "result"}, or {"id", "state", "error": {"type", "message"}, "traceback"} with exit code 1; with --traceback {"id", "traceback"}',
+      '{"id", "state", "result"}, or {"id", "state", "error": {"type", "message"}, "traceback"} with exit code 1; with --traceback {"id", "traceback"}; with --logs {"id", "logs": [{"time", "level", "message", "fields"}]}',
   },
   examples: [["petiole -A app result 4b0e…", "the result as JSON; a failed task ends with exit code 1"]],
 };

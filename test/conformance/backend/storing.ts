@@ -256,6 +256,26 @@ export function storingTests(suite: BackendSuite): void {
       expect(await suite.store.raw.ttl(PREFIX + other.taskId)).toBe(1);
     });
 
+    test("the log of a task is kept as long as a result, replaced as a whole, and forgotten with it", async () => {
+      const backend = await suite.open({ expiresSeconds: 100 });
+      const { signal } = new AbortController();
+      const taskId = suite.id();
+      expect(await backend.getLogs(taskId)).toBeNull();
+      await backend.storeLogs(taskId, "one\ntwo ü🍃", signal);
+      expect(await backend.getLogs(taskId)).toBe("one\ntwo ü🍃");
+      expect(await suite.getOne(backend, taskId)).toBeNull();
+      await backend.storeLogs(taskId, "three", signal);
+      expect(await backend.getLogs(taskId)).toBe("three");
+      const ttl = await suite.store.raw.ttl(`petiole-task-log-${taskId}`);
+      expect(ttl).toBeGreaterThan(95);
+      expect(ttl).toBeLessThanOrEqual(100);
+      await backend.forget(taskId);
+      expect(await backend.getLogs(taskId)).toBeNull();
+      const forEver = await suite.open({ expiresSeconds: 0 });
+      await forEver.storeLogs(taskId, "four", signal);
+      expect(await suite.store.raw.ttl(`petiole-task-log-${taskId}`)).toBe(-1);
+    });
+
     test("forget deletes the result and ends its watches", async () => {
       const [backend, other] = [await suite.open(), await suite.open()];
       const taskId = suite.id();

@@ -283,6 +283,16 @@ export class HandBackend implements ResultBackend {
   watch(): never {
     throw new Error("not played");
   }
+  /** Logs that were stored, by task id. */
+  readonly logs: Map<string, string> = new Map<string, string>();
+  async storeLogs(id: string, text: string, signal: AbortSignal): Promise<void> {
+    await this.onStore(signal);
+    this.logs.set(id, text);
+    this.#transport.journal.push(`log ${id}`);
+  }
+  async getLogs(id: string): Promise<string | null> {
+    return this.logs.get(id) ?? null;
+  }
   async forget(): Promise<void> {}
 }
 
