@@ -15,13 +15,13 @@ export interface TerminalOptions {
   readonly color: boolean;
   onKey(key: Key): void;
   onResize(): void;
-  /** A line that something else wrote on stderr, as the app's logger does. */
+  /** A line that something else wrote, as the app's logger does. */
   onNews(text: string): void;
 }
 
 const ENTER = "\u001b[?1049h\u001b[?25l\u001b[2J";
 const LEAVE = "\u001b[?25h\u001b[?1049l";
-/** Lines of stderr that are kept for the end. */
+/** Lines that are kept for the end. */
 const NEWS_AT_MOST = 200;
 
 export class Terminal {
@@ -31,8 +31,10 @@ export class Terminal {
   /** What is on the screen. */
   #shown: string[] = [];
   #full = false;
-  #news: string[] = [];
-  #writeError: typeof process.stderr.write | null = null;
+  /** What others wrote meanwhile, and where to. */
+  #news: { readonly stream: NodeJS.WriteStream; readonly line: string }[] = [];
+  #release: (() => void)[] = [];
+  #write: (text: string) => void = () => {};
 
   constructor(options: TerminalOptions) {
     this.#options = options;
@@ -50,13 +52,14 @@ export class Terminal {
   enter(): void {
     this.#full = true;
     process.on("exit", this.#leave);
-    this.#catchErrors();
+    this.#write = this.#output.write.bind(this.#output);
+    this.#release = [this.#take(process.stdout), this.#take(process.stderr)];
     this.#input.setRawMode(true);
     this.#input.setEncoding("utf8");
     this.#input.on("data", this.#onData);
     this.#input.resume();
     this.#output.on("resize", this.#onResize);
-    this.#output.write(ENTER);
+    this.#write(ENTER);
   }
 
   leave(): void {
@@ -73,17 +76,17 @@ export class Terminal {
       if (line !== this.#shown[index]) text += `\u001b[${index + 1};1H${line}\u001b[K`;
     }
     this.#shown = next;
-    if (text !== "") this.#output.write(text);
+    if (text !== "") this.#write(text);
   }
 
   /** The next drawing begins on an empty screen. */
   clear(): void {
     this.#shown = [];
-    if (this.#full) this.#output.write("\u001b[2J");
+    if (this.#full) this.#write("\u001b[2J");
   }
 
   bell(): void {
-    this.#output.write("\u0007");
+    this.#write("\u0007");
   }
 
   readonly #leave = (): void => {
@@ -93,9 +96,9 @@ export class Terminal {
     this.#output.off("resize", this.#onResize);
     this.#input.setRawMode(false);
     this.#input.pause();
-    this.#output.write(LEAVE);
-    if (this.#writeError !== null) process.stderr.write = this.#writeError;
-    if (this.#news.length > 0) process.stderr.write(`${this.#news.join("\n")}\n`);
+    this.#write(LEAVE);
+    for (const release of this.#release) release();
+    for (const { stream, line } of this.#news) stream.write(`${line}\n`);
   };
 
   readonly #onData = (text: string | Buffer): void => {
@@ -107,14 +110,20 @@ export class Terminal {
     this.#options.onResize();
   };
 
-  /** What is written on stderr would break the screen: it is shown as news, and written at the end. */
-  #catchErrors(): void {
-    this.#writeError = process.stderr.write.bind(process.stderr);
-    process.stderr.write = (chunk: string | Uint8Array): boolean => {
-      const lines = (typeof chunk === "string" ? chunk : Buffer.from(chunk).toString()).trimEnd().split("\n");
-      this.#news = [...this.#news, ...lines].slice(-NEWS_AT_MOST);
+  /** What others write would break the screen: it is shown as news, and written at the end. Gives what undoes it. */
+  #take(stream: NodeJS.WriteStream): () => void {
+    const own = stream.write.bind(stream);
+    stream.write = (chunk: string | Uint8Array, ...rest: readonly unknown[]): boolean => {
+      const text = typeof chunk === "string" ? chunk : Buffer.from(chunk).toString();
+      const lines = text.trimEnd().split("\n");
+      this.#news = [...this.#news, ...lines.map((line) => ({ stream, line }))].slice(-NEWS_AT_MOST);
       this.#options.onNews(lines.at(-1) ?? "");
+      const done = rest.at(-1);
+      if (typeof done === "function") queueMicrotask(() => (done as () => void)());
       return true;
+    };
+    return () => {
+      stream.write = own;
     };
   }
 }

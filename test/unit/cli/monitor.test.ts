@@ -154,6 +154,8 @@ describe("keys", () => {
     expect(pressed("k", many, moved).model.selected).toBe("id-28");
     expect(pressed("\u001b[F", many, moved).model.selected).toBe("id-0");
     expect(pressed("\u001b[H", many, moved).model.selected).toBe("id-59");
+    const last = pressed("\u001b[F", many, moved).model;
+    expect(pressed("kkk", many, last).model.top).toBe(last.top);
     expect(pressed("kkkk", cluster(2)).model.selected).toBe("id-1");
   });
 
