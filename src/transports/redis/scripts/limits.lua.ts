@@ -30,14 +30,20 @@ local function key(part, name) return base .. ':' .. part .. ':' .. name end
 local function used(name)
   local H, C = key('h', name), key('c', name)
   local ids, count = {}, 0
-  local pairs_ = redis_call('HGETALL', H)
-  for i = 1, #pairs_, 2 do
-    local lease = redis_call('ZMSCORE', L, pairs_[i])[1]
-    if not lease or tonumber(lease) <= now_n then
-      redis_call('HDEL', H, pairs_[i])
-    elseif not ids[pairs_[i + 1]] then
-      ids[pairs_[i + 1]] = true
-      count = count + 1
+  local holders = redis_call('HGETALL', H)
+  local tags = {}
+  for i = 1, #holders, 2 do tags[#tags + 1] = holders[i] end
+  for first = 1, #tags, 1000 do
+    local last = math.min(first + 999, #tags)
+    local leases = redis_call('ZMSCORE', L, unpack(tags, first, last))
+    for i = first, last do
+      local lease, id = leases[i - first + 1], holders[2 * i]
+      if not lease or tonumber(lease) <= now_n then
+        redis_call('HDEL', H, tags[i])
+      elseif not ids[id] then
+        ids[id] = true
+        count = count + 1
+      end
     end
   end
   local called = redis_call('ZRANGE', C, 0, -1, 'WITHSCORES')
@@ -64,9 +70,14 @@ local function home(tag, value)
   return list, raw
 end
 
--- Calls those whose turn it is. Returns what is in use then.
+-- Calls those whose turn it is. Returns what is in use then; nil when nobody waits, which is found out without counting.
 local function advance(name, limit)
   local W, T = key('w', name), key('t', name)
+  if redis_call('ZCARD', W) == 0 then
+    redis_call('ZREM', Q, name)
+    if redis_call('EXISTS', key('h', name), key('c', name)) == 0 then redis_call('HDEL', G, name) end
+    return nil
+  end
   if not limit then
     local ok, record = pcall(cjson.decode, redis_call('HGET', G, name) or '')
     limit = ok and type(record) == 'table' and tonumber(record.limit) or 0
@@ -118,11 +129,15 @@ if not redis_call('ZMSCORE', L, tag)[1] then
   if redis_call('HEXISTS', U, ptag) == 0 then return 'gone' end
   return redis_call('ZMSCORE', P, ptag)[1] or 'c'
 end
-local slot, called = true, false
+local slot = true
 if c ~= '' then
   if redis_call('HGET', key('h', c), tag) == id then return 'run' end
-  local count, ids = advance(c, tonumber(ARGV[9]))
-  slot = ids[id] or count < tonumber(ARGV[9])
+  local limit = tonumber(ARGV[9])
+  local count, ids = advance(c, limit)
+  if not count and redis_call('HLEN', key('h', c)) + redis_call('ZCARD', key('c', c)) >= limit then
+    count, ids = used(c)
+  end
+  slot = not count or count < limit or ids[id]
 end
 
 local function wait(at)
