@@ -25,6 +25,7 @@ export interface ArgumentSpec {
 
 export type CommandName =
   | "worker"
+  | "multi"
   | "call"
   | "result"
   | "inspect"

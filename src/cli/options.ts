@@ -1,6 +1,7 @@
 /** Every command, as data: the parser, the help, the environment, the completion scripts and docs/cli.md read it. */
 import { type CommandSpec, type OptionSpec } from "./option-types.ts";
 import { DEAD, LIMITS, LIST, PURGE, QUEUE } from "./specs/broker.ts";
+import { MULTI } from "./specs/multi.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
 import { CALL, RESULT } from "./specs/tasks.ts";
 import { COMPLETE, EXPLAIN, GRAPH, LOGTOOL, REPORT, SHELL } from "./specs/tools.ts";
@@ -9,6 +10,7 @@ import { WORKER } from "./specs/worker.ts";
 /** In the order of the help. `--json` is on all. */
 export const COMMANDS: readonly CommandSpec[] = [
   WORKER,
+  MULTI,
   CALL,
   RESULT,
   INSPECT,

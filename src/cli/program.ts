@@ -25,6 +25,7 @@ import { wrapped } from "./wrap.ts";
 /** The command's own module, loaded when it is its turn. */
 const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   worker: async () => (await import("./commands/worker.ts")).worker,
+  multi: async () => (await import("./commands/multi.ts")).multi,
   call: async () => (await import("./commands/call.ts")).call,
   result: async () => (await import("./commands/result.ts")).result,
   inspect: async () => (await import("./commands/inspect.ts")).inspect,
@@ -65,7 +66,9 @@ export async function run(words: readonly string[], io: Io): Promise<ExitCode> {
       io.err(parser.helpInformation());
       return 64;
     }
-    await parser.parseAsync([...words], { from: "user" });
+    const raw = multiWords(words);
+    if (raw === null) await parser.parseAsync([...words], { from: "user" });
+    else await parser.parseAsync(["multi", "--", ...raw], { from: "user" });
     return ended.code;
   } catch (error) {
     if (error instanceof CommanderError && NO_ERROR.has(error.code)) return 0;
@@ -79,6 +82,14 @@ export async function run(words: readonly string[], io: Io): Promise<ExitCode> {
     else io.err(`${io.columns === null ? text : wrapped(text, { width: io.columns, indent: 0 })}\n`);
     return exitCode;
   }
+}
+
+/** Its options have forms that no parser knows (`-c:1-3 10`), and the global ones are its nodes'. null: another command. */
+function multiWords(words: readonly string[]): readonly string[] | null {
+  const at = words.indexOf("multi");
+  if (at < 0 || commandIn(words.slice(0, at)) !== null) return null;
+  const own = words.slice(at + 1);
+  return own.length === 0 || own.includes("--help") ? null : [...own, ...words.slice(0, at)];
 }
 
 function createParser(io: Io, done: (code: ExitCode) => void): Parser {

@@ -76,6 +76,12 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
     await one.says(/ready/);
     for (const text of one.err.trimEnd().split("\n")) expect(JSON.parse(text)).toHaveProperty("msg");
   },
+  async multi() {
+    expect(await line(["multi", "names", "a@h", "b@h"])).toEqual(["a@h", "b@h"]);
+    expect(await line(["multi", "show", "a@h"])).toEqual([
+      { name: "a@h", command: expect.arrayContaining(["worker", "--detach", "-n", "a@h"]) },
+    ]);
+  },
   async call() {
     expect(await line(["call", "shop.add", "-a", "[1, 2]"])).toEqual({
       id: expect.stringMatching(/^[\da-f-]{36}$/),
