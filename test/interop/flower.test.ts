@@ -196,7 +196,7 @@ describe("Flower", () => {
   test("shuts the worker down, and says that it is off line", async () => {
     await post(`/api/worker/shutdown/${NODE}`);
     await eventually("it is off line", async () => (await get("/api/workers?status=1"))[NODE] === false);
-    expect(worker.state).toBe("stopped");
+    await eventually("it has stopped", () => worker.state === "stopped");
     expect(flower.output()).not.toMatch(/Traceback|\[E |ERROR/);
   });
 });
