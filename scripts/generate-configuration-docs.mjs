@@ -128,9 +128,14 @@ function row(setting) {
     `${kind}${unit && `, ${unit.trim()}`}${none}`,
     defaultText(setting.default),
     what,
-    setting.effective ? "yes" : "not yet",
+    usedText(setting),
   ];
   return `| ${cells.map(cell).join(" | ")} |`;
+}
+
+function usedText({ effective, why }) {
+  if (effective) return "yes";
+  return why === undefined ? "not yet" : `no: ${why}`;
 }
 
 function chapterOf(name) {
@@ -148,11 +153,12 @@ function configurationDocument({ SETTINGS }, { IGNORED_GROUPS }) {
   const ignored = IGNORED_GROUPS.map(
     ({ reason, names }) => `- **${reason}**: ${Object.keys(names).map(code).join(", ")}`,
   );
-  const used = SETTINGS.filter((setting) => setting.effective).length;
+  const idle = SETTINGS.filter((setting) => !setting.effective);
+  const later = idle.filter((setting) => setting.why === undefined).length;
   return `${INTRO}
 ## Settings
-${SETTINGS.length} settings. "used: not yet" (${SETTINGS.length - used} of them): accepted, checked, and without effect in this version; setting one is
-mentioned in the warning at start-up.
+${SETTINGS.length} settings. "used: not yet" (${later} of them): accepted, checked, and without effect in this version. "no" (${idle.length - later}): there is
+nothing here that it could change. Setting one is mentioned in the warning at start-up.
 
 ${chapters.join("\n")}
 ## Accepted, without meaning here

@@ -137,7 +137,7 @@ export class Config {
     const idle = [
       ...[...this.#ignored].map(({ python, reason }) => ({ name: python, reason })),
       ...SETTINGS.filter((setting) => !setting.effective && this.#given(setting.name) !== undefined).map(
-        ({ name }) => ({ name, reason: "not used by this version" }),
+        ({ name, why }) => ({ name, reason: why ?? "not used by this version" }),
       ),
     ].filter(({ name }) => this.#tellOnce(name));
     if (idle.length > 0) {

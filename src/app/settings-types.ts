@@ -82,10 +82,7 @@ export interface Settings {
   readonly beatScheduler?: string | undefined;
   /** Save the schedule after this many sent tasks. 0: by time only. `beat_sync_every`, tasks. Default: 0. */
   readonly beatSyncEvery?: number | undefined;
-  /**
-   * Node executable of a beat daemon. Say it on the command line: --executable.
-   * `beat_executable`. Default: null.
-   */
+  /** Node executable of a beat daemon. `beat_executable`. Default: null. */
   readonly beatExecutable?: string | null | undefined;
   /** Group of a beat daemon, name or number. `beat_gid`. Default: null. */
   readonly beatGid?: string | number | null | undefined;
@@ -195,25 +192,16 @@ export interface Settings {
    * `control_exchange`. Default: "celery".
    */
   readonly controlExchange?: string | undefined;
-  /**
-   * Whether the queues of remote control are durable. Redis knows no such thing.
-   * `control_queue_durable`. Default: false.
-   */
+  /** Whether the queues of remote control are durable. `control_queue_durable`. Default: false. */
   readonly controlQueueDurable?: boolean | undefined;
-  /**
-   * Whether the queues of remote control are exclusive. Redis knows no such thing.
-   * `control_queue_exclusive`. Default: false.
-   */
+  /** Whether the queues of remote control are exclusive. `control_queue_exclusive`. Default: false. */
   readonly controlQueueExclusive?: boolean | undefined;
   /**
    * Replies that nobody has taken out are deleted after this time, at the earliest when nobody waits for them.
    * `control_queue_expires`, seconds. Default: 10.
    */
   readonly controlQueueExpires?: number | undefined;
-  /**
-   * A message of remote control is dropped after this time. Not enforced on Redis, as in Celery.
-   * `control_queue_ttl`, seconds. Default: 300.
-   */
+  /** A message of remote control is dropped after this time. `control_queue_ttl`, seconds. Default: 300. */
   readonly controlQueueTtl?: number | undefined;
   /** Create missing tables at start-up. `database_create_tables_at_setup`. Default: true. */
   readonly databaseCreateTablesAtSetup?: boolean | undefined;
@@ -239,34 +227,22 @@ export interface Settings {
   readonly enableUtc?: boolean | undefined;
   /** Exchange of events. `event_exchange`. Default: "celeryev". */
   readonly eventExchange?: string | undefined;
-  /**
-   * Whether the queues of event receivers are durable. Redis knows no such thing.
-   * `event_queue_durable`. Default: false.
-   */
+  /** Whether the queues of event receivers are durable. `event_queue_durable`. Default: false. */
   readonly eventQueueDurable?: boolean | undefined;
-  /**
-   * Whether the queues of event receivers are exclusive. Redis knows no such thing.
-   * `event_queue_exclusive`. Default: false.
-   */
+  /** Whether the queues of event receivers are exclusive. `event_queue_exclusive`. Default: false. */
   readonly eventQueueExclusive?: boolean | undefined;
   /**
-   * An unused queue of an event receiver is deleted after this time. Not enforced on Redis, as in Celery.
+   * An unused queue of an event receiver is deleted after this time.
    * `event_queue_expires`, seconds. Default: 60.
    */
   readonly eventQueueExpires?: number | undefined;
   /** Begins the names of event receivers' queues. `event_queue_prefix`. Default: "celeryev". */
   readonly eventQueuePrefix?: string | undefined;
-  /**
-   * An event is dropped after this time. Not enforced on Redis, as in Celery.
-   * `event_queue_ttl`, seconds. Default: 5.
-   */
+  /** An event is dropped after this time. `event_queue_ttl`, seconds. Default: 5. */
   readonly eventQueueTtl?: number | undefined;
   /** Serializer of events. `event_serializer`. Default: "json". */
   readonly eventSerializer?: Serializer | undefined;
-  /**
-   * Node executable of a events daemon. Say it on the command line: --executable.
-   * `events_executable`. Default: null.
-   */
+  /** Node executable of a events daemon. `events_executable`. Default: null. */
   readonly eventsExecutable?: string | null | undefined;
   /** Group of a events daemon, name or number. `events_gid`. Default: null. */
   readonly eventsGid?: string | number | null | undefined;
@@ -622,10 +598,7 @@ export interface Settings {
   readonly workerTimer?: string | null | undefined;
   /** Longest sleep of the timer. `worker_timer_precision`, seconds. Default: 1. */
   readonly workerTimerPrecision?: number | undefined;
-  /**
-   * Node executable of a worker daemon. Say it on the command line: --executable.
-   * `worker_executable`. Default: null.
-   */
+  /** Node executable of a worker daemon. `worker_executable`. Default: null. */
   readonly workerExecutable?: string | null | undefined;
   /** Group of a worker daemon, name or number. `worker_gid`. Default: null. */
   readonly workerGid?: string | number | null | undefined;

@@ -7,7 +7,9 @@ type Hooks = Pick<TaskOptions, "beforeStart" | "onSuccess" | "onFailure" | "onRe
 /** Options of a task after the app's settings and `taskAnnotations` were applied; nothing is undefined. Durations in seconds. */
 export interface ResolvedTaskOptions {
   readonly acksLate: boolean;
-  readonly acksOnFailureOrTimeout: boolean;
+  readonly acksOnFailure: boolean;
+  /** Soft limits and hard ones. */
+  readonly acksOnTimeout: boolean;
   readonly rejectOnWorkerLost: boolean;
   readonly ignoreResult: boolean;
   readonly storeErrorsEvenIfIgnored: boolean;

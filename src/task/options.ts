@@ -16,6 +16,8 @@ export type AnyTaskOptions = Omit<TaskOptions, "bind" | "input" | "output"> & {
 export interface TaskDefaults {
   readonly taskAcksLate: boolean | null;
   readonly taskAcksOnFailureOrTimeout: boolean | null;
+  readonly taskAcksOnFailure: boolean | null;
+  readonly taskAcksOnTimeout: boolean | null;
   readonly taskRejectOnWorkerLost: boolean | null;
   readonly taskIgnoreResult: boolean | null;
   readonly taskStoreErrorsEvenIfIgnored: boolean | null;
@@ -195,9 +197,11 @@ export function resolveTaskOptions(options: AnyTaskOptions, defaults: TaskDefaul
     onRetry: options.onRetry,
     afterReturn: options.afterReturn,
   };
+  const acksOnBoth = defaults.taskAcksOnFailureOrTimeout ?? true;
   return {
     acksLate: options.acksLate ?? defaults.taskAcksLate ?? false,
-    acksOnFailureOrTimeout: options.acksOnFailureOrTimeout ?? defaults.taskAcksOnFailureOrTimeout ?? true,
+    acksOnFailure: options.acksOnFailureOrTimeout ?? defaults.taskAcksOnFailure ?? acksOnBoth,
+    acksOnTimeout: options.acksOnFailureOrTimeout ?? defaults.taskAcksOnTimeout ?? acksOnBoth,
     rejectOnWorkerLost: options.rejectOnWorkerLost ?? defaults.taskRejectOnWorkerLost ?? false,
     ignoreResult: options.ignoreResult ?? defaults.taskIgnoreResult ?? false,
     storeErrorsEvenIfIgnored:

@@ -27,6 +27,8 @@ export interface Ending {
   readonly children: readonly unknown[];
 }
 
+const TIME_LIMITS: ReadonlySet<string> = new Set(["TimeLimitExceeded", "SoftTimeLimitExceeded"]);
+
 /** A failure that is not the function's own. */
 export const NOT_EXPECTED: Ending = { expected: false, children: [] };
 
@@ -87,7 +89,8 @@ export class Failures {
   /** `acks_on_failure_or_timeout` off: rejected without requeue, which is where a dead list comes in. */
   #settlementOf(request: Request, error: ExceptionInfo): Settlement {
     const { acksLate, definition } = request.strategy;
-    if (!acksLate || definition.options.acksOnFailureOrTimeout) return { kind: "ack" };
+    const { acksOnFailure, acksOnTimeout } = definition.options;
+    if (!acksLate || (TIME_LIMITS.has(error.type) ? acksOnTimeout : acksOnFailure)) return { kind: "ack" };
     return { kind: "dead", reason: `the task failed: ${error.type}` };
   }
 

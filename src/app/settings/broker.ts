@@ -97,6 +97,7 @@ export const broker: Section<`broker${string}`> = {
     default: false,
     text: "Start the consumer again after an error that concerns one channel only.",
     effective: false,
+    why: "Redis has no channels: every error that may pass is met with another attempt.",
   },
   brokerFailoverStrategy: {
     old: "BROKER_FAILOVER_STRATEGY",
@@ -115,6 +116,7 @@ export const broker: Section<`broker${string}`> = {
     nullable: true,
     text: "Connections for sending at most. One is enough here: sends share it.",
     effective: false,
+    why: "One connection serves all sends.",
   },
   brokerPoolAcquireTimeout: {
     old: null,
@@ -125,6 +127,7 @@ export const broker: Section<`broker${string}`> = {
     text: "Time to wait for a free connection of the pool.",
     note: "Of Celery 5.7.",
     effective: false,
+    why: "There is no pool of connections.",
   },
   brokerTransport: {
     old: "BROKER_TRANSPORT",

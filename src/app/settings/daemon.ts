@@ -17,12 +17,12 @@ export function daemon<P extends "worker" | "beat" | "events">(program: P): Rows
       type: anyText,
       text: `File for the process id of a ${program} daemon.`,
     },
-    // Who starts the daemon does not load its app.
     [`${program}Executable`]: {
       ...about,
       effective: false,
+      why: "Who starts the daemon has not loaded its app: say it on the command line, --executable.",
       type: anyText,
-      text: `Node executable of a ${program} daemon. Say it on the command line: --executable.`,
+      text: `Node executable of a ${program} daemon.`,
     },
     [`${program}Uid`]: { ...about, type: nameOrNumber, text: `User of a ${program} daemon, name or number.` },
     [`${program}Gid`]: {

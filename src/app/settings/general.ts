@@ -62,8 +62,9 @@ const queueFlag = (old: string, what: string, flag: string): SettingRow<boolean>
   kind: "U",
   type: boolean,
   default: false,
-  text: `Whether the queues of ${what} are ${flag}. Redis knows no such thing.`,
+  text: `Whether the queues of ${what} are ${flag}.`,
   effective: false,
+  why: "Redis knows no such thing.",
 });
 const queueSeconds = (old: string, value: number, text: string): SettingRow<number> => ({
   old,
@@ -71,8 +72,9 @@ const queueSeconds = (old: string, value: number, text: string): SettingRow<numb
   type: seconds(),
   unit: "seconds",
   default: value,
-  text: `${text} Not enforced on Redis, as in Celery.`,
+  text,
   effective: false,
+  why: "Not enforced on Redis, as in Celery.",
 });
 
 export const control: Section<`control${string}`> = {

@@ -99,6 +99,7 @@ export const result: Section<`result${string}`> = {
     default: null,
     text: "Compression of stored results. Celery's Redis backend ignores it, and so do we there.",
     effective: false,
+    why: "Celery's Redis backend does not use it either.",
   },
   resultExpires: {
     old: "CELERY_TASK_RESULT_EXPIRES",
@@ -189,6 +190,7 @@ export const redis: Section<`redis${string}`> = {
     default: null,
     text: "Connections to it at most. One is enough here: operations share it.",
     effective: false,
+    why: "One connection serves all operations.",
   },
   redisRetryOnTimeout: {
     old: "CELERY_REDIS_RETRY_ON_TIMEOUT",
@@ -197,6 +199,7 @@ export const redis: Section<`redis${string}`> = {
     default: false,
     text: "Try an operation again when it ran into its time limit.",
     effective: false,
+    why: "Every operation is tried again after a time-out.",
   },
   redisSocketConnectTimeout: {
     old: "CELERY_REDIS_SOCKET_CONNECT_TIMEOUT",

@@ -22,8 +22,10 @@ export interface SettingRow<T = unknown> {
   readonly note?: string;
   /** Holds a password or a key: its value is never shown. */
   readonly secret?: true;
-  /** Read by this version. false: accepted, has no effect yet. */
+  /** Read by this version. false: accepted, without effect. */
   readonly effective: boolean;
+  /** Why it has no effect and needs none. Not given: not yet. */
+  readonly why?: string;
   /** The version that knew it first. Default: 0.1.0. */
   readonly since?: string;
 }

@@ -50,7 +50,7 @@ export const task: Section<`task${string}`> = {
     default: null,
     text: "As taskAcksOnFailureOrTimeout, for failures only.",
     note: "Of Celery 5.7.",
-    effective: false,
+    effective: true,
   },
   taskAcksOnTimeout: {
     old: null,
@@ -59,7 +59,7 @@ export const task: Section<`task${string}`> = {
     default: null,
     text: "As taskAcksOnFailureOrTimeout, for time limits only.",
     note: "Of Celery 5.7.",
-    effective: false,
+    effective: true,
   },
   taskAllowErrorCbOnChordHeader: {
     old: "CELERY_ALLOW_ERROR_CB_ON_CHORD_HEADER",
@@ -237,6 +237,7 @@ export const task: Section<`task${string}`> = {
     default: false,
     text: "Python's results carry tracebacks that can be raised again. Here the worker's stack is always kept as text.",
     effective: false,
+    why: "A stack of JavaScript cannot be raised again in another process.",
   },
   taskRoutes: {
     old: "CELERY_ROUTES",

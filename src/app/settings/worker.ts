@@ -47,6 +47,7 @@ export const worker: Section<`worker${string}`> = {
     default: true,
     text: "After a lost connection take fewer messages in advance while old tasks still run.",
     effective: false,
+    why: "What a worker holds stays held over a lost connection, and counts.",
   },
   workerEtaTaskLimit: {
     old: "CELERYD_ETA_TASK_LIMIT",
@@ -56,6 +57,7 @@ export const worker: Section<`worker${string}`> = {
     default: null,
     text: "Tasks with an ETA held in memory at most. They wait in the broker here, and none is held.",
     effective: false,
+    why: "Tasks with an ETA wait in the broker.",
   },
   workerDirect: {
     old: "CELERY_WORKER_DIRECT",
@@ -130,6 +132,7 @@ export const worker: Section<`worker${string}`> = {
     default: 10,
     text: "Time before a task whose process vanished is given up.",
     effective: false,
+    why: "The end of a child is heard at once, after everything that it told.",
   },
   workerMaxMemoryPerChild: {
     old: "CELERYD_MAX_MEMORY_PER_CHILD",
@@ -173,6 +176,7 @@ export const worker: Section<`worker${string}`> = {
     default: "celery.worker.autoscale:Autoscaler",
     text: "Module of the autoscaler; Celery's name means the built-in one.",
     effective: false,
+    why: "The autoscaler is not replaceable.",
   },
   workerConsumer: {
     old: "CELERYD_CONSUMER",
@@ -181,6 +185,7 @@ export const worker: Section<`worker${string}`> = {
     default: "celery.worker.consumer:Consumer",
     text: "Module of the consumer; Celery's name means the built-in one.",
     effective: false,
+    why: "The consumer is not replaceable.",
   },
   workerTimer: {
     old: "CELERYD_TIMER",
@@ -189,6 +194,7 @@ export const worker: Section<`worker${string}`> = {
     default: null,
     text: "Module of the timer.",
     effective: false,
+    why: "Timers are Node's.",
   },
   workerTimerPrecision: {
     old: "CELERYD_TIMER_PRECISION",
@@ -198,6 +204,7 @@ export const worker: Section<`worker${string}`> = {
     default: 1,
     text: "Longest sleep of the timer.",
     effective: false,
+    why: "Timers are Node's.",
   },
   workerStateDb: {
     old: "CELERYD_STATE_DB",
@@ -239,6 +246,7 @@ export const worker: Section<`worker${string}`> = {
     default: true,
     text: "Python's worker takes over the root logger. There is none in Node.",
     effective: false,
+    why: "There is no root logger.",
   },
   workerRedirectStdouts: {
     old: "CELERY_REDIRECT_STDOUTS",

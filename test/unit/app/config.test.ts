@@ -452,7 +452,7 @@ describe("warnings", () => {
         { name: "broker_heartbeat", reason: "concerns AMQP brokers only" },
         { name: "mongodb_backend_settings", reason: "there is no such result backend" },
         { name: "worker_agent", reason: "concerns Python's processes and threads only" },
-        { name: "workerHijackRootLogger", reason: "not used by this version" },
+        { name: "workerHijackRootLogger", reason: "There is no root logger." },
       ],
     });
     expect(settings.takeWarnings()).toEqual([]);

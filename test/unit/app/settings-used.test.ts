@@ -19,6 +19,16 @@ describe("what docs/configuration.md says is used", () => {
     expect(unread.map(({ name }) => name)).toEqual([]);
   });
 
+  test("what a worker or a task does without is explained, or belongs to what is still to come", () => {
+    const LATER =
+      /^(beat|redbeat|security|database|cache|redis|result|override|event|broker)|Chord|StateDb|OnConnectionLoss|Redirect|LogColor/;
+    const silent = SETTINGS.filter(
+      ({ effective, why, name }) => !effective && why === undefined && !LATER.test(name),
+    );
+    expect(silent.map(({ name }) => name)).toEqual([]);
+    expect(SETTINGS.filter(({ effective, why }) => effective && why !== undefined)).toEqual([]);
+  });
+
   test("a setting that is read is marked as effective in src/app/settings/", () => {
     const unmarked = SETTINGS.filter((setting) => !setting.effective && words.has(setting.name));
     expect(unmarked.map(({ name }) => name)).toEqual([]);

@@ -93,10 +93,22 @@ describe("annotate", () => {
 });
 
 describe("resolveTaskOptions", () => {
+  test("acks of failures and of time limits: the task's own option, then the setting of each, then that of both", () => {
+    const acks = (options: object, settings: Record<string, unknown>): readonly boolean[] => {
+      const { acksOnFailure, acksOnTimeout } = resolveTaskOptions(options, defaults(settings));
+      return [acksOnFailure, acksOnTimeout];
+    };
+    expect(acks({}, { taskAcksOnFailureOrTimeout: false })).toEqual([false, false]);
+    expect(acks({}, { taskAcksOnFailure: false })).toEqual([false, true]);
+    expect(acks({}, { taskAcksOnFailureOrTimeout: false, taskAcksOnFailure: true })).toEqual([true, false]);
+    expect(acks({ acksOnFailureOrTimeout: true }, { taskAcksOnTimeout: false })).toEqual([true, true]);
+  });
+
   test("what nobody said is Celery's default", () => {
     expect(resolveTaskOptions({}, defaults())).toMatchObject({
       acksLate: false,
-      acksOnFailureOrTimeout: true,
+      acksOnFailure: true,
+      acksOnTimeout: true,
       rejectOnWorkerLost: false,
       ignoreResult: false,
       maxRetries: 3,

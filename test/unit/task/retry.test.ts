@@ -23,6 +23,8 @@ const DEFAULTS = {
   taskIgnoreResult: null,
   taskStoreErrorsEvenIfIgnored: null,
   taskTrackStarted: null,
+  taskAcksOnFailure: null,
+  taskAcksOnTimeout: null,
   taskDefaultRateLimit: null,
   taskTimeLimit: null,
   taskSoftTimeLimit: null,

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { EncodeError, Ignore, OperationalError, Reject } from "../../../src/errors.ts";
 import type { TaskOptions } from "../../../src/task/task-types.ts";
+import { eventually } from "../../support/eventually.ts";
 import { delivery, Gate, message, type RigOptions, signature, turns, WorkerRig } from "./support.ts";
 
 class ShopError extends Error {}
@@ -346,6 +347,17 @@ describe("a failure", () => {
     await started({}, fail({ acksLate: true, acksOnFailureOrTimeout: false }));
     await rig.run({ task: "t.fail" });
     expect(rig.journal).toEqual(["store t1 FAILURE", "dead t1"]);
+  });
+
+  test("at a time limit goes to the dead list only when those are not acked", async () => {
+    const { journal } = await started({ app: { taskAcksOnTimeout: false } }, (one) => {
+      fail({ acksLate: true })(one);
+      one.app.task("t.stuck", { timeLimit: 0.02, acksLate: true }, () => new Promise<null>(() => {}));
+    });
+    await rig.run({ task: "t.fail" });
+    await rig.run({ task: "t.stuck", id: "t2" });
+    await eventually("it is settled", () => rig.consumer.settled.has("t2"));
+    expect(journal).toEqual(["ack-with-result t1 FAILURE", "store t2 FAILURE", "dead t2"]);
   });
 
   test("is stored of a task that ignores its result only where errors are wanted", async () => {
