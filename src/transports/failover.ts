@@ -21,6 +21,7 @@ import type {
   StoreLocation,
   Transport,
   TransportCapabilities,
+  UniqueLocks,
 } from "./transport.ts";
 
 /** A URL and how to open its transport. */
@@ -53,6 +54,10 @@ export class FailoverTransport implements Transport {
 
   get paused(): PausedQueues {
     return this.#current.paused;
+  }
+
+  get unique(): UniqueLocks {
+    return this.#current.unique;
   }
 
   /** Rejects with the failures of all when none answers; may then be called again. */

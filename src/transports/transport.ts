@@ -5,10 +5,12 @@ import type { Limits, WireMessage } from "../protocol/wire.ts";
 import type { DeadLetter, DeadPage } from "./dead-letters.ts";
 import type { Admission, LimitClaim, LimitState } from "./limits.ts";
 import type { PausedQueues } from "./paused-queues.ts";
+import type { UniqueLocks } from "./unique-locks.ts";
 
 export type { DeadLetter, DeadPage } from "./dead-letters.ts";
 export type { Admission, LimitClaim, LimitState } from "./limits.ts";
 export type { PausedQueues } from "./paused-queues.ts";
+export type { Claim, UniqueKey, UniqueLocks, UniqueMessage } from "./unique-locks.ts";
 
 /** What a transport is opened with. */
 export interface TransportOptions {
@@ -33,6 +35,7 @@ export interface Transport {
   /** Where the data lives, asked from the server itself (run id, file id), never from the URL. Known after `start`. */
   readonly location: StoreLocation;
   readonly paused: PausedQueues;
+  readonly unique: UniqueLocks;
   /** Connects. Rejects with OperationalError; `PET_BROKER_REFUSED` when trying again is of no use. */
   start(signal: AbortSignal): Promise<void>;
   /** Idempotent. Outstanding settlements are sent first where the server answers. */

@@ -17,6 +17,7 @@ import { queueTests } from "./transport/queues.ts";
 import { resultTests } from "./transport/results.ts";
 import { routingTests } from "./transport/routing.ts";
 import { settleTests } from "./transport/settle.ts";
+import { uniqueTests } from "./transport/unique.ts";
 
 export type { TransportBroker } from "./transport/harness.ts";
 
@@ -39,6 +40,7 @@ export function transportConformance(
     loadTests(suite);
     mailboxTests(suite);
     pausedTests(suite);
+    uniqueTests(suite);
     if (capabilities.parks) parkingTests(suite);
     if (capabilities.storesResults) resultTests(suite);
     if (capabilities.durable) restartTests(suite);

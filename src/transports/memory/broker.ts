@@ -15,6 +15,7 @@ import { MemoryLimits } from "./limits.ts";
 import { ParkedHeap } from "./parked.ts";
 import { MemoryResults } from "./results.ts";
 import { compileSubscription, compileTopic, matchesTopic, type TopicPattern } from "./topic.ts";
+import { type MemoryLocks, memoryLocks } from "./unique.ts";
 
 /** One message, as the envelope that Redis would hold. */
 export interface StoredMessage {
@@ -57,6 +58,7 @@ export class MemoryBroker {
   /** Queue -> when it was paused. Consumers take nothing from these. */
   readonly paused: Map<string, number> = new Map();
   readonly limits: MemoryLimits = new MemoryLimits((queue, message) => this.putBack(queue, message));
+  readonly unique: MemoryLocks = memoryLocks();
   readonly #queues = new Map<string, QueueState>();
   /** Exchange -> bindings by `routing key NUL queue`. */
   readonly #bindings = new Map<string, Map<string, Binding>>();

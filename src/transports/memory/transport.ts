@@ -19,12 +19,14 @@ import type {
   Transport,
   TransportCapabilities,
   TransportOptions,
+  UniqueLocks,
 } from "../transport.ts";
 import { type MemoryBroker, memoryBroker, memoryName } from "./broker.ts";
 import { MemoryConsumer } from "./consumer.ts";
 import { DeadLists } from "./dead.ts";
 import { type MemoryOptions, readMemoryOptions, stepIndex } from "./options.ts";
 import { MemoryPausedQueues } from "./paused.ts";
+import { MemoryUniqueLocks } from "./unique.ts";
 
 const CAPABILITIES: TransportCapabilities = {
   parks: true,
@@ -38,6 +40,7 @@ export class MemoryTransport implements Transport {
   readonly capabilities: TransportCapabilities = CAPABILITIES;
   readonly location: StoreLocation;
   readonly paused: PausedQueues;
+  readonly unique: UniqueLocks;
   /** What all transports of this name share. */
   readonly broker: MemoryBroker;
   readonly #options: TransportOptions;
@@ -55,6 +58,13 @@ export class MemoryTransport implements Transport {
     this.broker = memoryBroker(name);
     this.location = { kind: "memory", name };
     this.paused = new MemoryPausedQueues(this.broker, options.clock);
+    this.unique = new MemoryUniqueLocks(this.broker.unique, options.clock, ({ outgoing }) => {
+      if (this.#state !== "running") {
+        throw new OperationalError(`${this.#name()} is not started, or was stopped`, { outcome: "not sent" });
+      }
+      const raw = this.#encode(outgoing);
+      return () => this.#put(outgoing, raw);
+    });
     this.#dead = new DeadLists({
       broker: this.broker,
       clock: options.clock,

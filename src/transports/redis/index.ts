@@ -28,6 +28,7 @@ import type {
   Transport,
   TransportCapabilities,
   TransportOptions,
+  UniqueLocks,
 } from "../transport.ts";
 import { bindingMember, parseBindings } from "./bindings.ts";
 import type { ConsumerContext, RedisConsumer } from "./consumer.ts";
@@ -37,6 +38,7 @@ import { RedisKeys } from "./keys.ts";
 import { type RedisTransportSettings, readOptions } from "./options.ts";
 import { RedisPausedQueues } from "./paused.ts";
 import { Publisher } from "./publisher.ts";
+import { RedisUniqueLocks } from "./unique.ts";
 
 /** What only tests set. */
 export interface RedisTransportInternals {
@@ -64,6 +66,7 @@ export class RedisTransport implements Transport {
     durable: true,
   };
   readonly paused: PausedQueues;
+  readonly unique: UniqueLocks;
   readonly #options: TransportOptions;
   readonly #internals: RedisTransportInternals;
   readonly #settings: RedisTransportSettings;
@@ -108,7 +111,9 @@ export class RedisTransport implements Transport {
       onState: (state) => this.#onState(state),
     });
     this.paused = new RedisPausedQueues(this.#session, this.#keys);
-    this.#publisher = new Publisher({ session: this.#session, settings: this.#settings, keys: this.#keys });
+    const parts = { session: this.#session, settings: this.#settings, keys: this.#keys };
+    this.unique = new RedisUniqueLocks({ ...parts, clock: options.clock });
+    this.#publisher = new Publisher(parts);
   }
 
   get location(): StoreLocation {

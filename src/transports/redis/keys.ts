@@ -62,6 +62,16 @@ export class RedisKeys {
     return `${this.prefix}${this.#settings.unackedKey}_probe:${node}`;
   }
 
+  /** HASH with TTL: who holds the key of a unique task. */
+  unique(key: string): string {
+    return `${this.prefix}${this.#settings.unackedKey}_unique:${key}`;
+  }
+
+  /** STRING with TTL: a newer message took the place of this one. */
+  replaced(id: string): string {
+    return `${this.prefix}${this.#settings.unackedKey}_replaced:${id}`;
+  }
+
   /** LIST with TTL: there for a while after a paused queue was resumed. */
   resumed(queue: string): string {
     return `${this.prefix}${this.#settings.unackedKey}_resumed:${queue}`;

@@ -74,6 +74,10 @@ export class NotingTransport implements Transport {
     return 0;
   }
 
+  get unique(): never {
+    throw new Error("a noting transport has no unique tasks");
+  }
+
   get paused(): never {
     throw new Error("a noting transport pauses nothing");
   }

@@ -218,6 +218,10 @@ export class HandTransport implements Transport {
     this.journal.push(`purge ${queue}`);
     return 0;
   }
+  get unique(): never {
+    throw new Error("not played");
+  }
+
   get paused(): never {
     throw new Error("not played");
   }
