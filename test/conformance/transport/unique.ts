@@ -35,7 +35,7 @@ export function uniqueTests(suite: Suite): void {
     { unique: locks }: Transport,
     queue: string,
     unique: UniqueKey,
-  ): { claim(id: string): Promise<Claim>; release(id: string): Promise<void> } => ({
+  ): { readonly claim: (id: string) => Promise<Claim>; readonly release: (id: string) => Promise<void> } => ({
     claim: (id) => locks.claim(unique, `${queue}/${id}`),
     release: (id) => locks.release(unique, `${queue}/${id}`),
   });
@@ -208,6 +208,7 @@ export function uniqueTests(suite: Suite): void {
           const queue = suite.name();
           const keys = [keyOf(until), keyOf(until)];
           const model = new Model(until);
+          const [said, wanted]: [string[], string[]] = [[], []];
           const sent: { readonly id: string; readonly key: number; readonly replace: boolean }[] = [];
           for (const { do: what, key, n } of steps) {
             const old = sent[n % Math.max(1, sent.length)];
@@ -217,18 +218,19 @@ export function uniqueTests(suite: Suite): void {
             const one = what === "publish" || what === "replace" ? sent.at(-1) : old;
             if (one === undefined) continue;
             const unique = keys[one.key] as UniqueKey;
+            const at = worker(producer, queue, unique);
             if (what === "claim") {
-              expect((await worker(producer, queue, unique).claim(one.id)).kind).toBe(
-                model.claim(one.key, one.id),
-              );
+              said.push((await at.claim(one.id)).kind);
+              wanted.push(model.claim(one.key, one.id));
             } else if (what === "release") {
               model.release(one.key, one.id);
-              await worker(producer, queue, unique).release(one.id);
+              await at.release(one.id);
             } else {
-              const holder = await send(producer, message(queue, one.id, unique, { replace: one.replace }));
-              expect(holder).toEqual([model.publish(one)]);
+              said.push(...(await send(producer, message(queue, one.id, unique, { replace: one.replace }))));
+              wanted.push(model.publish(one));
             }
           }
+          expect(said).toEqual(wanted);
           expect(await producer.size(queue)).toBe(model.published);
         },
       );
