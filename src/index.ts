@@ -120,4 +120,5 @@ export type {
   TaskName,
   TaskOptions,
 } from "./task/task-types.ts";
+export type { UniqueOptions } from "./task/unique-options.ts";
 export { chain, chord, group } from "./task/workflow.ts";

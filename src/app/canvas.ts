@@ -50,5 +50,5 @@ export async function publishPlan(
 function sendOf(host: CanvasHost, signature: SignatureData, parent: SendParent | null): Send {
   const { task, args, kwargs } = signature;
   const { options, extra } = splitWireOptions(signature.options);
-  return { plan: host.plan(task), args, kwargs, options, extra, embed: null, parent };
+  return { plan: host.plan(task), args, kwargs, options, extra, embed: null, parent, byUser: false };
 }

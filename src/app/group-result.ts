@@ -23,6 +23,7 @@ interface Parts {
 export class GroupHandle implements GroupResult<readonly unknown[]> {
   readonly id: string;
   readonly parent: AsyncResult<unknown> | null;
+  readonly duplicate = false;
   readonly results: readonly AsyncResult<unknown>[];
   readonly #results: Results;
 

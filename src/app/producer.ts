@@ -16,16 +16,18 @@ import { type ResultTuple, resultTuple } from "../protocol/result-tuple.ts";
 import type { OutgoingTask, TaskEmbed } from "../protocol/wire.ts";
 import { currentExecution, type Execution } from "../task/current.ts";
 import type { CallArguments } from "../task/kw.ts";
-import type { Outgoing, QueueDeclaration } from "../transports/transport.ts";
+import type { Outgoing, QueueDeclaration, UniqueMessage } from "../transports/transport.ts";
+import { UNIQUE_HEADER, type UniqueTerms } from "../transports/unique-locks.ts";
 import type { ResolvedSettings } from "./internals.ts";
 import type { Observer } from "./observer.ts";
 import type { PublishPolicy } from "./publish-retry.ts";
-import type { Publisher } from "./publisher.ts";
+import type { Batch, Publisher } from "./publisher.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
 import type { Planner, SendPlan } from "./send-plan.ts";
 import type { SentEvents } from "./sent-events.ts";
 import { etaText, expiresText, type TimeContext } from "./times.ts";
+import { uniqueTerms } from "./unique.ts";
 
 /** One send, before it is encoded. */
 export interface Send extends CallArguments {
@@ -35,6 +37,8 @@ export interface Send extends CallArguments {
   /** Callbacks and the rest of a chain, where they do not come from the options. */
   readonly embed: Partial<TaskEmbed> | null;
   readonly parent: SendParent | null;
+  /** Not made for a task by its worker. */
+  readonly byUser: boolean;
 }
 
 /** One send, ready for the transport. */
@@ -46,6 +50,8 @@ export interface Built {
   readonly ignored: boolean;
   /** Name of the queue that was meant; null where only an exchange is known. */
   readonly queue: string | null;
+  /** null: it takes no key. */
+  readonly unique: UniqueTerms | null;
 }
 
 /** What the settings say about every send. */
@@ -113,6 +119,7 @@ export class Producer {
       options: options ?? NO_OPTIONS,
       extra: null,
       embed: null,
+      byUser: true,
       parent: execution === undefined ? null : execution.parent,
     };
     return execution === undefined ? this.produce(send) : this.#inTask(execution, send);
@@ -128,6 +135,7 @@ export class Producer {
       options: call.options,
       extra: call.extra,
       embed: null,
+      byUser: true,
       parent: execution === undefined ? null : execution.parent,
     };
     return execution === undefined ? this.produce(send) : this.#inTask(execution, send);
@@ -143,6 +151,8 @@ export class Producer {
       } catch (error) {
         built = await this.#buildAgain(send, error);
       }
+      if (built.unique !== null)
+        return (await this.#publishUnique([send], [built]))[0] as AsyncResult<unknown>;
       const { outgoing, declaration, id } = built;
       if (this.#observer.active) {
         await this.#observer.publish({ send, built }, async (observed) => {
@@ -182,6 +192,7 @@ export class Producer {
         options: call.options,
         extra: call.extra,
         embed: null,
+        byUser: true,
         parent,
       })),
     );
@@ -227,6 +238,7 @@ export class Producer {
         }
       }
       const task = sends[0]?.plan.task ?? "";
+      if (built.some((one) => one.unique !== null)) return await this.#publishUnique(sends, built);
       if (this.#observer.active) {
         await this.#observer.publishMany(
           sends.map((send, index) => ({ send, built: built[index] as Built })),
@@ -242,6 +254,28 @@ export class Producer {
   async #publishMany(built: readonly Built[], task: string): Promise<void> {
     await this.#publisher.publish(batchOf(built, task));
     if (this.#sentEvents !== null) for (const one of built) this.#sentEvents.sent(one);
+  }
+
+  /** Some have a key: what is not published for it is another call's. */
+  async #publishUnique(
+    sends: readonly Send[],
+    built: readonly Built[],
+  ): Promise<readonly AsyncResult<unknown>[]> {
+    const task = sends[0]?.plan.task ?? "";
+    const holders = new Map<string, string>();
+    const publish = (observed: readonly Built[]): Promise<void> =>
+      this.#publisher.publish({ ...batchOf(observed, task), unique: uniqueBatch(observed, holders) });
+    if (this.#observer.active) {
+      await this.#observer.publishMany(
+        sends.map((send, index) => ({ send, built: built[index] as Built })),
+        publish,
+      );
+    } else await publish(built);
+    return built.map((one) => {
+      const holder = holders.get(one.id) ?? one.id;
+      if (holder === one.id) this.#sentEvents?.sent(one);
+      return this.#results.handle(holder, one.ignored, holder !== one.id);
+    });
   }
 
   #inTask(execution: Execution, send: Send): Promise<AsyncResult<unknown>> {
@@ -288,6 +322,11 @@ export class Producer {
       throw new EncodeError(`option priority must be a whole number, not ${String(priority)}`);
     const time = this.#time(send);
     const ignored = options.ignoreResult ?? plan.ignoreResult;
+    const unique =
+      plan.unique === null || destination.type === "fanout"
+        ? null
+        : uniqueTerms(send, time?.eta == null ? 0 : Math.max(0, Date.parse(time.eta) - this.#clock.now()));
+    const headers = headersOf(options.headers, route?.headers);
     const task: OutgoingTask = {
       id,
       task: plan.task,
@@ -313,7 +352,7 @@ export class Producer {
       replyTo: options.replyTo ?? this.#replyTo,
       priority,
       deliveryMode: extra?.deliveryMode ?? route?.deliveryMode ?? plan.deliveryMode,
-      headers: headersOf(options.headers, route?.headers),
+      headers: unique === null ? headers : { ...headers, [UNIQUE_HEADER]: unique.header },
       argsrepr: extra?.argsrepr ?? null,
       kwargsrepr: extra?.kwargsrepr ?? null,
     };
@@ -344,6 +383,7 @@ export class Producer {
           : planner.policy(route, options),
       ignored,
       queue: destination.queue,
+      unique: unique === null ? null : unique.terms,
     };
   }
 
@@ -400,17 +440,29 @@ function keepPending<T>(execution: Execution, sent: Promise<T>): Promise<T> {
   return sent;
 }
 
-function batchOf(built: readonly Built[], task: string): Parameters<Publisher["publish"]>[0] {
+function batchOf(built: readonly Built[], task: string): Batch {
   const declarations: QueueDeclaration[] = [];
   for (const { declaration } of built)
     if (declaration !== null && !declarations.includes(declaration)) declarations.push(declaration);
   const first = built[0] as Built;
   return {
-    messages: built.map((one) => one.outgoing),
+    messages: built.filter((one) => one.unique === null).map((one) => one.outgoing),
+    unique: null,
     declarations,
     policy: first.policy,
     task,
     id: first.id,
+  };
+}
+
+/** The members with a key; who holds each of them is written into `holders`. */
+function uniqueBatch(built: readonly Built[], holders: Map<string, string>): Batch["unique"] {
+  const messages = built.flatMap(({ id, outgoing, unique }): UniqueMessage[] =>
+    unique === null ? [] : [{ id, outgoing, ...unique }],
+  );
+  return {
+    messages,
+    onHolders: (ids) => messages.forEach(({ id }, index) => holders.set(id, ids[index] ?? id)),
   };
 }
 

@@ -13,12 +13,17 @@
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../base/clock.ts";
 import { OperationalError, PetioleError, type PublishOutcome } from "../errors.ts";
-import type { Outgoing, QueueDeclaration, Transport } from "../transports/transport.ts";
+import type { Outgoing, QueueDeclaration, Transport, UniqueMessage } from "../transports/transport.ts";
 import { isRetryable, type PublishPolicy, publishError, retryDelayMs } from "./publish-retry.ts";
 
 /** What goes out in one round trip. */
 export interface Batch {
   readonly messages: readonly Outgoing[];
+  /** Members with a key, and who is told who holds them; null: none. */
+  readonly unique: {
+    readonly messages: readonly UniqueMessage[];
+    onHolders(ids: readonly string[]): void;
+  } | null;
   readonly declarations: readonly QueueDeclaration[];
   readonly policy: PublishPolicy;
   /** Name and id of the first, for errors. */
@@ -151,7 +156,10 @@ export class Publisher {
     for (const declaration of batch.declarations) {
       if (!this.#declared.has(declaration)) await until(this.#declare(transport, declaration), signal);
     }
-    await transport.publish(batch.messages, signal);
+    const { messages, unique } = batch;
+    // First, for it may be repeated when the rest fails.
+    if (unique !== null) unique.onHolders(await transport.unique.publish(unique.messages, signal));
+    if (messages.length > 0) await transport.publish(messages, signal);
   }
 
   #opened(): Promise<Transport> {
@@ -221,7 +229,7 @@ function until<T>(promise: Promise<T>, signal: AbortSignal | null): Promise<T> {
 }
 
 function nameOf(batch: Batch): string {
-  const more = batch.messages.length - 1;
+  const more = batch.messages.length + (batch.unique?.messages.length ?? 0) - 1;
   return `task ${batch.task}[${batch.id}]${more > 0 ? ` and ${more} more` : ""}`;
 }
 

@@ -25,12 +25,14 @@ interface Known {
   readonly ignored: boolean;
   /** Of a task that ran here and was not stored. */
   readonly local: ResultMeta | null;
+  readonly duplicate?: boolean;
 }
 
 /** The one implementation of {@link AsyncResult}. Light: one is made for each send. */
 export class ResultHandle implements AsyncResult<unknown> {
   readonly id: string;
   readonly parent: AsyncResult<unknown> | null;
+  readonly duplicate: boolean;
   readonly #results: Results;
   readonly #ignored: boolean;
   readonly #local: boolean;
@@ -40,6 +42,7 @@ export class ResultHandle implements AsyncResult<unknown> {
   constructor(results: Results, id: string, known: Known) {
     this.id = id;
     this.parent = known.parent;
+    this.duplicate = known.duplicate === true;
     this.#results = results;
     this.#ignored = known.ignored;
     this.#local = known.local !== null;

@@ -57,6 +57,8 @@ export interface AsyncResult<out T> {
   readonly id: string;
   /** The result before it, where the backend named one. */
   readonly parent: AsyncResult<unknown> | null;
+  /** Of an earlier call: this one was not sent, for a unique task of its key waits or runs. Known where it was sent. */
+  readonly duplicate: boolean;
   /** Waits for the result. Throws {@link RemoteError}, {@link TaskRevokedError} or {@link TimeoutError}. */
   get(options?: GetOptions & { readonly propagate?: true | undefined }): Promise<T>;
   /** As Python's `propagate=False`: a failure is returned, not thrown. {@link outcome} says which it is. */

@@ -53,8 +53,9 @@ export class Results {
     this.clock = options.clock;
   }
 
-  /** A handle. `ignored`: the task is known to store nothing. */
-  handle(id: string, ignored = false): AsyncResult<unknown> {
+  /** A handle. `ignored`: the task is known to store nothing. `duplicate`: of an earlier call of a unique task. */
+  handle(id: string, ignored = false, duplicate = false): AsyncResult<unknown> {
+    if (duplicate) return new ResultHandle(this, id, { ...PLAIN, ignored, duplicate });
     return new ResultHandle(this, id, ignored ? IGNORED : PLAIN);
   }
 

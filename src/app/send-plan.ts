@@ -7,6 +7,7 @@ import { ONE_ATTEMPT, type PublishPolicy, publishPolicy } from "./publish-retry.
 import type { Destination, Queues } from "./queues.ts";
 import type { Router } from "./routes.ts";
 import type { Route } from "./settings-types.ts";
+import { type UniquePlan, uniquePlan } from "./unique.ts";
 
 export interface SendPlan {
   readonly task: string;
@@ -25,6 +26,8 @@ export interface SendPlan {
   readonly ignoreResult: boolean;
   readonly policy: PublishPolicy;
   readonly deliveryMode: 1 | 2;
+  /** null: not a unique task. */
+  readonly unique: UniquePlan | null;
   /** Runs here, though the settings may say eager: a task of elsewhere never does. */
   readonly registered: boolean;
 }
@@ -102,6 +105,7 @@ export class Planner {
       ignoreResult: bare ? false : (registered?.definition.options.ignoreResult ?? false),
       policy: this.policy(route, undefined),
       deliveryMode: route?.deliveryMode ?? (conf.taskDefaultDeliveryMode === 1 ? 1 : 2),
+      unique: uniquePlan(own.unique),
       registered: !bare && registered !== undefined,
     };
   }

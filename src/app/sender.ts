@@ -52,6 +52,7 @@ export class AppSender implements Sender {
       options: split.options,
       extra: split.extra,
       embed: request.embed ?? null,
+      byUser: false,
       parent: request.parent,
     };
     const result = await this.#host.producer.produce(send);

@@ -4,6 +4,7 @@ import { ImproperlyConfigured } from "../errors.ts";
 import type { ResolvedTaskOptions } from "./definition.ts";
 import type { StandardSchema } from "./schema-types.ts";
 import type { TaskOptions } from "./task-types.ts";
+import { uniqueFlaw } from "./unique-options.ts";
 
 /** Options of any task, whatever its schemas. */
 export type AnyTaskOptions = Omit<TaskOptions, "bind" | "input" | "output"> & {
@@ -113,6 +114,7 @@ const CHECKS: { readonly [K in keyof TaskOptions]-?: Check } = {
   rateLimit: rate,
   globalRateLimit: globalRate,
   maxConcurrency: concurrency,
+  unique: uniqueFlaw,
   timeLimit: seconds,
   softTimeLimit: seconds,
   expires,

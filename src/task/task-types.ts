@@ -6,6 +6,7 @@ import type { TaskRegistry } from "./registry-types.ts";
 import type { InputOf, ObjectOnly, OutputOf, StandardSchema } from "./schema-types.ts";
 import type { Compression, SendOptions, Serializer } from "./send-types.ts";
 import type { AnyFunction, Instant, Returned, Seconds, Sendable } from "./sendable-types.ts";
+import type { UniqueOptions } from "./unique-options.ts";
 
 /** Every way to leave off leading arguments: `[x, y]` gives `[] | [y] | [x, y]`. */
 export type Tails<P extends readonly unknown[]> = number extends P["length"]
@@ -140,6 +141,8 @@ export interface TaskOptions<B extends boolean = false, I = undefined, O = undef
   readonly globalRateLimit?: string | number | GlobalRateLimit | null | undefined;
   /** Over all workers: tasks that run at once, of the whole task or of each key. Python's workers do not see it. */
   readonly maxConcurrency?: number | MaxConcurrency | null | undefined;
+  /** At most one call of the same key waits or runs; another one gets its handle, with `duplicate`. */
+  readonly unique?: boolean | UniqueOptions | undefined;
   readonly timeLimit?: Seconds | undefined;
   readonly softTimeLimit?: Seconds | undefined;
   readonly expires?: Seconds | Instant | undefined;

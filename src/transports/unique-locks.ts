@@ -21,11 +21,8 @@ export interface UniqueKey {
   readonly until: "start" | "done";
 }
 
-/** A message that is published only if its key is free, or may be taken over. */
-export interface UniqueMessage {
-  readonly outgoing: Outgoing;
-  /** The task's. */
-  readonly id: string;
+/** How a message takes its key. */
+export interface UniqueTerms {
   readonly unique: UniqueKey;
   /** Takes the place of one that has not started. */
   readonly replace: boolean;
@@ -33,6 +30,31 @@ export interface UniqueMessage {
   readonly debounceMs: number;
   /** But so long after the first publish at most; null: no bound. */
   readonly maxWaitMs: number | null;
+}
+
+/** A message that is published only if its key is free, or may be taken over. */
+export interface UniqueMessage extends UniqueTerms {
+  readonly outgoing: Outgoing;
+  /** The task's. */
+  readonly id: string;
+}
+
+/** Header of a message that has a key: `{"key", "ttl": seconds, "until"}`. Python's workers ignore it. */
+export const UNIQUE_HEADER = "x-petiole-unique";
+const LONGEST_KEY = 1024;
+
+export function writeUniqueKey({ key, ttlMs, until }: UniqueKey): unknown {
+  return { key, ttl: ttlMs / 1000, until };
+}
+
+/** null: there is none, or somebody else's. */
+export function readUniqueKey(header: unknown): UniqueKey | null {
+  if (typeof header !== "object" || header === null) return null;
+  const { key, ttl, until } = header as Readonly<Record<string, unknown>>;
+  if (typeof key !== "string" || key === "" || key.length > LONGEST_KEY) return null;
+  if (typeof ttl !== "number" || !(ttl > 0 && ttl < 1e10) || (until !== "start" && until !== "done"))
+    return null;
+  return { key, ttlMs: Math.ceil(ttl * 1000), until };
 }
 
 export type Claim =

@@ -1,9 +1,13 @@
-/** What has to be found out before some tasks may start: those that were delivered again, and those with limits over all workers. */
+/**
+ * What has to be found out before some tasks may start: those that were delivered again, those with limits over all workers, and
+ * unique ones.
+ */
 import type { Logger } from "../base/logger.ts";
-import type { Consumer } from "../transports/transport.ts";
+import type { Consumer, UniqueKey } from "../transports/transport.ts";
 import { GlobalLimits } from "./limits.ts";
 import type { Request } from "./request.ts";
 import type { Settler } from "./settler.ts";
+import type { UniqueTasks } from "./unique.ts";
 
 export interface BeforeStartOptions {
   readonly logger: Logger;
@@ -13,6 +17,9 @@ export interface BeforeStartOptions {
   consumer(): Consumer | null;
   /** It cannot be found out: the task fails. */
   fail(request: Request, error: unknown): void;
+  readonly unique: UniqueTasks;
+  /** A newer call took its place: it is over. */
+  readonly replaced: (request: Request) => void;
 }
 
 export class BeforeStart {
@@ -25,8 +32,8 @@ export class BeforeStart {
   }
 
   /** Nothing is to be asked: it may start at once. */
-  isFree({ delivery, strategy }: Request): boolean {
-    if (delivery.deliveryCount > 0 || strategy.limits !== null) return false;
+  isFree({ delivery, strategy, unique }: Request): boolean {
+    if (delivery.deliveryCount > 0 || strategy.limits !== null || unique !== null) return false;
     return !(delivery.redelivered && strategy.acksLate && this.#options.isDone !== null);
   }
 
@@ -35,6 +42,7 @@ export class BeforeStart {
     const { delivery, strategy } = request;
     if (await this.#isDone(request)) {
       this.#options.settler.ack(request);
+      if (request.unique !== null) this.#options.unique.release(request.id, request.unique);
       return false;
     }
     if (strategy.limits !== null && !(await this.#limits.admit(request, strategy.limits))) return false;
@@ -44,7 +52,30 @@ export class BeforeStart {
         ?.markStarted(delivery)
         .catch((err: unknown) => this.#unknown(request, err));
     }
-    return true;
+    return request.unique === null || this.#claims(request, request.unique);
+  }
+
+  /** The key of a unique task. False: it is not to run, or not yet. */
+  async #claims(request: Request, key: UniqueKey): Promise<boolean> {
+    const { logger, settler, unique, replaced } = this.#options;
+    const { id, task } = request;
+    const claim = await unique.claim(request, key).catch((err: unknown) => {
+      logger.warn({ id, task, err }, "the key of a unique task was not to be had: it is put back");
+      return null;
+    });
+    // Lost, or given up by a worker that stops.
+    if (claim === null || request.state !== "reserved") return false;
+    switch (claim.kind) {
+      case "run":
+        return true;
+      case "later":
+        request.state = "dropped";
+        settler.settle(request, { kind: "park", untilMs: claim.untilMs });
+        return false;
+      case "replaced":
+        replaced(request);
+        return false;
+    }
   }
 
   /** All of a request is over. */

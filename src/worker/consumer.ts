@@ -31,6 +31,7 @@ import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import type { Settler } from "./settler.ts";
 import type { Tracer } from "./tracer.ts";
+import type { UniqueTasks } from "./unique.ts";
 
 export interface TaskConsumerOptions {
   readonly transport: Transport;
@@ -38,6 +39,7 @@ export interface TaskConsumerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settler: Settler;
+  readonly unique: UniqueTasks;
   readonly prefetch: number;
   /** `worker_disable_prefetch`: a message is taken only when its task can start at once. */
   readonly disablePrefetch: boolean;
@@ -102,6 +104,8 @@ export class TaskConsumer {
       isDone: options.isDone,
       consumer: () => this.#consumer,
       fail: (request, error) => this.#tracer?.failBefore(request, error),
+      unique: options.unique,
+      replaced: (request) => this.#tracer?.replaced(request),
     });
     this.#limits = new RateLimits({
       clock: options.clock,

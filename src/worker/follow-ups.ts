@@ -10,6 +10,7 @@ import type { Sender, SendParent } from "../canvas/sender.ts";
 import type { Outcome } from "../protocol/job.ts";
 import { groupTuple, resultTuple } from "../protocol/result-tuple.ts";
 import type { DecodedTask, SignatureData } from "../protocol/wire.ts";
+import { UNIQUE_HEADER } from "../transports/unique-locks.ts";
 import { customHeaders, type Request } from "./request.ts";
 
 /** One send that is to be made. */
@@ -153,6 +154,11 @@ export function nextAttempt(
     task_id: decoded.id,
     retries: decoded.retries + 1,
   };
+  // Other headers that the retry gave must not take the key away.
+  if (request.unique !== null) {
+    const unique = { [UNIQUE_HEADER]: decoded.headers[UNIQUE_HEADER] };
+    sent["headers"] = { ...(sent["headers"] as Readonly<Record<string, unknown>> | null), ...unique };
+  }
   if (options?.["exchange"] !== undefined || options?.["routing_key"] !== undefined) {
     if (options["queue"] === undefined) delete sent["queue"];
   }

@@ -26,6 +26,7 @@ import type { Strategies, Strategy } from "./strategy.ts";
 import { type EventSwitch, tellStored } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
 import type { Tracer } from "./tracer.ts";
+import type { UniqueTasks } from "./unique.ts";
 
 export interface ReceiverOptions {
   readonly app: AppInternals;
@@ -33,6 +34,7 @@ export interface ReceiverOptions {
   readonly strategies: Strategies;
   readonly tracer: Tracer;
   readonly settler: Settler;
+  readonly unique: UniqueTasks;
   readonly metas: MetaMaker;
   readonly logger: Logger;
   readonly log: TaskLog;
@@ -149,7 +151,7 @@ export class Receiver {
   }
 
   #unregistered(delivery: Delivery, decoded: DecodedTask): void {
-    const { settler, metas, log, app, logger } = this.#options;
+    const { settler, metas, log, app, logger, unique } = this.#options;
     log.unregistered(decoded.task, decoded.id, delivery.queue);
     if (app.emitters.taskUnknown.active) {
       const event = { name: decoded.task, id: decoded.id, error: new NotRegistered(decoded.task) };
@@ -162,6 +164,7 @@ export class Receiver {
     const write = stored ? settler.encode(metas.state(decoded, failureState(error))) : null;
     const storing = settler.finishDelivery(delivery, write);
     tellStored(this.#options.events, storing, (tasks) => tasks.failedBefore(decoded.id, error));
+    unique.releaseOf(decoded);
   }
 
   /** A message that the transport put on its dead list. */

@@ -18,7 +18,8 @@ import { TASK_HEADERS } from "../protocol/envelope.ts";
 import type { Job, JobPort } from "../protocol/job.ts";
 import type { DecodedTask } from "../protocol/wire.ts";
 import type { TaskRequest } from "../task/context-types.ts";
-import type { Delivery } from "../transports/transport.ts";
+import type { Delivery, UniqueKey } from "../transports/transport.ts";
+import { readUniqueKey, UNIQUE_HEADER } from "../transports/unique-locks.ts";
 import type { KeptLog } from "./kept-log.ts";
 import { ignoresResult, type Strategy, toMs } from "./strategy.ts";
 
@@ -64,6 +65,10 @@ export class Request extends Linked implements Job, JobPort {
   pid = 0;
   /** `,"uuid":"…"`, once an event told of it. Written by `TaskEvents`. */
   uuidText = "";
+  /** The key of a unique task; null: none. */
+  readonly unique: UniqueKey | null;
+  /** It goes on in another message, which frees the key. Written by the tracer. */
+  keepsUnique = false;
   /** The signal that remote control has stopped it with. Written by `control/`. */
   terminated: NodeJS.Signals | null = null;
   readonly #host: RequestHost;
@@ -88,6 +93,8 @@ export class Request extends Linked implements Job, JobPort {
     if (message.delivery.unheld === true) this.settled = true;
     this.strategy = strategy;
     this.ignoreResult = ignoresResult(strategy, decoded);
+    const unique = decoded.headers[UNIQUE_HEADER];
+    this.unique = unique === undefined ? null : readUniqueKey(unique);
     this.#host = host;
   }
 

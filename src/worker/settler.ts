@@ -231,6 +231,12 @@ export class Settler {
     });
   }
 
+  /** The worker waits for this before it stops. It never rejects. */
+  await(work: Promise<void>): void {
+    this.#outstanding += 1;
+    void work.then(() => this.#done());
+  }
+
   #storeLater(write: StoredWrite, request: Request): Promise<void> {
     return this.store(write, request).then((stored) =>
       stored ? this.ack(request) : this.afterLostResult(request),

@@ -36,12 +36,14 @@ import type { Settler, Storing } from "./settler.ts";
 import type { StateStore } from "./states.ts";
 import { type EventSwitch, tellStored } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
+import type { UniqueTasks } from "./unique.ts";
 
 export interface TracerOptions {
   readonly app: AppInternals;
   readonly hostname: string;
   readonly pool: Pool;
   readonly settler: Settler;
+  readonly unique: UniqueTasks;
   readonly metas: MetaMaker;
   readonly states: StateStore;
   readonly failures: Failures;
@@ -66,6 +68,7 @@ export class Tracer implements RequestHost {
   readonly #app: AppInternals;
   readonly #pool: Pool;
   readonly #settler: Settler;
+  readonly #unique: UniqueTasks;
   readonly #metas: MetaMaker;
   readonly #states: StateStore;
   readonly #failures: Failures;
@@ -86,6 +89,7 @@ export class Tracer implements RequestHost {
     this.#app = options.app;
     this.#pool = options.pool;
     this.#settler = options.settler;
+    this.#unique = options.unique;
     this.#metas = options.metas;
     this.#states = options.states;
     this.#failures = options.failures;
@@ -272,6 +276,7 @@ export class Tracer implements RequestHost {
       return this.#fail(request, outcome.error, outcome);
     }
     // It stays unsettled: the consumer puts it back when it closes.
+    request.keepsUnique = true;
     this.#log.returned(request);
     this.#events.tasks?.cancelled(request);
     this.#end(request);
@@ -307,6 +312,7 @@ export class Tracer implements RequestHost {
       if (this.#hurried) throw error;
       return this.#failures.fail(request, infoOf(request, error), { ...outcome, expected: false });
     }
+    request.keepsUnique = true;
     void this.#finish(request, retryState(outcome));
     if (this.#log.info) this.#log.retried(request, outcome.reason);
   }
@@ -314,6 +320,7 @@ export class Tracer implements RequestHost {
   /** Only a message that is acked late can still be put back. */
   #reject(request: Request, outcome: Of<"rejected">): void {
     const requeue = outcome.requeue && request.strategy.acksLate && !request.settled;
+    request.keepsUnique = requeue;
     let storing: Storing = null;
     if (requeue) this.#settler.settle(request, { kind: "requeue" });
     else storing = this.#finish(request, { status: "REJECTED", result: outcome.reason });
@@ -363,6 +370,7 @@ export class Tracer implements RequestHost {
     if (!acksLate || !definition.options.rejectOnWorkerLost || request.settled) {
       return this.#failUntold(request, outcome);
     }
+    request.keepsUnique = true;
     this.#settler.settle(request, { kind: "lost" });
     this.#events.tasks?.rejected(request, true);
     this.#end(request);
@@ -387,10 +395,12 @@ export class Tracer implements RequestHost {
     if (request.state === "ended") return;
     request.state = "ended";
     request.running = null;
+    if (request.unique !== null && !request.keepsUnique) this.#unique.release(request.id, request.unique);
     this.#onEnd(request);
   }
 
   #endFailed(request: Request, err: unknown): void {
+    request.keepsUnique = request.strategy.acksLate && !request.settled;
     this.#logger.error(
       { id: request.id, task: request.task, err },
       "the end of a task failed: unless it was acked early, it will be delivered again",
@@ -422,6 +432,13 @@ export class Tracer implements RequestHost {
     this.#revoke(request, "expired");
   }
 
+  /** A newer call of a unique task took its place. Nobody is told but who waits for it. */
+  replaced(request: Request): void {
+    const storing = this.#finish(request, revokedState("replaced"));
+    tellStored(this.#events, storing, (tasks) => tasks.revoked(request, { signum: null, expired: false }));
+    this.#end(request);
+  }
+
   /** It was revoked before it started. */
   revoke(request: Request): void {
     this.#revoke(request, "revoked");
@@ -443,6 +460,7 @@ export class Tracer implements RequestHost {
       return this.#log.returned(request);
     }
     this.#log.lost(request);
+    if (request.unique !== null) this.#unique.release(request.id, request.unique);
     const error = workerLost("the worker was shut down while the task ran, after an early ack");
     const stored = !request.ignoreResult || request.strategy.storeErrorsEvenIfIgnored;
     if (stored && this.#settler.storesResults) {

@@ -37,7 +37,11 @@ test("workers and clients need no more than the documents say", async () => {
     logger: silentLogger,
     resultChordRetryInterval: 1,
   });
-  const add = app.task("acl.add", { trackStarted: true }, (x: number, y: number) => x + y);
+  const add = app.task(
+    "acl.add",
+    { trackStarted: true, unique: { replace: true } },
+    (x: number, y: number) => x + y,
+  );
   const again = app.task("acl.again", { bind: true, acksLate: true }, (task) => {
     if (task.request.retries === 0) task.retry({ countdown: 1 });
     return currentTask()?.request.retries ?? null;
@@ -69,6 +73,22 @@ test("workers and clients need no more than the documents say", async () => {
     await app.close();
   }
   expect(await admin.call("ACL", "LOG")).toEqual([]);
+});
+
+test("calls of unique tasks need what the documents say besides", async () => {
+  const named = (pattern: RegExp): string[] =>
+    [...(pattern.exec(guarantees.replaceAll("\n", " "))?.[1] ?? "").matchAll(/`([^`]+)`/g)].map(
+      ([, name]) => `+${name}`,
+    );
+  const sends = named(/A client that only sends needs ([^.]+)\./);
+  const unique = named(/Calls of unique tasks need ([^.]+)\./);
+  expect(unique.length).toBeGreaterThan(4);
+  const url = await allow("unique", "~*", "&*", "-@all", ...sends, ...unique);
+  const app = new Celery("acl", { brokerUrl: `${url}/0`, logger: silentLogger });
+  const add = app.task("acl.unique", { unique: { debounce: 1 } }, (x: number) => x);
+  expect([(await add.delay(1)).duplicate, (await add.delay(1)).duplicate]).toEqual([false, false]);
+  await app.close();
+  await admin.del("celery");
 });
 
 test("pausing a queue needs what the documents say besides", async () => {

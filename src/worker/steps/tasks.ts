@@ -11,6 +11,7 @@ import { StateStore } from "../states.ts";
 import { Strategies } from "../strategy.ts";
 import { TaskLog } from "../task-log.ts";
 import { Tracer } from "../tracer.ts";
+import { UniqueTasks } from "../unique.ts";
 
 export const tasksStep: Step<WorkerContext> = {
   name: "tasks",
@@ -32,6 +33,7 @@ function taskParts(context: WorkerContext): TaskParts {
   const events = made(context.events, "events");
   const log = new TaskLog(logger);
   const settler = new Settler({ transport, backend, clock, logger, hurry: context.hurry.signal });
+  const unique = new UniqueTasks({ transport, settler, logger });
   const metas = new MetaMaker({ hostname, extended: settings.resultExtended, clock });
   const strategies = new Strategies(app, settings);
   const isDone = async (id: string): Promise<boolean> => (await backend.get([id]))[0]?.status === "SUCCESS";
@@ -42,6 +44,7 @@ function taskParts(context: WorkerContext): TaskParts {
     clock,
     logger,
     settler,
+    unique,
     prefetch: settings.prefetch,
     disablePrefetch: settings.disablePrefetch,
     queues: settings.queues.map((queue) => queue.name),
@@ -56,6 +59,7 @@ function taskParts(context: WorkerContext): TaskParts {
     hostname,
     pool,
     settler,
+    unique,
     metas,
     states: new StateStore({ settler, metas, logger }),
     failures: new Failures({ app, settler, metas, logger, log, events }),
@@ -73,6 +77,7 @@ function taskParts(context: WorkerContext): TaskParts {
     strategies,
     tracer,
     settler,
+    unique,
     metas,
     logger,
     log,

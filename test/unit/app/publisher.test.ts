@@ -13,6 +13,7 @@ const outgoing = { message, exchange: "", type: "direct", routingKey: "celery", 
 function batch(policy: RetryPolicy = {}): Batch {
   return {
     messages: [outgoing],
+    unique: null,
     declarations: [queue],
     policy: publishPolicy(policy),
     task: "shop.add",
