@@ -107,6 +107,7 @@ export class PythonClient {
       env: { ...env, PYTHONDONTWRITEBYTECODE: "1" },
       stdio: ["pipe", "pipe", "inherit"],
     });
+    process.once("exit", () => this.#child.kill("SIGKILL"));
     createInterface({ input: this.#child.stdout }).on("line", (line) =>
       this.#waiting.shift()?.(JSON.parse(line)),
     );
