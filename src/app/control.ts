@@ -5,9 +5,10 @@
 import type { Clock } from "../base/clock.ts";
 import type { LamportClock } from "../base/lamport-clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { PetioleError } from "../errors.ts";
+import { OperationalError, PetioleError } from "../errors.ts";
 import { pidboxNames } from "../protocol/pidbox.ts";
 import type { Limits } from "../protocol/wire.ts";
+import type { Revocations } from "../statedb/state-db.ts";
 import type { LimitState, QueueDeclaration, Transport } from "../transports/transport.ts";
 import { type AskContext, ask, byNode, type Question, tell } from "./control-ask.ts";
 import {
@@ -30,6 +31,7 @@ import type {
 } from "./control-types.ts";
 import type { ResolvedSettings } from "./internals.ts";
 import type { RevokeOptions } from "./result-types.ts";
+import { notShared, type SharedRevokes } from "./shared-revokes.ts";
 
 /** What remote control needs of its app. */
 export interface ControlHost {
@@ -38,6 +40,7 @@ export interface ControlHost {
   readonly logger: Logger;
   readonly limits: Limits;
   readonly conf: ResolvedSettings;
+  readonly revokes: SharedRevokes;
   /** Puts the app to use. null: it is. */
   prepare(): Promise<void> | null;
   openTransport(role: "producer"): Promise<Transport>;
@@ -121,12 +124,15 @@ export class ControlClient implements Control {
 
   // ---- tasks
 
-  revoke(
+  async revoke(
     taskId: string | readonly string[],
     options: ControlOptions & Omit<RevokeOptions, "wait"> = {},
   ): Promise<Replies<ControlReply>> {
     const { terminate = false, signal = "SIGTERM" } = options;
-    return this.#send("revoke", { task_id: taskId, terminate, signal }, options);
+    const ids = typeof taskId === "string" ? [taskId] : taskId;
+    return this.#shared({ ids, stamps: [] }, options, () =>
+      this.#send("revoke", { task_id: taskId, terminate, signal }, options),
+    );
   }
 
   terminate(
@@ -141,7 +147,38 @@ export class ControlClient implements Control {
     options: ControlOptions & Omit<RevokeOptions, "wait"> = {},
   ): Promise<Replies<ControlReply>> {
     const { terminate = false, signal = "SIGTERM" } = options;
-    return this.#send("revoke_by_stamped_headers", { headers, terminate, signal }, options);
+    const stamps = Object.entries(headers).flatMap(([name, values]) =>
+      (typeof values === "string" ? [values] : values).map((value) => JSON.stringify([name, value])),
+    );
+    return this.#shared({ ids: [], stamps }, options, () =>
+      this.#send("revoke_by_stamped_headers", { headers, terminate, signal }, options),
+    );
+  }
+
+  /** What is meant for some workers only is not shared. Workers are told, whether or not it could be written. */
+  async #shared<T>(revoked: Revocations, options: ControlOptions, tellWorkers: () => Promise<T>): Promise<T> {
+    const { destination, pattern } = options;
+    if ((destination !== undefined && destination.length > 0) || pattern) return tellWorkers();
+    await this.#host.prepare();
+    let written = false;
+    let failure: unknown = null;
+    try {
+      written = await this.#host.revokes.write(revoked);
+    } catch (error) {
+      if (!(error instanceof OperationalError)) throw error;
+      failure = error;
+    }
+    const [replies] = await Promise.all([tellWorkers(), written ? this.#markIfAlone(revoked.ids) : null]);
+    if (failure !== null) throw notShared(failure);
+    return replies;
+  }
+
+  /** Workers mark what they hear of; with none of them this is left to us. */
+  async #markIfAlone(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    const { transport, names } = await this.#context();
+    const workers = await transport.bindings(names.exchange);
+    if (workers.length === 0) await this.#host.revokes.markRevoked(ids);
   }
 
   rateLimit(

@@ -18,6 +18,7 @@ import { stderrLogger } from "../base/stderr-logger.ts";
 import type { Sender } from "../canvas/sender.ts";
 import { PetioleError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../protocol/wire.ts";
+import type { StateDb } from "../statedb/state-db.ts";
 import type { TaskDefinition } from "../task/definition.ts";
 import { checkTaskOptions } from "../task/options.ts";
 import { type DefinedTask, TaskTable } from "../task/registry.ts";
@@ -44,6 +45,7 @@ import { Planner, type SendPlan } from "./send-plan.ts";
 import { AppSender } from "./sender.ts";
 import { SentEvents } from "./sent-events.ts";
 import type { CeleryOptions } from "./settings-types.ts";
+import { SharedRevokes } from "./shared-revokes.ts";
 import type { Middleware } from "./signal-types.ts";
 import { createEmitters, emitSignal } from "./signals.ts";
 import { Steps } from "./steps.ts";
@@ -61,6 +63,7 @@ export class AppCore implements CallHost, SharedHost {
   readonly results: Results;
   readonly producer: Producer;
   readonly calls: Calls = new Calls(this);
+  readonly revokes: SharedRevokes;
   readonly control: ControlClient = new ControlClient(this);
   readonly events: AppEvents = new AppEvents(this);
   readonly onConfigure: Emitter<object> = new Emitter();
@@ -96,6 +99,11 @@ export class AppCore implements CallHost, SharedHost {
         const waits = wait === undefined ? {} : { reply: true, timeout: wait };
         await this.control.revoke(id, { ...how, ...waits });
       },
+    });
+    this.revokes = new SharedRevokes({
+      clock: this.clock,
+      openStateDb: () => this.openStateDb(),
+      backend: () => this.results.backend(),
     });
     this.producer = new Producer({
       clock: this.clock,
@@ -288,6 +296,14 @@ export class AppCore implements CallHost, SharedHost {
     return openAppBackend({ conf: this.conf, clock: this.clock, limits: this.limits, logger });
   }
 
+  /** Of a client: what workers share. null: none is configured. */
+  async openStateDb(): Promise<StateDb | null> {
+    const { stateDbConfig, openSharedStateDb } = await import("./state-db.ts");
+    const { app, conf, clock, logger } = this;
+    const config = stateDbConfig({ app, conf });
+    return openSharedStateDb({ config, clock, logger, clientName: conf.redisClientName });
+  }
+
   loadCodec(name: string): Promise<void> {
     return loadCodec(name);
   }
@@ -316,6 +332,7 @@ export class AppCore implements CallHost, SharedHost {
       this.#publisher.close(),
       this.results.close(),
       this.control.close(),
+      this.revokes.close(),
     ]).then((ends) => {
       const failed = ends.find((end) => end.status === "rejected");
       if (failed) throw failed.reason;

@@ -590,6 +590,16 @@ export interface Settings {
    */
   readonly workerStateDb?: string | null | undefined;
   /**
+   * A revoke in a state DB on Redis reaches all workers, those that are down or new, too.
+   * `worker_state_db_shared`. Default: true.
+   */
+  readonly workerStateDbShared?: boolean | undefined;
+  /**
+   * While a worker's state DB is away: `warn` runs tasks and says so, `fail` runs none, and does not start.
+   * `worker_state_db_policy`. Default: "warn".
+   */
+  readonly workerStateDbPolicy?: "warn" | "fail" | undefined;
+  /**
    * Format of log lines that a task writes, in Python's notation.
    * `worker_task_log_format`. Default: "[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s".
    */
@@ -624,6 +634,11 @@ export interface Settings {
   readonly redisBackendCredentialProvider?: string | null | undefined;
   /** Modules of result backends of your own, under their URL schemes. `override_backends`. Default: null. */
   readonly overrideBackends?: Readonly<Record<string, string>> | null | undefined;
+  /**
+   * Redis URL of the state DB: where revoked tasks are kept, beside a file in workerStateDb.
+   * `redis_statedb_url`. Default: null.
+   */
+  readonly redisStatedbUrl?: string | null | undefined;
   /**
    * Begins the keys of a worker's state on Redis (celery-redis-statedb).
    * `redis_state_key_prefix`. Default: "celery:worker:state:".

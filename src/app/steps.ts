@@ -8,6 +8,7 @@ export const WORKER_STEP_NAMES = [
   "health",
   "transport",
   "backend",
+  "statedb",
   "events",
   "pool",
   "heartbeat",

@@ -1,5 +1,6 @@
 /** Stored results: the JSON of `celery-task-meta-{id}`. Python: `celery.backends.base`. */
 import { DecodeError } from "../errors.ts";
+import { toIso } from "./iso8601.ts";
 import { quote, stringifyJson } from "./json-write.ts";
 import { contentTypeOf, deserialize, serialize } from "./serialization.ts";
 import { DEFAULT_LIMITS, type Limits, type ResultMeta } from "./wire.ts";
@@ -88,5 +89,23 @@ function fromFields(value: unknown): ResultMeta {
     dateDone:
       date_done instanceof Date ? date_done.toISOString() : typeof date_done === "string" ? date_done : null,
     extra,
+  };
+}
+
+/** What Celery stores of a task that was revoked: `expired`, `terminated`, `revoked`. */
+export function revokedError(reason: string): Readonly<Record<string, unknown>> {
+  return { exc_type: "TaskRevokedError", exc_message: [reason], exc_module: "celery.exceptions" };
+}
+
+/** REVOKED of a task of which no more is known than its id: stored outside of it, so without children. */
+export function revokedMeta(taskId: string, nowMs: number): ResultMeta {
+  return {
+    taskId,
+    status: "REVOKED",
+    result: revokedError("revoked"),
+    traceback: null,
+    children: null,
+    dateDone: toIso(nowMs),
+    extra: {},
   };
 }

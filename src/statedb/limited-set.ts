@@ -19,7 +19,12 @@ export interface LimitedSetOptions {
 interface Member {
   readonly stamp: number;
   readonly expiresMs: number;
+  /** When its life began, on our clock. */
+  readonly sinceMs: number;
 }
+
+/** Members that are kept longer than Celery keeps them look no older than this to other workers, who would drop them. s. */
+const OLDEST_STAMP = 5_400;
 
 /** A whole number loses its `.0` in JSON, is an int to Python, and is refused there. */
 const FRACTION = 2 ** -20;
@@ -28,9 +33,20 @@ export class LimitedSet {
   readonly #options: LimitedSetOptions;
   /** Oldest first, by when they came here. */
   readonly #members = new Map<string, Member>();
+  #expiresMs: number;
+  #kept = false;
+  /** The oldest had to leave for a new one. */
+  onDrop: (() => void) | null = null;
 
   constructor(options: LimitedSetOptions) {
     this.#options = options;
+    this.#expiresMs = options.expiresMs;
+  }
+
+  /** Members last so long, from now on; `Infinity`: they do not expire. For those that a store keeps. */
+  keepFor(expiresMs: number): void {
+    this.#expiresMs = expiresMs;
+    this.#kept = true;
   }
 
   /** Members that may have expired are counted. */
@@ -45,14 +61,37 @@ export class LimitedSet {
 
   /** Adds it, or starts its life anew. `stamp`: as another worker gave it. */
   add(member: string, stamp: number | null = null): void {
-    const { max, expiresMs, now, stamp: own } = this.#options;
+    const { stamp: own } = this.#options;
+    const expiresMs = this.#expiresMs;
     const hostNow = own();
     const ageMs = stamp === null ? 0 : (hostNow - stamp) * 1000;
     // Not of this host, or of an earlier start of it: all that is known is that it is here now.
     const lived = ageMs > 0 && ageMs < expiresMs ? ageMs : 0;
+    this.#put(member, { stamp: fraction(stamp ?? hostNow), lived });
+  }
+
+  /** Adds what was revoked so long ago. */
+  addAged(member: string, ageSeconds: number): void {
+    const lived = ageSeconds * 1000;
+    if (lived >= this.#expiresMs) return;
+    this.#put(member, { stamp: fraction(this.#options.stamp() - Math.min(ageSeconds, OLDEST_STAMP)), lived });
+  }
+
+  #put(member: string, { stamp, lived }: { readonly stamp: number; readonly lived: number }): void {
+    const nowMs = this.#options.now();
     this.#members.delete(member);
-    this.#members.set(member, { stamp: fraction(stamp ?? hostNow), expiresMs: now() + expiresMs - lived });
-    if (this.#members.size > max) this.#dropOldest();
+    this.#members.set(member, { stamp, expiresMs: nowMs + this.#expiresMs - lived, sinceMs: nowMs - lived });
+    if (this.#members.size > this.#options.max) this.#dropOldest();
+  }
+
+  /** Seconds since each was added; oldest first. */
+  ages(): ReadonlyMap<string, number> {
+    this.purge();
+    const nowMs = this.#options.now();
+    const ages = [...this.#members].map(
+      ([member, { sinceMs }]) => [member, (nowMs - sinceMs) / 1000] as const,
+    );
+    return new Map(ages.toSorted((a, b) => b[1] - a[1]));
   }
 
   delete(member: string): boolean {
@@ -72,13 +111,18 @@ export class LimitedSet {
   /** Living members, by their stamps. */
   entries(): readonly (readonly [member: string, stamp: number])[] {
     this.purge();
-    const entries = [...this.#members].map(([member, { stamp }]) => [member, stamp] as const);
+    const least = this.#kept ? this.#options.stamp() - OLDEST_STAMP : Number.NEGATIVE_INFINITY;
+    const entries = [...this.#members].map(
+      ([member, { stamp }]) => [member, stamp < least ? fraction(least) : stamp] as const,
+    );
     return entries.sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1));
   }
 
   #dropOldest(): void {
     const oldest = this.#members.keys().next();
-    if (!oldest.done) this.#members.delete(oldest.value);
+    if (oldest.done) return;
+    this.#members.delete(oldest.value);
+    this.onDrop?.();
   }
 }
 

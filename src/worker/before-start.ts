@@ -1,11 +1,12 @@
 /**
- * What has to be found out before some tasks may start: those that were delivered again, those with limits over all workers, and
- * unique ones.
+ * What has to be found out before some tasks may start: those that were delivered again, those with limits over all workers,
+ * unique ones, and all of them while it is not certain what is revoked.
  */
 import type { Logger } from "../base/logger.ts";
 import type { Consumer, UniqueKey } from "../transports/transport.ts";
 import { GlobalLimits } from "./limits.ts";
 import type { Request } from "./request.ts";
+import type { Revoked } from "./revoked.ts";
 import type { Settler } from "./settler.ts";
 import type { UniqueTasks } from "./unique.ts";
 
@@ -14,7 +15,12 @@ export interface BeforeStartOptions {
   readonly settler: Settler;
   /** `worker_deduplicate_successful_tasks`: whether a task's SUCCESS is stored already. null: off. */
   readonly isDone: ((id: string) => Promise<boolean>) | null;
+  readonly revoked: Pick<Revoked, "doubt">;
+  /** Aborted when nothing new is to start. */
+  readonly pausing: AbortSignal;
   consumer(): Consumer | null;
+  /** It was revoked, as a store says. */
+  revoke(request: Request): void;
   /** It cannot be found out: the task fails. */
   fail(request: Request, error: unknown): void;
   readonly unique: UniqueTasks;
@@ -33,6 +39,7 @@ export class BeforeStart {
 
   /** Nothing is to be asked: it may start at once. */
   isFree({ delivery, strategy, unique }: Request): boolean {
+    if (this.#options.revoked.doubt !== null) return false;
     if (delivery.deliveryCount > 0 || strategy.limits !== null || unique !== null) return false;
     return !(delivery.redelivered && strategy.acksLate && this.#options.isDone !== null);
   }
@@ -40,6 +47,11 @@ export class BeforeStart {
   /** False: it is not to run. The start of a suspect is recorded, so that only what really ran is counted. Never rejects. */
   async allows(request: Request): Promise<boolean> {
     const { delivery, strategy } = request;
+    const { revoked, pausing } = this.#options;
+    if (revoked.doubt !== null && (await revoked.doubt.check(request.decoded, pausing))) {
+      if (request.state === "reserved") this.#options.revoke(request);
+      return false;
+    }
     if (await this.#isDone(request)) {
       this.#options.settler.ack(request);
       if (request.unique !== null) this.#options.unique.release(request.id, request.unique);

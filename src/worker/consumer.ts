@@ -29,6 +29,7 @@ import { RateLimits } from "./rate-limits.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
+import type { Revoked } from "./revoked.ts";
 import type { Settler } from "./settler.ts";
 import type { Tracer } from "./tracer.ts";
 import type { UniqueTasks } from "./unique.ts";
@@ -46,6 +47,8 @@ export interface TaskConsumerOptions {
   readonly queues: readonly string[];
   /** `worker_deduplicate_successful_tasks`: whether a task's SUCCESS is stored already. null: off. */
   readonly isDone: ((id: string) => Promise<boolean>) | null;
+  /** What is to be asked before a task starts. */
+  readonly revoked: Pick<Revoked, "doubt">;
   /** Starts for each second of a task type; 0: no limit. */
   rateOf(task: string): number;
   /** Whether a task of the app has limits over all workers. */
@@ -91,6 +94,8 @@ export class TaskConsumer {
   #preparing = 0;
   /** Of `#active` those that were acked at their start. null: prefetching is not disabled. */
   readonly #acked: Set<Request> | null;
+  /** Aborted when nothing new is to start. */
+  readonly #pausing = new AbortController();
   #scheduled = false;
   #onIdle: (() => void) | null = null;
 
@@ -102,7 +107,10 @@ export class TaskConsumer {
       logger: options.logger,
       settler: options.settler,
       isDone: options.isDone,
+      revoked: options.revoked,
+      pausing: this.#pausing.signal,
       consumer: () => this.#consumer,
+      revoke: (request) => this.#tracer?.revoke(request),
       fail: (request, error) => this.#tracer?.failBefore(request, error),
       unique: options.unique,
       replaced: (request) => this.#tracer?.replaced(request),
@@ -365,6 +373,7 @@ export class TaskConsumer {
     if (this.#state === "idle") this.#state = "closing";
     if (this.#state !== "running") return;
     this.#state = "pausing";
+    this.#pausing.abort();
     await this.#consumer?.pause();
   }
 

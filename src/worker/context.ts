@@ -14,6 +14,7 @@ import type { MetaMaker } from "./outcome.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Revoked } from "./revoked.ts";
 import type { Settler } from "./settler.ts";
+import type { StateKeeper } from "./state-keeper.ts";
 import type { Strategies } from "./strategy.ts";
 import type { Tracer } from "./tracer.ts";
 import type { UserSteps } from "./user-steps.ts";
@@ -57,6 +58,8 @@ export interface WorkerContext {
   tasks: TaskParts | null;
   /** null: there is no broadcast queue. */
   broadcasts: Broadcasts | null;
+  /** null: no state DB is configured. */
+  state: StateKeeper | null;
   /** null: off. */
   autoscaler: Autoscaler | null;
   /** A soft stop takes its whole time even while no task runs: `worker_enable_soft_shutdown_on_idle`. */

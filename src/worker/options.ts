@@ -2,6 +2,7 @@
 import { availableParallelism, hostname as osHostname } from "node:os";
 import type { AppInternals } from "../app/internals.ts";
 import { workerDirectQueue } from "../app/queues.ts";
+import { type StateDbConfig, stateDbConfig } from "../app/state-db.ts";
 import type { Logger } from "../base/logger.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { expandNodeName } from "../protocol/nodenames.ts";
@@ -56,6 +57,15 @@ export interface WorkerOptions {
   readonly heartbeatInterval?: Seconds | undefined;
   /** Answer `/livez` and `/readyz` over HTTP. Default: no port is open; `host`: 127.0.0.1. */
   readonly health?: { readonly port: number; readonly host?: string | undefined } | undefined;
+  /**
+   * Where revokes are kept across restarts and shared with other workers: a file (`%n`, `%h` as in `hostname`), or
+   * `redis://…`. Default: `workerStateDb`.
+   */
+  readonly statedb?: string | undefined;
+  /** The same on Redis, in place of a URL in `statedb`. Default: `redisStatedbUrl`, else `REDIS_STATEDB_URL`. */
+  readonly redisStatedb?: string | undefined;
+  /** A file that `statedb` had before: what it holds is taken over once, and the file renamed. */
+  readonly migrateStatedb?: string | undefined;
   /** Default: the app's. */
   readonly logger?: Logger | undefined;
 }
@@ -103,6 +113,9 @@ export interface WorkerSettings {
   readonly gossip: boolean;
   /** null: off. */
   readonly health: { readonly port: number; readonly host: string } | null;
+  /** null: none is configured. */
+  readonly stateDb: StateDbConfig | null;
+  readonly migrateStatedb: string | null;
 }
 
 /** As many as AMQP's counter holds: no limit. Python: `kombu.common.PREFETCH_COUNT_MAX`. */
@@ -205,7 +218,19 @@ export function resolveOptions(app: AppInternals, options: WorkerOptions): Worke
     heartbeatSeconds: options.withoutHeartbeat === true ? null : heartbeat(options.heartbeatInterval),
     gossip: options.withoutGossip !== true,
     health: options.health ? { port: options.health.port, host: options.health.host ?? "127.0.0.1" } : null,
+    stateDb: stateDbOf(app, options),
+    migrateStatedb: options.migrateStatedb ?? null,
   };
+}
+
+/** @throws ImproperlyConfigured */
+function stateDbOf({ app, conf }: AppInternals, options: WorkerOptions): StateDbConfig | null {
+  const config = stateDbConfig({ app, conf, words: options });
+  if (config.redis !== null || config.file !== null) return config;
+  if (options.migrateStatedb === undefined) return null;
+  throw new ImproperlyConfigured(
+    "migrateStatedb needs a state DB to write to: give statedb or redisStatedb, too",
+  );
 }
 
 /** `slots * multiplier`; a multiplier of 0 takes what comes. */

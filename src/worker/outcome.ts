@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { encodeException } from "../protocol/exceptions.ts";
 import { toIso } from "../protocol/iso8601.ts";
 import type { Outcome } from "../protocol/job.ts";
+import { revokedError, revokedMeta } from "../protocol/meta.ts";
 import { isReady } from "../protocol/states.ts";
 import type { DecodedTask, ExceptionInfo, ResultMeta } from "../protocol/wire.ts";
 
@@ -76,14 +77,7 @@ export class MetaMaker {
 
   /** REVOKED of a task of which no more is known than its id: stored outside of it, so without children. */
   bareRevoked(id: string): ResultMeta {
-    return {
-      taskId: id,
-      ...revokedState("revoked"),
-      traceback: null,
-      children: null,
-      dateDone: toIso(this.#clock.now()),
-      extra: NO_EXTRA,
-    };
+    return revokedMeta(id, this.#clock.now());
   }
 
   /** `group_id` and `parent_id` where there are any; with `result_extended` what the task was. Python's order. */
@@ -120,10 +114,7 @@ export function failureState(error: ExceptionInfo, children?: readonly unknown[]
 
 /** `REVOKED` for a reason of Celery's: `expired`, `terminated`, `revoked`. */
 export function revokedState(reason: string): StoredState {
-  return {
-    status: "REVOKED",
-    result: { exc_type: "TaskRevokedError", exc_message: [reason], exc_module: "celery.exceptions" },
-  };
+  return { status: "REVOKED", result: revokedError(reason) };
 }
 
 export function retryState(outcome: Outcome & { readonly kind: "retry" }): StoredState {

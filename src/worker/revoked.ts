@@ -6,6 +6,7 @@
 import { type Clock, hostUptimeSeconds } from "../base/clock.ts";
 import type { DecodedTask } from "../protocol/wire.ts";
 import { LimitedSet } from "../statedb/limited-set.ts";
+import type { Revocations, StateSnapshot } from "../statedb/state-db.ts";
 
 /** Python's names, so that one environment serves both. */
 const MAX_VARIABLE = "CELERY_WORKER_REVOKES_MAX";
@@ -17,19 +18,30 @@ export const MAX_ID_LENGTH = 1024;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Knows more than memory does. */
+export interface RevokedDoubt {
+  /** Whether this task is revoked, for all that can be known. Never rejects; ends when `signal` aborts. */
+  check(task: DecodedTask, signal: AbortSignal): Promise<boolean>;
+}
+
 export class Revoked {
   readonly ids: LimitedSet;
+  /** Ids, and stamps, at most. */
+  readonly max: number;
+  /** What is to be asked before a task starts; null: memory knows all. Written by the state DB's keeper. */
+  doubt: RevokedDoubt | null = null;
   /** `["name",value]` as JSON. */
   readonly #stamps: LimitedSet;
 
   constructor(options: { readonly clock: Clock; readonly env?: Environment }) {
     const { clock, env = process.env } = options;
     const settings = {
-      max: positive(env[MAX_VARIABLE], MAX),
+      max: Math.ceil(positive(env[MAX_VARIABLE], MAX)),
       expiresMs: positive(env[EXPIRES_VARIABLE], EXPIRES_SECONDS) * 1000,
       now: () => clock.monotonic(),
       stamp: hostUptimeSeconds,
     };
+    this.max = settings.max;
     this.ids = new LimitedSet(settings);
     this.#stamps = new LimitedSet(settings);
   }
@@ -50,9 +62,39 @@ export class Revoked {
     return listOf(stamps[name]).some((value) => this.#stamps.has(stampKey(name, value)));
   }
 
-  /** Revokes what carries this value under this header. */
-  addStamp(name: string, value: unknown): void {
-    this.#stamps.add(stampKey(name, value));
+  // ---- with a state DB
+
+  /** A set had no room: its oldest member left. */
+  set onDrop(told: (() => void) | null) {
+    this.ids.onDrop = told;
+    this.#stamps.onDrop = told;
+  }
+
+  /** How long a store keeps them; null: for ever. */
+  keepFor(seconds: number | null): void {
+    for (const set of [this.ids, this.#stamps])
+      set.keepFor(seconds === null ? Number.POSITIVE_INFINITY : seconds * 1000);
+  }
+
+  /** What a task carries that may be revoked. */
+  stampsOf(task: DecodedTask): readonly string[] {
+    return task.stampedHeaders.flatMap((name) =>
+      Object.hasOwn(task.stamps, name) ? listOf(task.stamps[name]).map((value) => stampKey(name, value)) : [],
+    );
+  }
+
+  /** Ids, and stamps as {@link stampKey} makes them. */
+  addAll(revoked: Revocations): void {
+    for (const id of revoked.ids) this.ids.add(id);
+    for (const stamp of revoked.stamps) this.#stamps.add(stamp);
+  }
+
+  /** What a store has, in place of what was here. */
+  replace({ ids, stamps }: StateSnapshot): void {
+    this.ids.clear();
+    this.#stamps.clear();
+    for (const [id, age] of ids) this.ids.addAged(id, age);
+    for (const [stamp, age] of stamps) this.#stamps.addAged(stamp, age);
   }
 }
 
@@ -67,7 +109,8 @@ export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [value];
 }
 
-function stampKey(name: string, value: unknown): string {
+/** A header and its value, as the set has them. */
+export function stampKey(name: string, value: unknown): string {
   return JSON.stringify([name, value]);
 }
 

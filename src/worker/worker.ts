@@ -167,6 +167,7 @@ class WorkerService extends Service {
       autoscaler: null,
       lingers: false,
       userSteps: null,
+      state: null,
     };
     this.context = context;
     this.#blueprint = new Blueprint({

@@ -36,6 +36,8 @@ test("workers and clients need no more than the documents say", async () => {
     resultBackend: `${url}/1`,
     logger: silentLogger,
     resultChordRetryInterval: 1,
+    redisStatedbUrl: `${url}/2`,
+    redisStateTtl: 1000,
   });
   const add = app.task(
     "acl.add",
@@ -68,6 +70,7 @@ test("workers and clients need no more than the documents say", async () => {
     expect(await app.control.limits()).toEqual([]);
     await eventually("it is dead", async () => (await admin.llen("celery.dead")) === 1);
     await results[0]?.forget();
+    await app.control.revoke("x", { reply: true, limit: 1, timeout: 5 });
   } finally {
     await worker.stop();
     await app.close();

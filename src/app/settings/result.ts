@@ -253,13 +253,22 @@ export const redis: Section<`redis${string}`> = {
     text: "Module that gives user and password at each connection.",
     effective: false,
   },
+  redisStatedbUrl: {
+    old: null,
+    kind: "U",
+    type: anyText,
+    default: null,
+    secret: true,
+    text: "Redis URL of the state DB: where revoked tasks are kept, beside a file in workerStateDb.",
+    effective: true,
+  },
   redisStateKeyPrefix: {
     old: null,
     kind: "M",
     type: anyText,
     default: "celery:worker:state:",
     text: "Begins the keys of a worker's state on Redis (celery-redis-statedb).",
-    effective: false,
+    effective: true,
   },
   redisStateTtl: {
     old: null,
@@ -268,7 +277,7 @@ export const redis: Section<`redis${string}`> = {
     unit: "seconds",
     default: null,
     text: "Lifetime of a worker's state on Redis. null: no end.",
-    effective: false,
+    effective: true,
   },
 };
 

@@ -97,6 +97,25 @@ export const WORKER: CommandSpec = {
       group: "Steps",
     },
     {
+      flags: "-S, --statedb <where>",
+      about:
+        "keep revoked tasks here across restarts: a file (%n is the node name), or redis://…, which all workers share",
+      group: "State",
+      parse: text,
+    },
+    {
+      flags: "--redis-statedb <url>",
+      about: "the same on Redis, in place of or beside a file (default: $REDIS_STATEDB_URL)",
+      group: "State",
+      parse: text,
+    },
+    {
+      flags: "--migrate-statedb <file>",
+      about: "take over the state of a file once, and rename it; - reads standard input",
+      group: "State",
+      parse: text,
+    },
+    {
       flags: "--without-heartbeat",
       about: "send no heartbeats: monitors and other workers see this one as gone",
       group: "Steps",

@@ -15,7 +15,7 @@ import { TaskRevokedError } from "../../errors.ts";
 import { pidboxQueue } from "../../protocol/pidbox.ts";
 import { repr } from "../../protocol/python-repr.ts";
 import type { Request } from "../request.ts";
-import { commonStamps, listOf } from "../revoked.ts";
+import { commonStamps, listOf, stampKey } from "../revoked.ts";
 import { type Arguments, flagOf, textsOf } from "./arguments.ts";
 import { askContext } from "./ask-context.ts";
 import { CommandError, textRepr } from "./errors.ts";
@@ -25,6 +25,8 @@ import { requestsById } from "./task-info.ts";
 const QUERY_MS = 1_000;
 /** Characters of a stamp, as JSON: thousands of them are kept. */
 const MAX_STAMP = 4096;
+
+const QUEUED = "not in the state DB yet: it cannot be reached, and has it when it is back";
 
 export const REVOKE_COMMANDS: CommandGroup = {
   revoke: (state, args) => revoke(state, args, flagOf(args, "terminate")),
@@ -36,7 +38,9 @@ function revoke(state: ControlState, args: Arguments, terminate: boolean): unkno
   const { context } = state;
   const ids = textsOf(args, "task_id");
   const signal = terminate ? signalOf(args["signal"]) : null;
-  for (const id of ids) context.revoked.ids.add(id);
+  const revoked = { ids, stamps: [] };
+  context.revoked.addAll(revoked);
+  const written = context.state?.record(revoked) ?? null;
   const known = requestsById(state);
   void markRevoked(
     state,
@@ -45,14 +49,17 @@ function revoke(state: ControlState, args: Arguments, terminate: boolean): unkno
   );
   if (signal === null) {
     context.logger.info({ ids }, "tasks flagged as revoked");
-    return ok(`tasks ${setRepr(ids)} flagged as revoked`);
+    return told(written, `tasks ${setRepr(ids)} flagged as revoked`);
   }
   const stopped = ids.flatMap((id) => {
     const found = known.get(id);
     if (found !== undefined) stop(state, found.request, signal);
     return found === undefined ? [] : [id];
   });
-  return ok(stopped.length === 0 ? "terminate: tasks unknown" : `terminate: ${stopped.join(", ")}`);
+  return told(
+    written,
+    stopped.length === 0 ? "terminate: tasks unknown" : `terminate: ${stopped.join(", ")}`,
+  );
 }
 
 function revokeByStamps(state: ControlState, args: Arguments): unknown {
@@ -60,11 +67,14 @@ function revokeByStamps(state: ControlState, args: Arguments): unknown {
   const headers = headersOf(args["headers"]);
   const terminate = flagOf(args, "terminate");
   const signal = signalOf(args["signal"]);
-  for (const [name, values] of Object.entries(headers)) {
-    for (const value of listOf(values)) context.revoked.addStamp(name, value);
-  }
+  const keys = Object.entries(headers).flatMap(([name, values]) =>
+    listOf(values).map((value) => stampKey(name, value)),
+  );
+  const revoked = { ids: [], stamps: keys };
+  context.revoked.addAll(revoked);
+  const written = context.state?.record(revoked) ?? null;
   const shown = repr(headers);
-  if (!terminate) return ok(`headers ${shown} flagged as revoked, but not terminated`);
+  if (!terminate) return told(written, `headers ${shown} flagged as revoked, but not terminated`);
   const stopped = new Map<string, Set<unknown>>();
   for (const request of tasks.consumer.active) {
     const { stamps, stampedHeaders } = request.decoded;
@@ -76,9 +86,16 @@ function revokeByStamps(state: ControlState, args: Arguments): unknown {
       stop(state, request, signal);
     }
   }
-  if (stopped.size === 0) return ok(`headers ${shown} were not terminated`);
+  if (stopped.size === 0) return told(written, `headers ${shown} were not terminated`);
   const found = [...stopped].map(([name, values]) => `${textRepr(name)}: ${setOf([...values])}`);
-  return ok(`headers defaultdict(<class 'set'>, {${found.join(", ")}}) revoked`);
+  return told(written, `headers defaultdict(<class 'set'>, {${found.join(", ")}}) revoked`);
+}
+
+/** Celery's reply, once the state DB has it, if there is one; what it does not have yet is said. */
+function told(written: Promise<"written" | "queued"> | null, text: string): unknown {
+  return written === null
+    ? ok(text)
+    : written.then((how) => ok(how === "written" ? text : `${text} (${QUEUED})`));
 }
 
 function stop({ context }: ControlState, request: Request, signal: NodeJS.Signals): void {

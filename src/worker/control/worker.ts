@@ -1,6 +1,7 @@
 /** Commands about the worker itself. */
 import { bugReport, settingsTable } from "../../app/report.ts";
 import { version } from "../../base/version.ts";
+import type { WorkerContext } from "../context.ts";
 import { MAX_ID_LENGTH } from "../revoked.ts";
 import { type Arguments, flagOf, textOf } from "./arguments.ts";
 import { CommandError, textRepr } from "./errors.ts";
@@ -62,28 +63,36 @@ function hello({ context }: ControlState, args: Arguments): unknown {
   const from = textOf(args, "from_node");
   if (from === settings.hostname) return null;
   logger.info({ node: from }, "synchronised with another worker");
-  if (!settings.controlReadOnly) takeOver({ revoked: revoked.ids }, args["revoked"]);
+  if (!settings.controlReadOnly) takeOver(context, args["revoked"]);
   const known = revoked.ids.entries().map(([id, stamp]) => [id, [stamp, id]] as const);
   return { revoked: Object.fromEntries(known), clock: app.lamport.forward() };
 }
 
 /** What another worker says is revoked: `{id: [stamp, id]}`, `{id: stamp}`, or a list of ids. @throws CommandError */
-export function takeOver(
-  set: { readonly revoked: { add(id: string, stamp?: number | null): void } },
-  given: unknown,
-): void {
+export function takeOver({ revoked, state }: Pick<WorkerContext, "revoked" | "state">, given: unknown): void {
   if (given === undefined || given === null) return;
+  // Ids that a state DB keeps have an age of their own; those that are new here are kept from now on.
+  const news: string[] = [];
+  const add = (id: string, stamp: number | null): void => {
+    if (state === null) revoked.ids.add(id, stamp);
+    else if (!revoked.ids.has(id)) news.push(id);
+  };
   if (Array.isArray(given)) {
-    for (const id of given) if (isId(id)) set.revoked.add(id);
-    return;
-  }
-  if (typeof given !== "object") throw new CommandError("TypeError", "revoked must be an object, or a list");
+    for (const id of given) if (isId(id)) add(id, null);
+  } else if (typeof given === "object") takeOverStamped(given, add);
+  else throw new CommandError("TypeError", "revoked must be an object, or a list");
+  if (state === null || news.length === 0) return;
+  revoked.addAll({ ids: news, stamps: [] });
+  void state.record({ ids: news, stamps: [] });
+}
+
+function takeOverStamped(given: object, add: (id: string, stamp: number) => void): void {
   for (const [id, value] of Object.entries(given)) {
     const stamp: unknown = Array.isArray(value) ? value[0] : value;
     if (typeof stamp !== "number" || !Number.isFinite(stamp)) {
       throw new CommandError("ValueError", `Expecting float timestamp, got ${textRepr(typeof stamp)}`);
     }
-    if (isId(id)) set.revoked.add(id, stamp);
+    if (isId(id)) add(id, stamp);
   }
 }
 

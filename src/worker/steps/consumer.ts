@@ -10,7 +10,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 export const consumerStep: Step<WorkerContext> = {
   name: "consumer",
-  requires: ["tasks", "control", "mingle"],
+  requires: ["tasks", "statedb", "control", "mingle"],
   async start(context) {
     const { consumer, receiver, tracer } = made(context.tasks, "tasks");
     consumer.start({ receiver, tracer });

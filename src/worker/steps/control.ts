@@ -7,7 +7,7 @@ const nodes = new WeakMap<WorkerContext, ControlNode>();
 
 export const controlStep: Step<WorkerContext> = {
   name: "control",
-  requires: ["tasks"],
+  requires: ["tasks", "statedb"],
   enabled: ({ settings }) => settings.remoteControl,
   async start(context) {
     const { app } = context;

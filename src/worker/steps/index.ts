@@ -17,6 +17,7 @@ import { healthStep } from "./health.ts";
 import { heartbeatStep } from "./heartbeat.ts";
 import { mingleStep } from "./mingle.ts";
 import { poolStep } from "./pool.ts";
+import { statedbStep } from "./statedb.ts";
 import { tasksStep } from "./tasks.ts";
 import { transportStep } from "./transport.ts";
 import { connectionStep, workerStep } from "./user.ts";
@@ -25,6 +26,7 @@ const BEFORE: readonly Step<WorkerContext>[] = [
   healthStep,
   transportStep,
   backendStep,
+  statedbStep,
   eventsStep,
   poolStep,
   heartbeatStep,

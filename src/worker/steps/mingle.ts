@@ -67,7 +67,7 @@ function synchronise(
   said: { readonly node: string; readonly reply: unknown; readonly take: typeof takeOver },
 ): void {
   const { node, reply, take } = said;
-  const { app, revoked, logger } = context;
+  const { app, logger } = context;
   if (typeof reply !== "object" || reply === null) return;
   const { clock, revoked: theirs, error } = reply as Readonly<Record<string, unknown>>;
   if (error !== undefined) {
@@ -76,7 +76,7 @@ function synchronise(
   }
   app.lamport.adjust(clock);
   try {
-    take({ revoked: revoked.ids }, theirs);
+    take(context, theirs);
   } catch (err) {
     logger.warn({ node, err }, "mingle: what a worker says is revoked cannot be read");
   }

@@ -48,6 +48,7 @@ function taskParts(context: WorkerContext): TaskParts {
     prefetch: settings.prefetch,
     disablePrefetch: settings.disablePrefetch,
     queues: settings.queues.map((queue) => queue.name),
+    revoked: context.revoked,
     rateOf: (task) => strategies.of(task)?.rate ?? 0,
     hasLimits: () => [...app.registry.values()].some(({ options }) => limitsOf(options) !== null),
     isDone: settings.deduplicate && backend.enabled ? isDone : null,

@@ -34,8 +34,11 @@ const NOT_IN_DEFAULTS = [
   "redis_client_name",
   "redis_state_key_prefix", // celery-redis-statedb
   "redis_state_ttl", // celery-redis-statedb
+  "redis_statedb_url", // ours, as its environment variable
   "task_acks_on_failure", // 5.7
   "task_acks_on_timeout", // 5.7
+  "worker_state_db_policy", // ours
+  "worker_state_db_shared", // ours
   ...["beat", "events", "worker"].flatMap((program) =>
     ["executable", "gid", "logfile", "pidfile", "uid", "umask"].map((option) => `${program}_${option}`),
   ),

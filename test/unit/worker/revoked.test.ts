@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { DecodedTask } from "../../../src/protocol/wire.ts";
-import { type Environment, Revoked } from "../../../src/worker/revoked.ts";
+import { type Environment, Revoked, stampKey } from "../../../src/worker/revoked.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 const task = (id: string, stamps: Record<string, unknown> = {}): DecodedTask =>
@@ -25,8 +25,8 @@ describe("what is revoked", () => {
 
   test("stamps match by header and value, one of several is enough", () => {
     const { revoked } = make();
-    revoked.addStamp("tenant", "acme");
-    revoked.addStamp("batch", 7);
+    revoked.addAll({ ids: [], stamps: [stampKey("tenant", "acme")] });
+    revoked.addAll({ ids: [], stamps: [stampKey("batch", 7)] });
     const covered = [
       { tenant: "acme" },
       { tenant: ["other", "acme"] },
@@ -40,7 +40,7 @@ describe("what is revoked", () => {
 
   test("a stamped header without a value, or with an inherited one, is none", () => {
     const { revoked } = make();
-    revoked.addStamp("toString", "x");
+    revoked.addAll({ ids: [], stamps: [stampKey("toString", "x")] });
     const odd = { id: "a", stamps: {}, stampedHeaders: ["toString", "tenant"] } as unknown as DecodedTask;
     expect(revoked.covers(odd)).toBe(false);
   });
