@@ -487,7 +487,7 @@ export interface Settings {
    */
   readonly workerAutoscaler?: string | undefined;
   /**
-   * Stop tasks of taskAcksLate when the broker is lost: another worker will get their messages.
+   * End tasks of taskAcksLate when the broker is lost: they go back and run again.
    * `worker_cancel_long_running_tasks_on_connection_loss`. Default: false.
    */
   readonly workerCancelLongRunningTasksOnConnectionLoss?: boolean | undefined;

@@ -15,7 +15,7 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import { LinkedSet } from "../base/linked-set.ts";
 import type { Logger } from "../base/logger.ts";
-import { WorkerShutdown } from "../errors.ts";
+import { OperationalError, WorkerShutdown } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
 import type {
   ConsumeOptions,
@@ -45,6 +45,8 @@ export interface TaskConsumerOptions {
   /** `worker_disable_prefetch`: a message is taken only when its task can start at once. */
   readonly disablePrefetch: boolean;
   readonly queues: readonly string[];
+  /** `worker_cancel_long_running_tasks_on_connection_loss`. */
+  readonly cancelsOnLoss: boolean;
   /** `worker_deduplicate_successful_tasks`: whether a task's SUCCESS is stored already. null: off. */
   readonly isDone: ((id: string) => Promise<boolean>) | null;
   /** What is to be asked before a task starts. */
@@ -219,8 +221,22 @@ export class TaskConsumer {
 
   #onState(state: ConsumerState): void {
     this.#options.logger.debug({ state }, "the consumer's state changed");
-    if (state === "waiting") this.onConnection?.(false);
-    else if (state === "live") this.onConnection?.(true);
+    if (state === "waiting") {
+      this.onConnection?.(false);
+      if (this.#options.cancelsOnLoss) this.#cancelRunning();
+    } else if (state === "live") this.onConnection?.(true);
+  }
+
+  /** What is acked late ends now, and goes back when the broker is there again. */
+  #cancelRunning(): void {
+    const reason = new OperationalError("the task is cancelled: its worker has lost the broker");
+    for (const request of this.#active) {
+      const { id, task, running, strategy } = request;
+      if (running === null || !strategy.acksLate || request.settled || request.cancelled) continue;
+      request.cancelled = true;
+      this.#options.logger.warn({ id, task }, "the broker is lost: a task is cancelled");
+      running.terminate("SIGTERM", reason);
+    }
   }
 
   // ---- taking and starting

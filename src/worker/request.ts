@@ -69,6 +69,8 @@ export class Request extends Linked implements Job, JobPort {
   readonly unique: UniqueKey | null;
   /** It goes on in another message, which frees the key. Written by the tracer. */
   keepsUnique = false;
+  /** The broker was lost while it ran: it is to end, and goes back. Written by the consumer. */
+  cancelled = false;
   /** The signal that remote control has stopped it with. Written by `control/`. */
   terminated: NodeJS.Signals | null = null;
   readonly #host: RequestHost;

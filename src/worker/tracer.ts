@@ -16,7 +16,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { PetioleError } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
-import { errorFrom, exceptionInfo } from "../protocol/exceptions.ts";
+import { encodeException, errorFrom, exceptionInfo } from "../protocol/exceptions.ts";
 import type { Outcome } from "../protocol/job.ts";
 import type { ExceptionInfo } from "../protocol/wire.ts";
 import { type Ending, type Failures, NOT_EXPECTED } from "./failures.ts";
@@ -60,6 +60,14 @@ export interface TracerOptions {
   /** All of a request is over. */
   onEnd(request: Request): void;
 }
+
+/** Of a task that is cancelled because the broker was lost. */
+const CANCELLED = encodeException({
+  type: "Retry",
+  module: "celery.exceptions",
+  args: ["cancelled: the connection to the broker was lost"],
+  traceback: null,
+});
 
 type Of<K extends Outcome["kind"]> = Extract<Outcome, { readonly kind: K }>;
 
@@ -194,6 +202,9 @@ export class Tracer implements RequestHost {
   }
 
   #conclude(request: Request, outcome: Outcome): void {
+    if (request.cancelled && !request.settled && wasStopped(outcome)) {
+      return this.#later(request, () => this.#cancel(request));
+    }
     switch (outcome.kind) {
       case "success":
         return this.#succeed(request, outcome);
@@ -333,6 +344,15 @@ export class Tracer implements RequestHost {
       void taskRejected.emit(event, { sender: request.task, onError: this.#onSignal });
     }
     this.#end(request);
+  }
+
+  /** The broker was lost meanwhile: RETRY, as in Celery, and the next one to take it runs it. */
+  async #cancel(request: Request): Promise<void> {
+    request.keepsUnique = true;
+    this.#log.returned(request);
+    this.#events.tasks?.cancelled(request);
+    if (!request.ignoreResult) await this.#states.update(request, "RETRY", CANCELLED);
+    this.#settler.settle(request, { kind: "requeue" });
   }
 
   #ignore(request: Request): void {
@@ -486,6 +506,11 @@ function unsupported(task: string, feature: string): ExceptionInfo {
     args: [`${task} was not run: its message carries ${feature}, which this version of petiole cannot send`],
     traceback: null,
   };
+}
+
+/** Not by its own end: by a signal, or because it was asked to. */
+function wasStopped({ kind }: Outcome): boolean {
+  return kind === "terminated" || kind === "lost" || kind === "failure";
 }
 
 function isShutdown(error: ExceptionInfo): boolean {

@@ -104,8 +104,9 @@ export const worker: Section<`worker${string}`> = {
     kind: "M",
     type: boolean,
     default: false,
-    text: "Stop tasks of taskAcksLate when the broker is lost: another worker will get their messages.",
-    effective: false,
+    text: "End tasks of taskAcksLate when the broker is lost: they go back and run again.",
+    note: "The async pool aborts their signal; who does not look at it goes on, and its result counts.",
+    effective: true,
   },
   workerSoftShutdownTimeout: {
     old: "CELERYD_SOFT_SHUTDOWN_TIMEOUT",

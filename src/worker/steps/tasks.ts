@@ -49,6 +49,7 @@ function taskParts(context: WorkerContext): TaskParts {
     disablePrefetch: settings.disablePrefetch,
     queues: settings.queues.map((queue) => queue.name),
     revoked: context.revoked,
+    cancelsOnLoss: app.conf.workerCancelLongRunningTasksOnConnectionLoss === true,
     rateOf: (task) => strategies.of(task)?.rate ?? 0,
     hasLimits: () => [...app.registry.values()].some(({ options }) => limitsOf(options) !== null),
     isDone: settings.deduplicate && backend.enabled ? isDone : null,
