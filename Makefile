@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench faults cluster parked format clean demo servers oracle docs
+.PHONY: help install build test check check-all lint typecheck coverage bench faults statedb-faults cluster parked format clean demo servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: build ## speed beside BullMQ and Python Celery
 
 faults: build ## kill and stop workers, kill their children and restart Redis under load, and count what is lost
 	@node bench/faults/run.mjs
+
+statedb-faults: ## kill a worker 200 times right after it acknowledged a revoke, and look who still knows of it
+	@PETIOLE_STATEDB_KILLS=200 npx vitest run test/integration/statedb-kill.test.ts
 
 cluster: build ## TypeScript and Python workers in one cluster for ten minutes, steered by clients of both languages
 	@node scripts/oracle.mjs >/dev/null && node bench/cluster/run.mjs

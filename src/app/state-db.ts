@@ -18,7 +18,7 @@ import { openStateDb, schemeOf } from "../statedb/index.ts";
 import type { StateDb } from "../statedb/state-db.ts";
 import type { Celery } from "./app.ts";
 import type { Environment } from "./env.ts";
-import type { ResolvedSettings } from "./internals.ts";
+import type { AppInternals, ResolvedSettings } from "./internals.ts";
 
 /** `fail`: nothing runs while it is not known what is revoked. `warn`: it does, and the log says so. */
 export type StateDbPolicy = "fail" | "warn";
@@ -137,6 +137,18 @@ export async function openWorkerStateDb(context: OpenContext, node: string): Pro
 export async function openSharedStateDb(context: OpenContext): Promise<StateDb | null> {
   const { redis } = context.config;
   return redis === null ? null : openStateDb({ ...optionsOf(context), node: null, url: redis });
+}
+
+/** For the command line and its like: the state DB that is given, else the app's; not started. null: none is configured. */
+export async function openOperatorStateDb(
+  { app, conf, clock, logger }: Pick<AppInternals, "app" | "conf" | "clock" | "logger">,
+  words: StateDbWords,
+): Promise<StateDb | null> {
+  const config = stateDbConfig({ app, conf, words });
+  const context = { config, clock, logger, clientName: conf.redisClientName };
+  const named = words.statedb !== undefined && words.redisStatedb === undefined;
+  if (config.file === null || (config.redis !== null && !named)) return openSharedStateDb(context);
+  return openStateDb({ ...optionsOf(context), node: null, url: config.file });
 }
 
 type Options = Omit<Parameters<typeof openStateDb>[0], "url" | "node">;

@@ -36,6 +36,7 @@ export type CommandName =
   | "purge"
   | "queue"
   | "dead"
+  | "statedb"
   | "limits"
   | "events"
   | "shell"

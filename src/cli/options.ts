@@ -3,6 +3,7 @@ import { type CommandSpec, type OptionSpec } from "./option-types.ts";
 import { DEAD, LIMITS, LIST, PURGE, QUEUE } from "./specs/broker.ts";
 import { MULTI } from "./specs/multi.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
+import { STATEDB } from "./specs/statedb.ts";
 import { CALL, RESULT } from "./specs/tasks.ts";
 import { COMPLETE, EXPLAIN, GRAPH, LOGTOOL, REPORT, SHELL } from "./specs/tools.ts";
 import { WORKER } from "./specs/worker.ts";
@@ -22,6 +23,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   QUEUE,
   LIMITS,
   DEAD,
+  STATEDB,
   REPORT,
   SHELL,
   GRAPH,

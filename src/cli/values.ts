@@ -45,6 +45,15 @@ export function seconds(value: string): number {
   throw new InvalidValue(value, "a number of seconds");
 }
 
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+
+/** `90`, `90s`, `15m`, `12h`, `30d`, `2w`: in seconds. */
+export function age(value: string): number {
+  const [, amount, unit = "s"] = /^(\d+(?:\.\d+)?)([smhdw])?$/.exec(value.trim()) ?? [];
+  if (amount !== undefined) return Number(amount) * (UNITS[unit] ?? 1);
+  throw new InvalidValue(value, "an age: seconds, or such as 90m, 12h, 30d");
+}
+
 /** More than nothing. */
 export function interval(value: string): number {
   const read = seconds(value);

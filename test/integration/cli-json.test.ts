@@ -144,6 +144,11 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
     await line(["call", "shop.add", "-a", "[1, 2]"]);
     expect(await line(["purge", "-f"])).toEqual({ purged: 1, queues: ["celery"] });
   },
+  async statedb() {
+    const location = redis.url;
+    const listed = await line(["statedb", "list", "--redis-statedb", location]);
+    expect(listed).toEqual({ location, shared: { ids: 0, stamps: 0 }, workers: [] });
+  },
   async queue() {
     const pausedSince = expect.stringMatching(/Z$/);
     expect(await line(["queue", "pause", "celery"])).toEqual([{ queue: "celery", waiting: 0, pausedSince }]);
