@@ -44,7 +44,9 @@ export async function publishPlan(
 ): Promise<void> {
   const all = sends.map((signature) => sendOf(host, signature, parent));
   if (chords.length > 0) await host.results.startChords(chords);
-  if (all.length > 0) await host.producer.produceAll(all);
+  const [first] = all;
+  if (all.length === 1 && first !== undefined) await host.producer.produce(first);
+  else if (all.length > 0) await host.producer.produceAll(all);
 }
 
 function sendOf(host: CanvasHost, signature: SignatureData, parent: SendParent | null): Send {

@@ -114,6 +114,7 @@ export class AppCore implements CallHost, SharedHost {
     });
     this.sender = new AppSender({
       producer: this.producer,
+      results: this.results,
       prepare: () => this.prepare(),
       plan: (task) => this.plan(task, false),
     });

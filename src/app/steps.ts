@@ -14,6 +14,7 @@ export const WORKER_STEP_NAMES = [
   "heartbeat",
   "gossip",
   "tasks",
+  "chords",
   "control",
   "mingle",
   "consumer",

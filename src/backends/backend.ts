@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Limits, ResultMeta } from "../protocol/wire.ts";
 import type { StoredWrite, StoreLocation } from "../transports/transport.ts";
+import type { ChordStore } from "./chords.ts";
 
 /** What a backend is opened with. */
 export interface BackendOptions {
@@ -60,4 +61,6 @@ export interface ResultBackend {
   forgetGroup(id: string): Promise<void>;
   /** How many parts a chord waits for: stored before the last of its header is sent. Python: `set_chord_size`. */
   encodeChordSize(group: string, size: number): ResultWrite;
+  /** Counts the parts of chords. null: it stores nothing. */
+  readonly chords: ChordStore | null;
 }

@@ -9,6 +9,7 @@ const LOCATION: StoreLocation = { kind: "other" };
 export class DisabledBackend implements ResultBackend {
   readonly location: StoreLocation = LOCATION;
   readonly enabled = false as const;
+  readonly chords = null;
 
   async start(): Promise<void> {}
   async stop(): Promise<void> {}

@@ -4,6 +4,7 @@ import { decodeMeta, encodeMeta, type MetaOptions } from "../protocol/meta.ts";
 import { contentTypeOf, deserialize, serialize } from "../protocol/serialization.ts";
 import { DEFAULT_LIMITS, type ResultMeta } from "../protocol/wire.ts";
 import type { BackendOptions } from "./backend.ts";
+import type { ChordPart } from "./chords.ts";
 
 /** Keys of results; what is in front of it is the backend's `global_keyprefix`. */
 /** Of the logs of tasks. Petiole's own. */
@@ -25,6 +26,10 @@ export class ResultCodec {
     this.#reading = { serializer: options.serializer, accept: options.accept, limits: options.limits };
     const { expiresSeconds } = options;
     this.ttlSeconds = expiresSeconds > 0 ? Math.max(1, Math.floor(expiresSeconds)) : 0;
+  }
+
+  get isJson(): boolean {
+    return this.#serializer === "json";
   }
 
   /** Values may be other than UTF-8 text. */
@@ -49,18 +54,32 @@ export class ResultCodec {
 
   /** The tuple of a saved group. @throws BackendError when the text is none */
   decodeGroup(stored: StoredText, key: string): unknown {
+    const value = this.#read(stored, "a group", key);
+    return (value as { readonly result?: unknown } | null)?.result ?? null;
+  }
+
+  #read(stored: StoredText, what: string, key: string): unknown {
+    const { accept, limits = DEFAULT_LIMITS, serializer = "json" } = this.#reading;
+    const contentType = contentTypeOf(serializer);
     try {
-      const { accept, limits = DEFAULT_LIMITS, serializer = "json" } = this.#reading;
-      const value = deserialize(stored, {
-        contentType: contentTypeOf(serializer),
-        contentEncoding: "utf-8",
-        accept,
-        limits,
-      });
-      return (value as { readonly result?: unknown } | null)?.result ?? null;
+      return deserialize(stored, { contentType, contentEncoding: "utf-8", accept, limits });
     } catch (error) {
-      throw unreadable("a group", key, error);
+      throw unreadable(what, key, error);
     }
+  }
+
+  /** A part of a chord: `[1, task id, state, result]`. */
+  encodePart({ taskId, status, result }: ChordPart): StoredText {
+    const { body } = serialize([1, taskId, status, result], this.#serializer, "the part of the chord");
+    return typeof body === "string" ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  }
+
+  /** @throws BackendError when the text is no part of a chord */
+  decodePart(stored: StoredText, key: string): ChordPart {
+    const value = this.#read(stored, "a part of a chord", key);
+    if (!Array.isArray(value) || typeof value[1] !== "string" || typeof value[2] !== "string")
+      throw unreadable("a part of a chord", key, "it is not [1, task id, state, result]");
+    return { taskId: value[1], status: value[2], result: value[3] as unknown };
   }
 
   /** @throws BackendError when the text is no result */

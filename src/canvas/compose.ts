@@ -7,7 +7,7 @@
  * | anything           | group of one | its member in the group's place                |
  * | anything           | a chain      | one chain                                      |
  * | a chain            | anything     | one chain                                      |
- * | … ends in a chord  | no chord     | goes to the body of that chord                 |
+ * | … ends in a chord  | no chord, or the body ends in a group | goes to the body of that chord |
  * | … ends in a group  | a task       | the group becomes a chord with this body       |
  */
 import { isDeepStrictEqual } from "node:util";
@@ -17,6 +17,7 @@ import {
   bodyOf,
   chainData,
   chordData,
+  endsInGroup,
   headerOf,
   kindOf,
   tasksOf,
@@ -73,7 +74,7 @@ function add(steps: readonly SignatureData[], next: SignatureData): readonly Sig
     case "chunks":
       return add(before, chordData(asGroup(last), next));
     case "chord":
-      if (kindOf(next) === "chord") return [...steps, next];
+      if (kindOf(next) === "chord" && !endsInGroup(bodyOf(last))) return [...steps, next];
       return [...before, withBody(last, compose(bodyOf(last), next))];
     case "chain":
     case "task":

@@ -162,9 +162,13 @@ function planChain(signature: SignatureData, given: Given, drafts: Drafts): Plan
   // Of no steps at all: nothing is sent, and nothing will be stored.
   if (first === undefined) return { result, sent: result };
   // Reversed: the next step is the last one. What comes after this chain comes first.
-  const after = [...(Array.isArray(chain) ? (chain as readonly SignatureData[]) : []), ...rest.toReversed()];
+  const later = Array.isArray(chain) ? (chain as readonly SignatureData[]) : null;
+  const after = [...(later ?? []), ...rest.toReversed()];
   const args = signature.immutable ? [] : [...given.args, ...signature.args];
-  const passed = { ...without(options, OF_CHAIN), ...(after.length === 0 ? {} : { chain: after }) };
+  const passed = {
+    ...without(options, OF_CHAIN),
+    ...(after.length === 0 && later === null ? {} : { chain: after }),
+  };
   const planned = plan(
     first,
     {

@@ -1,5 +1,6 @@
 /** The port through which signatures, retries, callbacks and chains are sent: an app, seen from below. */
 import type { SignatureData, TaskEmbed } from "../protocol/wire.ts";
+import type { CanvasPlan, Given } from "./plan.ts";
 
 /** Ids that a send inherits from the task it is made in. */
 export interface SendParent {
@@ -21,13 +22,18 @@ export interface SendRequest {
   readonly parent: SendParent | null;
 }
 
+/** What is planned and not sent yet. */
+export type Planned = Pick<CanvasPlan, "sends" | "chords">;
+
 export interface Sender {
   /** Publishes with the app's retry policy. Resolves with the id once the broker has it. */
   send(request: SendRequest): Promise<string>;
-  /** A signature in its JSON form, with partial arguments in front. Rejects with `PET_UNSUPPORTED` for canvas it cannot send. */
-  sendSignature(
-    signature: SignatureData,
-    partialArgs: readonly unknown[],
-    request: Omit<SendRequest, "task" | "args" | "kwargs">,
-  ): Promise<string>;
+  /**
+   * What a signature of whatever kind is sent as: all ids are known from here on.
+   *
+   * @param newId - for what has no id: the same ones again when it is planned again
+   * @throws DecodeError
+   */
+  plan(signature: SignatureData, given: Given, newId: () => string): CanvasPlan;
+  publish(planned: Planned, parent: SendParent | null): Promise<void>;
 }

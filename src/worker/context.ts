@@ -7,6 +7,7 @@ import type { Pool } from "../pool/pool.ts";
 import type { Transport } from "../transports/transport.ts";
 import type { Autoscaler } from "./autoscaler.ts";
 import type { Broadcasts } from "./broadcasts.ts";
+import type { Chords } from "./chords.ts";
 import type { TaskConsumer } from "./consumer.ts";
 import type { Gossip } from "./gossip.ts";
 import type { WorkerSettings } from "./options.ts";
@@ -25,6 +26,7 @@ export interface TaskParts {
   readonly strategies: Strategies;
   readonly settler: Settler;
   readonly metas: MetaMaker;
+  readonly chords: Chords;
   readonly tracer: Tracer;
   readonly receiver: Receiver;
   readonly consumer: TaskConsumer;

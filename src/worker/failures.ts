@@ -1,10 +1,10 @@
 /** What a failure does: FAILURE, the same for the steps of the chain that will not run, errbacks, and then the ack. */
-import type { AppInternals } from "../app/internals.ts";
-import type { Logger } from "../base/logger.ts";
-import { errorFrom } from "../protocol/exceptions.ts";
-import type { ExceptionInfo, SignatureData } from "../protocol/wire.ts";
-import type { Settlement } from "../transports/transport.ts";
-import { oldStyleErrbacks } from "./follow-ups.ts";
+import type { DecodedTask, ExceptionInfo, SignatureData } from "../protocol/wire.ts";
+import type { Settlement, StoredWrite } from "../transports/transport.ts";
+import type { Chords } from "./chords.ts";
+import type { Errbacks } from "./errbacks.ts";
+import { parentOf } from "./follow-ups.ts";
+import { neverRun } from "./never-run.ts";
 import { failureState, type MetaMaker } from "./outcome.ts";
 import type { Request } from "./request.ts";
 import type { Settler } from "./settler.ts";
@@ -12,10 +12,10 @@ import { type EventSwitch, tellStored } from "./task-events.ts";
 import type { TaskLog } from "./task-log.ts";
 
 export interface FailuresOptions {
-  readonly app: AppInternals;
   readonly settler: Settler;
   readonly metas: MetaMaker;
-  readonly logger: Logger;
+  readonly chords: Chords;
+  readonly errbacks: Errbacks;
   readonly log: TaskLog;
   readonly events: EventSwitch;
 }
@@ -33,26 +33,26 @@ const TIME_LIMITS: ReadonlySet<string> = new Set(["TimeLimitExceeded", "SoftTime
 export const NOT_EXPECTED: Ending = { expected: false, children: [] };
 
 export class Failures {
-  readonly #app: AppInternals;
   readonly #settler: Settler;
   readonly #metas: MetaMaker;
-  readonly #logger: Logger;
+  readonly #chords: Chords;
+  readonly #errbacks: Errbacks;
   readonly #log: TaskLog;
   readonly #events: EventSwitch;
 
   constructor(options: FailuresOptions) {
-    this.#app = options.app;
     this.#settler = options.settler;
     this.#metas = options.metas;
-    this.#logger = options.logger;
+    this.#chords = options.chords;
+    this.#errbacks = options.errbacks;
     this.#log = options.log;
     this.#events = options.events;
   }
 
   /** Whether somebody else has to hear of the failure, so that it takes time. */
   hasListeners(request: Request): boolean {
-    const { chain, errbacks } = request.decoded.embed;
-    return chain !== null || errbacks !== null;
+    const { chain, chord, errbacks } = request.decoded.embed;
+    return chain !== null || chord !== null || errbacks !== null;
   }
 
   /** A failure that nobody else has to hear of. */
@@ -75,9 +75,29 @@ export class Failures {
     this.#events.tasks?.failed(request, error);
     if (!stored) return;
     const { chain, errbacks } = request.decoded.embed;
-    if (chain !== null) await this.#failChain(request, chain, error);
-    if (errbacks !== null) await this.#callErrbacks(request, errbacks, error);
+    if (chain !== null) await this.#failChain(request.decoded, chain, error);
+    if (errbacks !== null) {
+      const { decoded, task, taskRequest } = request;
+      await this.#errbacks.call(errbacks, { failed: decoded, task, error, request: taskRequest });
+    }
     this.#settler.settle(request, this.#settlementOf(request, error));
+  }
+
+  /** Of a task that no worker of this kind knows: stored by the caller's write; its chord, its chain and its errbacks hear of it. */
+  async failUnknown(
+    task: DecodedTask,
+    { error, write }: { readonly error: ExceptionInfo; readonly write: StoredWrite | null },
+  ): Promise<boolean> {
+    const { chain, chord, errbacks } = task.embed;
+    const stored =
+      chord === null
+        ? write === null || (await this.#settler.store(write, null))
+        : await this.#chords.ended(task, failureState(error), write);
+    if (!stored) return false;
+    if (chain !== null) await this.#failChain(task, chain, error);
+    if (errbacks !== null)
+      await this.#errbacks.call(errbacks, { failed: task, task: task.task, error, request: null });
+    return true;
   }
 
   #writeOf(request: Request, error: ExceptionInfo, ending: Ending): ReturnType<Settler["encode"]> | null {
@@ -97,55 +117,19 @@ export class Failures {
   /** False: not stored. What was to be acked late is tried again then. */
   async #storeFirst(request: Request, error: ExceptionInfo, ending: Ending): Promise<boolean> {
     const write = this.#writeOf(request, error, ending);
-    if (write === null) return true;
-    const stored = await this.#settler.store(write, request);
+    const { decoded } = request;
+    if (decoded.embed.chord === null && write === null) return true;
+    const stored =
+      decoded.embed.chord === null
+        ? write === null || (await this.#settler.store(write, request))
+        : await this.#chords.ended(decoded, failureState(error), write);
     if (!stored) this.#settler.afterLostResult(request);
     return stored || request.settled;
   }
 
-  async #failChain(request: Request, chain: readonly SignatureData[], error: ExceptionInfo): Promise<void> {
-    if (!this.#settler.storesResults) return;
-    for (const step of chain.toReversed()) {
-      const id = step.options["task_id"];
-      if (typeof id !== "string" || id === "") continue;
-      await this.#settler.store(this.#settler.encode(this.#metas.bareFailure(id, error)), request);
-    }
-  }
-
-  /** `app.errback`'s are called here; all others are sent, with the failed task's id. */
-  async #callErrbacks(
-    request: Request,
-    errbacks: readonly SignatureData[],
-    error: ExceptionInfo,
-  ): Promise<void> {
-    const sent: SignatureData[] = [];
-    for (const errback of errbacks) {
-      const definition = this.#app.registry.get(errback.task);
-      if (definition?.errbackStyle !== "request") {
-        sent.push(errback);
-        continue;
-      }
-      const call = definition.fn as (...args: readonly unknown[]) => unknown;
-      try {
-        await call(request.taskRequest, errorFrom(error), error.traceback ?? "");
-      } catch (err) {
-        this.#errbackFailed(request, errback, err);
-      }
-    }
-    const sends = oldStyleErrbacks(this.#app.sender, request.decoded, sent);
-    for (const [index, send] of sends.entries()) {
-      try {
-        await this.#settler.send(send, request);
-      } catch (err) {
-        this.#errbackFailed(request, sent[index], err);
-      }
-    }
-  }
-
-  #errbackFailed(request: Request, errback: SignatureData | undefined, err: unknown): void {
-    this.#logger.error(
-      { id: request.id, task: request.task, errback: errback?.task ?? null, err },
-      "an errback of a failed task failed itself",
-    );
+  /** Their chords hear of it too. */
+  async #failChain(task: DecodedTask, chain: readonly SignatureData[], error: ExceptionInfo): Promise<void> {
+    const tasks = chain.toReversed().flatMap((step) => neverRun(step));
+    await this.#chords.never(tasks, failureState(error), parentOf(task));
   }
 }

@@ -5,10 +5,11 @@
  * runs again repeats them. Python: `celery/app/trace.py`, `Backend._call_task_errbacks`, `Task.signature_from_request`.
  */
 import { createHash } from "node:crypto";
-import { canvasFeature } from "../canvas/plain.ts";
+import { groupData, kindOf } from "../canvas/data.ts";
+import type { CanvasPlan } from "../canvas/plan.ts";
 import type { Sender, SendParent } from "../canvas/sender.ts";
 import type { Outcome } from "../protocol/job.ts";
-import { groupTuple, resultTuple } from "../protocol/result-tuple.ts";
+import { writeResultTuple } from "../protocol/result-tuple.ts";
 import type { DecodedTask, SignatureData } from "../protocol/wire.ts";
 import { UNIQUE_HEADER } from "../transports/unique-locks.ts";
 import { customHeaders, type Request } from "./request.ts";
@@ -33,88 +34,66 @@ export function derivedId(id: string, purpose: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** The canvas that a message carries and this version cannot send, in words; null: none. */
-export function unsupportedCanvas({ embed }: DecodedTask): string | null {
-  const { callbacks, chain, chord } = embed;
-  if (chord !== null) return "a chord that it is a member of";
-  return unsupportedMember(chain, "as a step of its chain") ?? unsupportedMember(callbacks, "as a callback");
-}
-
-function unsupportedMember(members: readonly SignatureData[] | null, where: string): string | null {
-  for (const { task, subtask_type: type, options } of members ?? []) {
-    const feature = options["chord"] == null ? canvasFeature(task, type) : "chord";
-    if (feature !== null) return `a ${feature} ${where}`;
-  }
-  return null;
-}
-
-function parentOf(task: DecodedTask): SendParent {
+export function parentOf(task: Failed): SendParent {
   return { id: task.id, rootId: task.rootId, priority: task.priority };
 }
 
-function idOf(signature: SignatureData): string | null {
-  const id = signature.options["task_id"];
-  return typeof id === "string" && id !== "" ? id : null;
+/** Ids that follow from the task's, one after the other. */
+export function derivedIds(id: string, purpose: string): () => string {
+  let count = 0;
+  return () => {
+    count += 1;
+    return derivedId(id, `${purpose}:${count}`);
+  };
 }
 
-/** Callbacks and the next step of the chain, with the result in front of their arguments. */
+/** Callbacks and the next step of the chain, with the result in front of their arguments. @throws DecodeError */
 export function afterSuccess(sender: Sender, task: DecodedTask, value: unknown): FollowUps {
   const { callbacks, chain } = task.embed;
-  const sends: FollowUp[] = [];
-  const children: unknown[] = [];
-  if (callbacks !== null && callbacks.length > 0) {
-    const group = callbacks.length > 1 ? derivedId(task.id, "callbacks") : null;
-    const sent = sendAll({ sender, task, signatures: callbacks, args: [value], group, purpose: "callback" });
-    sends.push(...sent.sends);
-    const members = sent.ids.map((id) => resultTuple(id));
-    children.push(...(group === null ? members : [groupTuple(group, members)]));
-  }
+  const plans: CanvasPlan[] = [];
+  if (callbacks !== null) plans.push(...callbackPlans(sender, task, value));
   const next = chain?.at(-1);
   if (chain !== null && next !== undefined) {
-    const id = idOf(next) ?? derivedId(task.id, "chain");
     const rest = chain.slice(0, -1);
-    sends.push(() =>
-      sender.sendSignature(next, [value], {
-        options: { task_id: id },
-        embed: { chain: rest },
-        parent: parentOf(task),
-      }),
-    );
-    children.push(resultTuple(id));
+    const given = { args: [value], kwargs: {}, options: { chain: rest } };
+    plans.push(sender.plan(next, given, derivedIds(task.id, "chain")));
   }
-  return { sends, children };
+  const parent = parentOf(task);
+  return {
+    sends: plans.map((plan) => () => sender.publish(plan, parent)),
+    children: plans.map((plan) => writeResultTuple(plan.sent)),
+  };
 }
+
+/** Several callbacks form a group; groups among them are their own, as in Celery. */
+function callbackPlans(sender: Sender, task: DecodedTask, value: unknown): readonly CanvasPlan[] {
+  const callbacks = task.embed.callbacks ?? [];
+  const newId = derivedIds(task.id, "callback");
+  const given = { args: [value], kwargs: {}, options: {} };
+  if (callbacks.length <= 1) return callbacks.map((one) => sender.plan(one, given, newId));
+  const groups = callbacks.filter((one) => kindOf(one) === "group");
+  const others = callbacks.filter((one) => kindOf(one) !== "group");
+  const together = groupData(others, { task_id: derivedId(task.id, "callbacks") });
+  const all = others.length === 0 ? groups : [...groups, together];
+  return all.map((one) => sender.plan(one, given, newId));
+}
+
+/** Who failed, as its errbacks are told. */
+export type Failed = Pick<DecodedTask, "id" | "rootId" | "priority">;
 
 /** Old-style errbacks: sent with the failed task's id. They form a group, as Celery's do. */
 export function oldStyleErrbacks(
   sender: Sender,
-  task: DecodedTask,
+  failed: Failed,
   errbacks: readonly SignatureData[],
 ): readonly FollowUp[] {
-  const group = derivedId(task.id, "errbacks");
-  return sendAll({ sender, task, signatures: errbacks, args: [task.id], group, purpose: "errback" }).sends;
-}
-
-function sendAll(one: {
-  readonly sender: Sender;
-  readonly task: DecodedTask;
-  readonly signatures: readonly SignatureData[];
-  readonly args: readonly unknown[];
-  readonly group: string | null;
-  readonly purpose: string;
-}): { readonly sends: readonly FollowUp[]; readonly ids: readonly string[] } {
-  const { sender, task, signatures, args, group, purpose } = one;
-  const ids = signatures.map(
-    (signature, index) => idOf(signature) ?? derivedId(task.id, `${purpose}:${index}`),
-  );
-  const sends = signatures.map((signature, index): FollowUp => {
-    const options = {
-      task_id: ids[index],
-      ...(group === null ? {} : { group_id: group, group_index: index }),
-    };
-    return () => sender.sendSignature(signature, args, { options, parent: parentOf(task) });
+  const group = derivedId(failed.id, "errbacks");
+  const newId = derivedIds(failed.id, "errback");
+  const parent = parentOf(failed);
+  return errbacks.map((errback, index) => async () => {
+    const options = { group_id: group, group_index: index };
+    await sender.publish(sender.plan(errback, { args: [failed.id], kwargs: {}, options }, newId), parent);
   });
-  return { sends, ids };
 }
 
 /** The next attempt: the same task with the same id, on the queue it came from. */

@@ -2,11 +2,13 @@
  * Listens to the other workers of the cluster: who is there, who leaves, who is lost; keeps the logical clock; elections.
  * Python: `celery/worker/consumer/gossip.py`.
  */
+
 import type { AppInternals } from "../app/internals.ts";
 import type { Timer } from "../base/clock.ts";
 import { Emitter, type Signal } from "../base/emitter.ts";
 import type { Logger } from "../base/logger.ts";
 import { TestSignal } from "../base/test-signal.ts";
+import { uuid4 } from "../base/uuid.ts";
 import { EventDecoder } from "../events/receiver.ts";
 import { EventState } from "../events/state.ts";
 import type { WorkerView } from "../events/views.ts";
@@ -193,6 +195,7 @@ export class Gossip {
   /** The topic `task`: the action is a signature. */
   async #sendTask(action: unknown): Promise<void> {
     const signature = readSignature(action, "the action of the election");
-    await this.#options.app.sender.sendSignature(signature, [], { options: {}, parent: null });
+    const { sender } = this.#options.app;
+    await sender.publish(sender.plan(signature, { args: [], kwargs: {}, options: {} }, uuid4), null);
   }
 }

@@ -75,6 +75,19 @@ export class MetaMaker {
     };
   }
 
+  /** A ready state under an id of which no more is known: of a task that will not run. */
+  bare(id: string, state: Pick<StoredState, "status" | "result" | "traceback">): ResultMeta {
+    return {
+      taskId: id,
+      status: state.status,
+      result: state.result,
+      traceback: state.traceback ?? null,
+      children: NO_CHILDREN,
+      dateDone: toIso(this.#clock.now()),
+      extra: NO_EXTRA,
+    };
+  }
+
   /** REVOKED of a task of which no more is known than its id: stored outside of it, so without children. */
   bareRevoked(id: string): ResultMeta {
     return revokedMeta(id, this.#clock.now());

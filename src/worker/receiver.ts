@@ -5,7 +5,6 @@
  * |--------------------------------|----------------------------|------------|
  * | cannot be read                 | FAILURE, when it has an id | dead       |
  * | task not registered            | FAILURE NotRegistered      | ack        |
- * | canvas that cannot be sent     | FAILURE, errbacks          | ack        |
  * | expired                        | REVOKED "expired"          | ack        |
  * | revoked                        | REVOKED "revoked"          | ack        |
  * | ETA to come                    |                            | park       |
@@ -78,9 +77,7 @@ export class Receiver {
   #check(strategy: Strategy, delivery: Delivery, decoded: DecodedTask): Request | null {
     const { tracer, log, app, parks, events } = this.#options;
     const request = new Request(tracer, strategy, { delivery, decoded });
-    const { embed, etaMs, expiresMs } = decoded;
-    const isPlain = embed.chord === null && embed.chain === null && embed.callbacks === null;
-    if (!isPlain && tracer.refuse(request)) return null;
+    const { etaMs, expiresMs } = decoded;
     if (expiresMs !== null && tracer.isExpired(request, delivery.serverTimeMs)) {
       tracer.expire(request);
       return null;
@@ -162,7 +159,13 @@ export class Receiver {
     const stored = settler.storesResults && decoded.ignoreResult !== true;
     const error = notRegistered(decoded.task);
     const write = stored ? settler.encode(metas.state(decoded, failureState(error))) : null;
-    const storing = settler.finishDelivery(delivery, write);
+    const { chain, chord, errbacks } = decoded.embed;
+    const isAlone = chain === null && chord === null && errbacks === null;
+    const storing = isAlone
+      ? settler.finishDelivery(delivery, write)
+      : this.#options.tracer.failUnknown(decoded, { error, write }).then((told) => {
+          if (told) void settler.finishDelivery(delivery, null);
+        });
     tellStored(this.#options.events, storing, (tasks) => tasks.failedBefore(decoded.id, error));
     unique.releaseOf(decoded);
   }

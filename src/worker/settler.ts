@@ -14,7 +14,7 @@ import type { ResultBackend } from "../backends/backend.ts";
 import { fullJitterMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { OperationalError } from "../errors.ts";
+import { BackendError, OperationalError } from "../errors.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
 import {
   type Consumer,
@@ -197,8 +197,32 @@ export class Settler {
     }
   }
 
+  /** The worker stops in a hurry. */
+  get hurried(): boolean {
+    return this.#hurry.aborted;
+  }
+
+  /** Tries until the backend has answered; null: given up, because it said so or the worker is in a hurry. Never rejects. */
+  async persist<T>(call: () => Promise<T>, id: string): Promise<T | null> {
+    this.#outstanding += 1;
+    try {
+      for (let attempt = 0; ; attempt += 1) {
+        try {
+          return await call();
+        } catch (err) {
+          const again = err instanceof BackendError && err.code !== "PET_CLOSED" && !this.#hurry.aborted;
+          this.#logger.error({ id, attempt, again, err }, "a chord could not be counted or ended");
+          if (!again) return null;
+        }
+        await this.#pause(fullJitterMs(attempt + 1, SEND_BACKOFF));
+      }
+    } finally {
+      this.#done();
+    }
+  }
+
   /** Tries until the broker has it: a step of a chain that is dropped is a lost task. Any other error is the caller's. */
-  async send(followUp: FollowUp, request: Request): Promise<void> {
+  async send(followUp: FollowUp, request: Pick<Request, "id" | "task">): Promise<void> {
     this.#outstanding += 1;
     try {
       for (let attempt = 0; ; attempt += 1) {

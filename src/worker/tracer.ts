@@ -18,9 +18,12 @@ import { PetioleError } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
 import { encodeException, errorFrom, exceptionInfo } from "../protocol/exceptions.ts";
 import type { Outcome } from "../protocol/job.ts";
-import type { ExceptionInfo } from "../protocol/wire.ts";
+import type { DecodedTask, ExceptionInfo } from "../protocol/wire.ts";
+import type { StoredWrite } from "../transports/transport.ts";
+import type { Chords } from "./chords.ts";
 import { type Ending, type Failures, NOT_EXPECTED } from "./failures.ts";
-import { afterSuccess, nextAttempt, unsupportedCanvas } from "./follow-ups.ts";
+import { afterSuccess, nextAttempt, parentOf } from "./follow-ups.ts";
+import { neverRun } from "./never-run.ts";
 import {
   failureState,
   lostInfo,
@@ -47,6 +50,7 @@ export interface TracerOptions {
   readonly metas: MetaMaker;
   readonly states: StateStore;
   readonly failures: Failures;
+  readonly chords: Chords;
   readonly revoked: Revoked;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -80,6 +84,7 @@ export class Tracer implements RequestHost {
   readonly #metas: MetaMaker;
   readonly #states: StateStore;
   readonly #failures: Failures;
+  readonly #chords: Chords;
   readonly #revoked: Revoked;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -101,6 +106,7 @@ export class Tracer implements RequestHost {
     this.#metas = options.metas;
     this.#states = options.states;
     this.#failures = options.failures;
+    this.#chords = options.chords;
     this.#revoked = options.revoked;
     this.#clock = options.clock;
     this.#logger = options.logger;
@@ -232,22 +238,31 @@ export class Tracer implements RequestHost {
   // ---- the ways to end
 
   #succeed(request: Request, outcome: Of<"success">): void {
-    const { callbacks, chain } = request.decoded.embed;
-    if (callbacks === null && chain === null) return this.#storeSuccess(request, outcome, outcome.children);
+    const { callbacks, chain, chord } = request.decoded.embed;
+    if (callbacks === null && chain === null && chord === null)
+      return this.#storeSuccess(request, outcome, outcome.children);
     this.#later(request, () => this.#succeedAndGoOn(request, outcome));
   }
 
   async #succeedAndGoOn(request: Request, outcome: Of<"success">): Promise<void> {
-    const { sends, children } = afterSuccess(this.#app.sender, request.decoded, outcome.value);
+    const { decoded } = request;
+    let children: readonly unknown[];
     try {
+      const followUps = afterSuccess(this.#app.sender, decoded, outcome.value);
       // Before anything is sent: a result that cannot be stored is a failure, of which the chain hears.
       if (this.#storesSuccess(request)) this.#encodeSuccess(request, outcome, []);
-      for (const send of sends) await this.#settler.send(send, request);
+      if (decoded.embed.chord !== null) this.#chords.check(decoded, successState(outcome));
+      children = [...outcome.children, ...followUps.children];
+      for (const send of followUps.sends) await this.#settler.send(send, request);
     } catch (error) {
       if (this.#hurried) throw error;
       return this.#failures.fail(request, infoOf(request, error), { ...outcome, expected: false });
     }
-    this.#storeSuccess(request, outcome, [...outcome.children, ...children]);
+    if (decoded.embed.chord === null) return this.#storeSuccess(request, outcome, children);
+    const write = this.#storesSuccess(request) ? this.#encodeSuccess(request, outcome, children) : null;
+    if (await this.#chords.ended(decoded, successState(outcome), write)) this.#settler.ack(request);
+    else this.#settler.afterLostResult(request);
+    this.#reportSuccess(request, outcome, null);
   }
 
   #storesSuccess(request: Request): boolean {
@@ -271,11 +286,14 @@ export class Tracer implements RequestHost {
         return this.#fail(request, infoOf(request, error), { expected: false, children });
       }
     }
-    const storing = this.#settler.finish(request, write);
+    this.#reportSuccess(request, outcome, this.#settler.finish(request, write));
+    this.#end(request);
+  }
+
+  #reportSuccess(request: Request, outcome: Of<"success">, storing: Storing): void {
     if (this.#log.info) this.#log.succeeded(request, outcome);
     if (this.#events.tasks !== null)
       tellStored(this.#events, storing, (tasks) => tasks.succeeded(request, outcome));
-    this.#end(request);
   }
 
   #failOrGiveBack(request: Request, outcome: Of<"failure">): void {
@@ -366,7 +384,7 @@ export class Tracer implements RequestHost {
     reason: "expired" | "revoked" | "terminated",
     signal: NodeJS.Signals | null = null,
   ): void {
-    const storing = this.#finish(request, revokedState(reason));
+    const storing = this.#storeRevoked(request, revokedState(reason));
     const signum = signal === null ? null : constants.signals[signal];
     const expired = reason === "expired";
     tellStored(this.#events, storing, (tasks) => tasks.revoked(request, { signum, expired }));
@@ -381,7 +399,34 @@ export class Tracer implements RequestHost {
       };
       void taskRevoked.emit(event, { sender: request.task, onError: this.#onSignal });
     }
-    this.#end(request);
+  }
+
+  #storeRevoked(request: Request, state: StoredState): Storing {
+    const { chain, chord } = request.decoded.embed;
+    if (chain === null && chord === null) {
+      const storing = this.#finish(request, state);
+      this.#end(request);
+      return storing;
+    }
+    let storing: Promise<void> = Promise.resolve();
+    this.#later(request, () => {
+      storing = this.#revokePart(request, state);
+      return storing;
+    });
+    return storing.catch(() => {});
+  }
+
+  /** The steps after it stay pending, as in Celery; but a chord that waits for one of them hears of it. */
+  async #revokePart(request: Request, state: StoredState): Promise<void> {
+    const { decoded, ignoreResult } = request;
+    const stored = !ignoreResult && this.#settler.storesResults;
+    const write = stored ? this.#settler.encode(this.#metas.state(decoded, state)) : null;
+    const waited = (decoded.embed.chain ?? [])
+      .flatMap((step) => neverRun(step))
+      .filter((one) => one.chord !== null);
+    if (!(await this.#chords.ended(decoded, state, write))) return this.#settler.afterLostResult(request);
+    await this.#chords.never(waited, state, parentOf(decoded));
+    this.#settler.ack(request);
   }
 
   /** Its process died. With `reject_on_worker_lost` another one tries; the transport counts how often. */
@@ -429,14 +474,6 @@ export class Tracer implements RequestHost {
 
   // ---- ends without a run
 
-  /** True: its message carries a canvas that cannot be sent, and it has failed. */
-  refuse(request: Request): boolean {
-    const feature = unsupportedCanvas(request.decoded);
-    if (feature === null) return false;
-    this.#fail(request, unsupported(request.task, feature), NOT_EXPECTED);
-    return true;
-  }
-
   /** Its workers died of it too often: its message is on the dead list, and all that a failure does is left to do. */
   giveUp(request: Request, error: ExceptionInfo): void {
     request.settled = true;
@@ -446,6 +483,14 @@ export class Tracer implements RequestHost {
   /** It could not be found out whether it may start. */
   failBefore(request: Request, error: unknown): void {
     this.#fail(request, infoOf(request, error), NOT_EXPECTED);
+  }
+
+  /** The task is not registered here: whoever waits for it hears of it. False: not stored, it will be delivered again. */
+  failUnknown(
+    task: DecodedTask,
+    failure: { readonly error: ExceptionInfo; readonly write: StoredWrite | null },
+  ): Promise<boolean> {
+    return this.#failures.failUnknown(task, failure);
   }
 
   expire(request: Request): void {
@@ -484,8 +529,10 @@ export class Tracer implements RequestHost {
     const error = workerLost("the worker was shut down while the task ran, after an early ack");
     const stored = !request.ignoreResult || request.strategy.storeErrorsEvenIfIgnored;
     if (stored && this.#settler.storesResults) {
-      const meta = this.#metas.state(request.decoded, failureState(error));
-      await this.#settler.storeNow(this.#settler.encode(meta), request);
+      const state = failureState(error);
+      const write = this.#settler.encode(this.#metas.state(request.decoded, state));
+      if (request.decoded.embed.chord === null) await this.#settler.storeNow(write, request);
+      else await this.#chords.ended(request.decoded, state, write);
     }
     this.#events.tasks?.failed(request, error);
   }
@@ -511,6 +558,10 @@ function unsupported(task: string, feature: string): ExceptionInfo {
 /** Not by its own end: by a signal, or because it was asked to. */
 function wasStopped({ kind }: Outcome): boolean {
   return kind === "terminated" || kind === "lost" || kind === "failure";
+}
+
+function successState({ value }: Of<"success">): { readonly status: string; readonly result: unknown } {
+  return { status: "SUCCESS", result: value };
 }
 
 function isShutdown(error: ExceptionInfo): boolean {

@@ -1,4 +1,5 @@
 import type { BackendOptions } from "../../src/backends/backend.ts";
+import { CHORD_LEASE_MS } from "../../src/backends/chords.ts";
 import { openBackend } from "../../src/backends/index.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
@@ -47,6 +48,7 @@ async function memoryStore(): Promise<BackendStore> {
       ttl: async (key) => results.ttl(key, clock.now()),
       listening: async () => results.listening,
     },
+    endChordLeases: async () => clock.advance(CHORD_LEASE_MS),
     advance: (ms) => clock.advance(ms),
     async stop() {
       dropMemoryBroker(name);

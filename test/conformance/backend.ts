@@ -1,5 +1,6 @@
 /** What every result backend must do, written from the contract (`src/backends/backend.ts`) and from Celery's behaviour. */
 import { describe } from "vitest";
+import { chordTests } from "./backend/chords.ts";
 import { type BackendStore, BackendSuite } from "./backend/harness.ts";
 import { outageTests } from "./backend/outage.ts";
 import { storingTests } from "./backend/storing.ts";
@@ -16,6 +17,7 @@ export function backendConformance(
   describe(`backend conformance: ${name}`, () => {
     const suite = new BackendSuite(makeStore);
     storingTests(suite);
+    chordTests(suite);
     watchingTests(suite);
     if (traits.durable) outageTests(suite);
   });

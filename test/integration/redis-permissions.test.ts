@@ -1,7 +1,7 @@
 /** The access control list that `docs/guarantees.md` gives is enough: nothing that is sent is refused. */
 import { readFileSync } from "node:fs";
 import { Redis } from "ioredis";
-import { Celery, currentTask } from "petiole";
+import { Celery, chord, currentTask } from "petiole";
 import { Worker } from "petiole/worker";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { silentLogger } from "../../src/base/logger.ts";
@@ -48,6 +48,7 @@ test("workers and clients need no more than the documents say", async () => {
     if (task.request.retries === 0) task.retry({ countdown: 1 });
     return currentTask()?.request.retries ?? null;
   });
+  const count = app.task("acl.count", (all: number[]) => all.length);
   const few = app.task(
     "acl.few",
     { acksLate: true, maxConcurrency: 1, globalRateLimit: 20 },
@@ -62,10 +63,11 @@ test("workers and clients need no more than the documents say", async () => {
       await add.applyAsync([3, 4], { countdown: 6 }),
       await add.applyAsync([5, 6], { priority: 9 }),
       await again.delay(),
+      await chord([add.s(1, 2), add.s(3, 4)], count.s()).delay(),
     ];
     const limited = await Promise.all([1, 2, 3].flatMap((n) => [few.delay(n), early.delay(n)]));
     await admin.lpush("celery", "no message");
-    expect(await Promise.all(results.map((one) => one.get({ timeout: 20 })))).toEqual([3, 7, 11, 1]);
+    expect(await Promise.all(results.map((one) => one.get({ timeout: 20 })))).toEqual([3, 7, 11, 1, 2]);
     expect(await Promise.all(limited.map((one) => one.get({ timeout: 20 })))).toEqual([1, 1, 2, 2, 3, 3]);
     expect(await app.control.limits()).toEqual([]);
     await eventually("it is dead", async () => (await admin.llen("celery.dead")) === 1);

@@ -189,10 +189,3 @@ describe("errbacks", () => {
     expect(await errbacks(failed, "old")).toEqual(["py", "old", failed]);
   });
 });
-
-test("a canvas that this version does not run fails by name, with its errbacks", async () => {
-  const error = await python.raised(`
-    chain(add.s(1, 2).set(queue="ts"), group(add.s(1), add.s(2))).delay().parent.get(timeout=10)
-  `);
-  expect(error.message).toMatch(/group/);
-});

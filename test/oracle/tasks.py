@@ -56,6 +56,12 @@ def echo(value=None):
     return value
 
 
+@app.task(name="demo.wrap")
+def wrap(*values):
+    """Its last argument, and then the others: what of a canvas was put where."""
+    return [values[-1], *values[:-1]]
+
+
 @app.task(name="demo.typed")
 def typed(value):
     """What arrived here: the name of its type and its repr."""

@@ -12,12 +12,14 @@ import {
 import type { StoreLocation } from "../../transports/transport.ts";
 import type { BackendOptions, ResultBackend, ResultWrite } from "../backend.ts";
 import { GROUP_PREFIX, LOG_PREFIX, META_PREFIX, ResultCodec, type StoredText } from "../result-codec.ts";
+import { MemoryChords } from "./chords.ts";
 
 export class MemoryBackend implements ResultBackend {
   readonly location: StoreLocation;
   readonly enabled = true as const;
   readonly #broker: MemoryBroker;
   readonly #codec: ResultCodec;
+  readonly chords: MemoryChords;
   readonly #clock: Clock;
   readonly #logger: Logger;
   /** Ends of the open watches, by task id. */
@@ -30,6 +32,13 @@ export class MemoryBackend implements ResultBackend {
     this.#broker = memoryBroker(name);
     this.#codec = new ResultCodec(options);
     this.#clock = options.clock;
+    this.chords = new MemoryChords({
+      broker: this.#broker,
+      codec: this.#codec,
+      now: () => options.clock.now(),
+      write: (write) => this.#broker.results.write(write, options.clock.now()),
+      readGroup: (id) => this.readGroup(id),
+    });
     this.#logger = options.logger;
   }
 

@@ -7,6 +7,8 @@ import { parseRedisUrl } from "../../redis/url.ts";
 import type { StoreLocation } from "../../transports/transport.ts";
 import type { BackendOptions, ResultBackend, ResultWrite } from "../backend.ts";
 import { backendError, ResultCodec } from "../result-codec.ts";
+import { COUNT, END, EXTEND, OVERDUE } from "./chord.lua.ts";
+import { RedisChords } from "./chords.ts";
 import { ResultKeys } from "./keys.ts";
 import { readBackendOptions } from "./options.ts";
 import { ResultReader } from "./reader.ts";
@@ -26,6 +28,7 @@ export class RedisBackend implements ResultBackend {
   readonly #reader: ResultReader;
   readonly #stores: StoreQueue;
   readonly #watches: Watches;
+  readonly chords: RedisChords;
   readonly #warnings: readonly string[];
   /**
    * Of the server that answered first: one that restarts has a new run id and the same data, and the broker's transport
@@ -45,7 +48,7 @@ export class RedisBackend implements ResultBackend {
     this.#keys = new ResultKeys(settings.globalKeyprefix);
     this.#session = new RedisSession({
       ...shared,
-      scripts: [STORE, READ],
+      scripts: [STORE, READ, COUNT, END, EXTEND, OVERDUE],
       onState: (state) => {
         if (state === "live") this.#onLive();
       },
@@ -55,6 +58,14 @@ export class RedisBackend implements ResultBackend {
       clock,
       maxBytes: options.limits.maxDecompressedBytes,
       isBinary: this.#codec.isBinary,
+    });
+    this.chords = new RedisChords({
+      session: this.#session,
+      reader: this.#reader,
+      codec: this.#codec,
+      keys: this.#keys,
+      ordered: settings.chordOrdered,
+      readGroup: (id) => this.readGroup(id),
     });
     this.#stores = new StoreQueue({ session: this.#session, clock, logger, retry: options.retry });
     this.#watches = new Watches({
@@ -165,7 +176,7 @@ export class RedisBackend implements ResultBackend {
   }
 
   encodeChordSize(group: string, size: number): ResultWrite {
-    return this.#write(`${this.#keys.group(group)}.s`, String(size));
+    return this.#write(this.#keys.chord(group).size, String(size));
   }
 
   #write(key: string, value: string | Buffer): ResultWrite {

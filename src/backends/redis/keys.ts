@@ -32,6 +32,27 @@ export class ResultKeys {
     return this.#logPrefix + taskId;
   }
 
+  /** ZSET: chords that are complete, by when whoever took one must have ended it (ms). Ours alone. */
+  get dueChords(): string {
+    return `${this.#groupPrefix}petiole.due`;
+  }
+
+  /** HASH: of the same, by group, what it takes to go on. Ours alone. */
+  get chordNotes(): string {
+    return `${this.#groupPrefix}petiole.notes`;
+  }
+
+  /** All with TTL. `parts`: ZSET by place, or LIST; `extra` and `size`: STRING. `seen`, ours alone: HASH, ids without a place. */
+  chord(id: string): {
+    readonly parts: string;
+    readonly extra: string;
+    readonly size: string;
+    readonly seen: string;
+  } {
+    const key = this.group(id);
+    return { parts: `${key}.j`, extra: `${key}.t`, size: `${key}.s`, seen: `${key}.seen` };
+  }
+
   /** STRING with TTL: a saved group. With `.s`, `.j` and `.t` behind it: a chord in progress. */
   group(id: string): string {
     return this.#groupPrefix + id;

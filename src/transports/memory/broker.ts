@@ -10,6 +10,7 @@
  * | dead   | the queue `<name>.dead` | an operator |
  */
 import type { BoundQueue, ConsumeOptions, ExchangeType, QueueDeclaration } from "../transport.ts";
+import { MemoryChordTable } from "./chords.ts";
 import { Deque } from "./deque.ts";
 import { MemoryLimits } from "./limits.ts";
 import { ParkedHeap } from "./parked.ts";
@@ -59,6 +60,7 @@ export class MemoryBroker {
   readonly paused: Map<string, number> = new Map();
   readonly limits: MemoryLimits = new MemoryLimits((queue, message) => this.putBack(queue, message));
   readonly unique: MemoryLocks = memoryLocks();
+  readonly chords: MemoryChordTable = new MemoryChordTable();
   readonly #queues = new Map<string, QueueState>();
   /** Exchange -> bindings by `routing key NUL queue`. */
   readonly #bindings = new Map<string, Map<string, Binding>>();

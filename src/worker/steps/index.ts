@@ -9,6 +9,7 @@ import type { WorkerContext } from "../context.ts";
 import { autoscalerStep } from "./autoscaler.ts";
 import { backendStep } from "./backend.ts";
 import { broadcastsStep } from "./broadcasts.ts";
+import { chordsStep } from "./chords.ts";
 import { consumerStep } from "./consumer.ts";
 import { controlStep } from "./control.ts";
 import { eventsStep } from "./events.ts";
@@ -32,6 +33,7 @@ const BEFORE: readonly Step<WorkerContext>[] = [
   heartbeatStep,
   gossipStep,
   tasksStep,
+  chordsStep,
   controlStep,
   mingleStep,
 ];

@@ -1,7 +1,9 @@
 /** Prepares what every message goes through: strategies, receiver, tracer, settler. */
 import type { Step } from "../../base/blueprint.ts";
+import { Chords } from "../chords.ts";
 import { TaskConsumer } from "../consumer.ts";
 import { made, type TaskParts, type WorkerContext } from "../context.ts";
+import { Errbacks } from "../errbacks.ts";
 import { Failures } from "../failures.ts";
 import { limitsOf } from "../limits.ts";
 import { MetaMaker } from "../outcome.ts";
@@ -35,6 +37,8 @@ function taskParts(context: WorkerContext): TaskParts {
   const settler = new Settler({ transport, backend, clock, logger, hurry: context.hurry.signal });
   const unique = new UniqueTasks({ transport, settler, logger });
   const metas = new MetaMaker({ hostname, extended: settings.resultExtended, clock });
+  const errbacks = new Errbacks({ app, settler, logger });
+  const chords = new Chords({ app, backend, settler, metas, errbacks, logger });
   const strategies = new Strategies(app, settings);
   const isDone = async (id: string): Promise<boolean> => (await backend.get([id]))[0]?.status === "SUCCESS";
   const consumer = new TaskConsumer({
@@ -64,7 +68,8 @@ function taskParts(context: WorkerContext): TaskParts {
     unique,
     metas,
     states: new StateStore({ settler, metas, logger }),
-    failures: new Failures({ app, settler, metas, logger, log, events }),
+    failures: new Failures({ settler, metas, chords, errbacks, log, events }),
+    chords,
     events,
     revoked: context.revoked,
     clock,
@@ -88,5 +93,5 @@ function taskParts(context: WorkerContext): TaskParts {
     hold: (request, etaMs) => consumer.hold(request, etaMs),
     again: (delivery) => consumer.takeUp(delivery),
   });
-  return { strategies, settler, metas, tracer, receiver, consumer };
+  return { strategies, settler, metas, chords, tracer, receiver, consumer };
 }

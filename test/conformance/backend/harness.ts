@@ -19,6 +19,8 @@ export interface BackendStore {
     /** Watchers that the store knows of. */
     listening(): Promise<number>;
   };
+  /** Whoever has a chord that is complete has had it long enough. */
+  endChordLeases(): Promise<void>;
   /** Moves a clock that does not move by itself. */
   advance(ms: number): void;
   /** Durable stores: the server stops without warning, and starts again with its data. */

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { groupData } from "../../../src/canvas/data.ts";
+import type { Given } from "../../../src/canvas/plan.ts";
 import type { SignatureData } from "../../../src/index.ts";
 import { testApp } from "./support.ts";
 
@@ -112,54 +114,57 @@ describe("send", () => {
   });
 });
 
-describe("sendSignature", () => {
+describe("plan and publish", () => {
+  const ids = (): string => "new";
+
+  async function sent(made: ReturnType<typeof testApp>, data: SignatureData, given: Partial<Given>) {
+    const { sender } = made.core;
+    const plan = sender.plan(data, { args: [], kwargs: {}, options: {}, ...given }, ids);
+    await sender.publish(plan, parent);
+    return plan;
+  }
+
   test("puts the partial arguments in front", async () => {
-    const { core, last } = testApp();
+    const made = testApp();
     const next = signature("t", { args: [2], kwargs: { a: 1 }, options: { task_id: "fixed", queue: "q" } });
-    const id = await core.sender.sendSignature(next, [1], { options: { chain: [signature("u")] }, parent });
-    expect(id).toBe("fixed");
-    expect(last()).toMatchObject({
+    const plan = await sent(made, next, { args: [1], options: { chain: [signature("u")] } });
+    expect(plan.result.id).toBe("fixed");
+    expect(made.last()).toMatchObject({
       id: "fixed",
       args: [1, 2],
       kwargs: { a: 1 },
+      parentId: parent.id,
       embed: { chain: [signature("u")] },
     });
   });
 
   test("an immutable one ignores them, and still takes the options", async () => {
-    const { core, last } = testApp();
-    await core.sender.sendSignature(signature("t", { args: [2], immutable: true }), [1], {
+    const made = testApp();
+    await sent(made, signature("t", { args: [2], immutable: true }), {
+      args: [1],
       options: { parent_id: "p" },
-      parent,
     });
-    expect(last()).toMatchObject({ args: [2], parentId: "p" });
+    expect(made.last()).toMatchObject({ id: "new", args: [2], parentId: "p" });
   });
 
-  test("options of the request win but for the group's id", async () => {
-    const { core, last } = testApp();
-    await core.sender.sendSignature(signature("t", { options: { group_id: "g", priority: 1 } }), [], {
+  test("options of the call win but for the group's id", async () => {
+    const made = testApp();
+    await sent(made, signature("t", { options: { group_id: "g", priority: 1 } }), {
       options: { group_id: "h", priority: 2 },
-      parent: null,
     });
-    expect(last()).toMatchObject({ group: "g", priority: 2 });
+    expect(made.last()).toMatchObject({ group: "g", priority: 2 });
   });
 
-  test.each([
-    [{ task: "celery.chain", subtask_type: "chain" }, "chain"],
-    [{ task: "celery.group" }, "group"],
-    [{ task: "anything", subtask_type: "chord" }, "chord"],
-  ])("%j is refused by the name of the feature", async (more, feature) => {
-    const { core, transport } = testApp();
-    const sent = core.sender.sendSignature(signature("x", more), [], { options: {}, parent: null });
-    await expect(sent).rejects.toMatchObject({ code: "PET_UNSUPPORTED" });
-    await expect(sent).rejects.toThrow(new RegExp(`a ${feature} `, "u"));
-    expect(transport.sent).toHaveLength(0);
+  test("a canvas is taken apart", async () => {
+    const made = testApp();
+    await sent(made, groupData([signature("a"), signature("b")]), { args: [1] });
+    expect(made.transport.sent).toHaveLength(2);
   });
 
-  test("what is no signature is a DecodeError", async () => {
-    const { core } = testApp();
-    await expect(
-      core.sender.sendSignature({ task: 1 } as never, [], { options: {}, parent: null }),
-    ).rejects.toThrow(/not a signature/u);
+  test("bad options in a canvas are refused by name, before anything is sent", async () => {
+    const made = testApp();
+    const bad = groupData([signature("a"), signature("b", { options: { priority: {} } })]);
+    await expect(sent(made, bad, {})).rejects.toThrow(/option priority/u);
+    expect(made.transport.sent).toHaveLength(0);
   });
 });

@@ -4,6 +4,7 @@ import type { AppCore } from "../../../src/app/core.ts";
 import { internalsOf } from "../../../src/app/internals.ts";
 import type { CeleryOptions } from "../../../src/app/settings-types.ts";
 import type { ResultBackend, ResultWrite } from "../../../src/backends/backend.ts";
+import type { ChordStore } from "../../../src/backends/chords.ts";
 import type { Logger } from "../../../src/base/logger.ts";
 import { Celery } from "../../../src/index.ts";
 import { decodeTask, encodeTask } from "../../../src/protocol/message.ts";
@@ -243,6 +244,7 @@ export class HandTransport implements Transport {
 export class HandBackend implements ResultBackend {
   readonly location: StoreLocation;
   readonly enabled: boolean;
+  readonly chords: ChordStore | null = null;
   /** Called before each store: throw to fail, or return a promise to hold it up. */
   onStore: (signal: AbortSignal | null) => Promise<void> | void = () => {};
   /** What `get` answers. */

@@ -634,47 +634,6 @@ describe("expiry", () => {
   });
 });
 
-describe("a canvas that this version cannot send", () => {
-  const group = signature("celery.group", { subtask_type: "group", kwargs: { tasks: [] } });
-  test.each([
-    ["a chord", { ...EMBED, chord: signature("t.body") }, "a chord that it is a member of"],
-    ["a group in a chain", { ...EMBED, chain: [group] }, "a group as a step of its chain"],
-    [
-      "a chain as callback",
-      { ...EMBED, callbacks: [signature("celery.chain", { subtask_type: "chain" })] },
-      "a chain as a callback",
-    ],
-    [
-      "a map by its task's name",
-      { ...EMBED, chain: [signature("celery.map")] },
-      "a map as a step of its chain",
-    ],
-    [
-      "a chord on a later step",
-      { ...EMBED, chain: [signature("t.a", { options: { chord: signature("t.b") } })] },
-      "a chord as a step",
-    ],
-  ])("fails before it runs, says which, and calls errbacks: %s", async (_name, embed, feature) => {
-    let ran = false;
-    await started({}, (one) =>
-      one.app.task("t.work", { acksLate: true }, () => {
-        ran = true;
-        return 1;
-      }),
-    );
-    const errbacks = [signature("t.err", { options: { task_id: "e1" } })];
-    await rig.run({ task: "t.work", embed: { ...embed, errbacks } });
-    expect(ran).toBe(false);
-    expect(rig.journal).toEqual(["store t1 FAILURE", "publish t.err e1", "ack t1"]);
-    const { exc_type: type, exc_message: args } = rig.meta()["result"] as {
-      exc_type: string;
-      exc_message: string[];
-    };
-    expect(type).toBe("NotImplementedError");
-    expect(args[0]).toContain(feature);
-  });
-});
-
 describe("a result that cannot be stored", () => {
   test("keeps a late-acked message: it goes back", async () => {
     await started({ sameStore: false }, (one) => {

@@ -1,0 +1,182 @@
+/**
+ * Chords: a part that ended is counted with its result in one step; who counts the last one sends the body, or says that it
+ * failed. Python: `on_chord_part_return`, `chord_error_from_stack`.
+ *
+ * The body's ids are fixed, so that one that is sent a second time, by the worker that took over, is the same task.
+ */
+import type { AppInternals } from "../app/internals.ts";
+import type { ResultBackend } from "../backends/backend.ts";
+import type { ChordOutcome, ChordStore } from "../backends/chords.ts";
+import type { Logger } from "../base/logger.ts";
+import type { SendParent } from "../canvas/sender.ts";
+import { decodeException, encodeException, exceptionInfo } from "../protocol/exceptions.ts";
+import { parseJson, stringifyJson } from "../protocol/json.ts";
+import { readSignature } from "../protocol/signature-data.ts";
+import type { DecodedTask, ExceptionInfo, SignatureData } from "../protocol/wire.ts";
+import { exceptionRepr } from "../task/retry.ts";
+import type { StoredWrite } from "../transports/transport.ts";
+import type { Errbacks } from "./errbacks.ts";
+import { derivedIds, parentOf } from "./follow-ups.ts";
+import { errbacksOf, type NeverRun, neverRun } from "./never-run.ts";
+import type { MetaMaker, StoredState } from "./outcome.ts";
+import type { Settler } from "./settler.ts";
+
+export interface ChordsOptions {
+  readonly app: AppInternals;
+  readonly backend: ResultBackend;
+  readonly settler: Settler;
+  readonly metas: MetaMaker;
+  readonly errbacks: Errbacks;
+  readonly logger: Logger;
+}
+
+/** One part, with what it is a part of. */
+interface Part {
+  readonly group: string;
+  readonly taskId: string;
+  readonly index: number | null;
+  readonly state: Pick<StoredState, "status" | "result">;
+  readonly note: Note;
+}
+
+/** What it takes to end a chord. Kept with the chord while a worker does. */
+interface Note {
+  readonly body: SignatureData;
+  /** The task that was counted last. */
+  readonly parent: SendParent;
+}
+
+const NOTE_LIMITS = { maxDepth: 250 };
+
+export class Chords {
+  readonly #options: ChordsOptions;
+  readonly #store: ChordStore | null;
+
+  constructor(options: ChordsOptions) {
+    this.#options = options;
+    this.#store = options.backend.chords;
+  }
+
+  /** Throws what makes the result of a part unfit to travel, before anything is sent for it. */
+  check(task: DecodedTask, state: Part["state"]): void {
+    if (task.group !== null)
+      this.#store?.encodePart(task.group, { taskId: task.id, ...state }, task.groupIndex);
+  }
+
+  /**
+   * Stores and counts the end of a task that is a part of a chord; when it was the last one, the body is sent. False: it
+   * could not be stored, because the worker is in a hurry.
+   */
+  async ended(task: DecodedTask, state: Part["state"], write: StoredWrite | null): Promise<boolean> {
+    const { chord } = task.embed;
+    const { settler, logger } = this.#options;
+    if (chord === null || task.group === null || this.#store === null) {
+      if (this.#store === null)
+        logger.error(
+          { id: task.id, task: task.task },
+          "a task is part of a chord, and this worker has no result backend to count it: its body will not run",
+        );
+      return write === null || settler.store(write, null);
+    }
+    const { id: taskId, group, groupIndex: index } = task;
+    return this.#count({ group, taskId, index, state, note: { body: chord, parent: parentOf(task) } }, write);
+  }
+
+  /** Tasks that will not run fail, and with them the chords that wait for them. */
+  async never(
+    tasks: readonly NeverRun[],
+    state: Part["state"] & { readonly traceback?: string | null },
+    parent: SendParent,
+  ): Promise<void> {
+    const { settler, metas } = this.#options;
+    if (!settler.storesResults) return;
+    for (const { id, group, index, chord } of tasks) {
+      const write = settler.encode(metas.bare(id, state));
+      if (group === null || chord === null) await settler.store(write, null);
+      else await this.#count({ group, taskId: id, index, state, note: { body: chord, parent } }, write);
+    }
+  }
+
+  /** Ends what other workers have left behind. */
+  async sweep(): Promise<void> {
+    if (this.#store === null) return;
+    for (const { group, note, outcome } of await this.#store.overdue()) {
+      this.#options.logger.warn(
+        { group },
+        "the worker that was to end a chord has not done so: this one does",
+      );
+      await this.#conclude(group, outcome, readNote(note)).catch((err: unknown) => this.#failed(group, err));
+    }
+  }
+
+  async #count({ group, taskId, index, state, note }: Part, result: StoredWrite | null): Promise<boolean> {
+    const store = this.#store;
+    if (store === null) return true;
+    const part = store.encodePart(group, { taskId, status: state.status, result: state.result }, index);
+    const text = stringifyJson(note, "the body of a chord");
+    const outcome = await this.#options.settler.persist(
+      () => store.count(part, { result, note: text }),
+      taskId,
+    );
+    if (outcome === null) return false;
+    if (outcome.kind !== "waiting")
+      await this.#conclude(group, outcome, note).catch((err: unknown) => this.#failed(group, err));
+    return true;
+  }
+
+  async #conclude(group: string, outcome: ChordOutcome, note: Note): Promise<void> {
+    const { app, settler } = this.#options;
+    const { body, parent } = note;
+    if (outcome.kind === "waiting") return;
+    let error: ExceptionInfo | null = null;
+    if (outcome.kind === "failed") {
+      const { taskId, result } = outcome.part;
+      error = chordError(`Dependency ${taskId} raised ${exceptionRepr(decodeException(result, null))}`);
+    } else {
+      try {
+        const given = { args: [outcome.values], kwargs: {}, options: {} };
+        const plan = app.sender.plan(body, given, derivedIds(group, "body"));
+        await settler.send(() => app.sender.publish(plan, parent), { id: parent.id, task: body.task });
+      } catch (err) {
+        if (settler.hurried) throw err;
+        error = chordError(`Callback error: ${exceptionRepr(exceptionInfo(err, "builtins"))}`);
+      }
+    }
+    if (error !== null) await this.#failBody(body, error, parent);
+    await this.#options.settler.persist(async () => {
+      await this.#store?.end(group);
+      return true;
+    }, group);
+  }
+
+  async #failBody(body: SignatureData, error: ExceptionInfo, parent: SendParent): Promise<void> {
+    const { logger, errbacks } = this.#options;
+    const tasks = neverRun(body);
+    logger.error(
+      { task: body.task, id: tasks.at(-1)?.id ?? null },
+      `a chord failed: ${String(error.args[0])}`,
+    );
+    const [first] = tasks;
+    const state = { status: "FAILURE", result: encodeException(error), traceback: null };
+    await this.never(tasks, state, parent);
+    if (first === undefined) return;
+    const failed = { id: first.id, rootId: parent.rootId, priority: parent.priority };
+    await errbacks.call(errbacksOf(body), { failed, task: body.task, error, request: null });
+  }
+
+  #failed(group: string, err: unknown): void {
+    this.#options.logger.error({ group, err }, "a chord could not be ended: a worker will try again");
+  }
+}
+
+function chordError(text: string): ExceptionInfo {
+  return { type: "ChordError", module: "celery.exceptions", args: [text], traceback: null };
+}
+
+function readNote(text: string): Note {
+  const { body, parent } = parseJson(text, NOTE_LIMITS) as {
+    readonly body: unknown;
+    readonly parent: SendParent;
+  };
+  return { body: readSignature(body, "the body of a chord"), parent };
+}
