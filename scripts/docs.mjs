@@ -66,7 +66,7 @@ const CHAPTERS = [
   {
     title: "Thrown by tasks on purpose",
     about: "Throw them, or let `task.retry()` do it; they are no failures.",
-    codes: ["PET_RETRY", "PET_IGNORE", "PET_REJECT"],
+    codes: ["PET_RETRY", "PET_REPLACED", "PET_IGNORE", "PET_REJECT"],
   },
   {
     title: "Command line",

@@ -44,6 +44,7 @@ export const ERROR_CODES = {
   PET_REMOTE:
     "The task raised an error in its worker. `type`, `module`, `args` and `remoteTraceback` say which.",
   PET_RETRY: "Control flow: the task asked to be run again.",
+  PET_REPLACED: "Control flow: the task asked that another finish in its place. Only a worker can send that.",
   PET_IGNORE: "Control flow: the task asked that nothing be stored.",
   PET_REJECT: "Control flow: the task refused its message.",
   PET_UNSUPPORTED: "A feature that this version does not have. The message names it.",
@@ -250,6 +251,16 @@ export class Retry extends PetioleError {
   constructor(message: string, request: unknown, options?: ErrorOptions) {
     super("PET_RETRY", message, options);
     this.request = request;
+  }
+}
+
+/** Thrown by `task.replace(…)`; the worker sends the other signature when it catches it. */
+export class Replaced extends PetioleError {
+  /** The other one, in its JSON form; read by the worker. */
+  readonly signature: unknown;
+  constructor(message: string, signature: unknown) {
+    super("PET_REPLACED", message);
+    this.signature = signature;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Tasks that every app has. Python: `celery/app/builtins.py`. Those of canvas come with canvas. */
 import { NotRegistered } from "../errors.ts";
+import type { SignatureData } from "../protocol/wire.ts";
 import type { TaskContext } from "../task/context-types.ts";
 import type { AnyTaskOptions } from "../task/options.ts";
 import type { AnyTask } from "../task/task-types.ts";
@@ -45,7 +46,56 @@ async function starmap(
   return results;
 }
 
+/** `celery.chunks(task, it, n)`: sends the parts; its result is the group. */
+function chunks(context: TaskContext, ...given: readonly unknown[]): Promise<unknown> {
+  const [task, it, n] = given;
+  return context.app.signatureFrom(canvas("celery.chunks", { task, it, n })).delay();
+}
+
+/** `celery.group(tasks, result, group_id, partial_args)`: of old clients, which took a group apart in a worker. */
+async function groupTask(context: TaskContext, ...given: readonly unknown[]): Promise<unknown> {
+  const [tasks, result, groupId, partial] = given as readonly [
+    readonly SignatureData[],
+    unknown,
+    string,
+    unknown[],
+  ];
+  for (const task of tasks) await context.app.signatureFrom(task).applyAsync(partial ?? [], { groupId });
+  return result;
+}
+
+/** `celery.chord(header, body, partial_args=())`: of old clients. */
+function chordTask(context: TaskContext, ...given: readonly unknown[]): Promise<unknown> {
+  const [header, body, partial] = given as readonly [unknown, unknown, unknown[] | undefined];
+  const whole = canvas("celery.chord", { kwargs: {}, header, body });
+  return context.app.signatureFrom(whole).applyAsync(partial ?? []);
+}
+
+function chainTask(): never {
+  throw Object.assign(new Error("chain is not a real task"), {
+    type: "NotImplementedError",
+    module: "builtins",
+    args: ["chain is not a real task"],
+  });
+}
+
+function canvas(task: string, kwargs: Readonly<Record<string, unknown>>): SignatureData {
+  return { task, args: [], kwargs, options: {}, subtask_type: null, immutable: false };
+}
+
 export const BUILTIN_TASKS: readonly BuiltinTask[] = [
+  { name: "celery.chunks", options: { bind: true, params: ["task", "it", "n"] }, fn: chunks },
+  {
+    name: "celery.group",
+    options: { bind: true, params: ["tasks", "result", "group_id", "partial_args", "add_to_parent="] },
+    fn: groupTask,
+  },
+  {
+    name: "celery.chord",
+    options: { bind: true, params: ["header", "body", "partial_args=", "**kwargs"] },
+    fn: chordTask,
+  },
+  { name: "celery.chain", options: { params: ["*args", "**kwargs"] }, fn: chainTask },
   { name: "celery.map", options: { bind: true, params: ["task", "it"] }, fn: map },
   { name: "celery.starmap", options: { bind: true, params: ["task", "it"] }, fn: starmap },
   {

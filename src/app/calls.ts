@@ -172,6 +172,13 @@ export class Calls implements TaskHost, SignatureHost {
     return sendCanvas(host, plan);
   }
 
+  async addToChord(signature: SignatureData, group: string): Promise<AsyncResult<unknown>> {
+    const host = this.#canvasHost;
+    const plan = planned(host, { signature, given: { args: [], kwargs: {}, options: {} } });
+    await this.#host.results.extendChord(group);
+    return sendCanvas(host, plan);
+  }
+
   get #canvasHost(): CanvasHost {
     const host = this.#host;
     return { producer: host.producer, results: host.results, plan: (task) => host.plan(task, false) };

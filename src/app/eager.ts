@@ -13,6 +13,7 @@ import { NotRegistered, type RemoteError } from "../errors.ts";
 import { decodeException, encodeException, errorFrom } from "../protocol/exceptions.ts";
 import { toIso } from "../protocol/iso8601.ts";
 import type { JobPort, LazyAbort, Outcome } from "../protocol/job.ts";
+import { readSignature } from "../protocol/signature-data.ts";
 import type { ResultMeta, SignatureData } from "../protocol/wire.ts";
 import { requestData, TaskExecution } from "../task/context.ts";
 import { currentExecution } from "../task/current.ts";
@@ -64,7 +65,8 @@ export class Eager {
     const id = call.options.taskId ?? uuid4();
     const { conf } = this.#app;
     const backend = conf.taskStoreEagerResult === true ? await this.#results.backend() : null;
-    const { execution, outcome } = await this.#toEnd({ id, call, definition, backend });
+    const { execution, outcome: ended } = await this.#toEnd({ id, call, definition, backend });
+    const outcome = ended.kind === "replaced" ? await this.#replaced(ended, id) : ended;
     const meta = this.#metaOf(id, outcome);
     if (meta.status === "SUCCESS") {
       const children = [...(meta.children ?? [])];
@@ -81,6 +83,24 @@ export class Eager {
     }
     const ignored = meta.status === "IGNORED" || meta.status === "REJECTED";
     return this.#results.settled(meta, { ignored, stored: backend !== null });
+  }
+
+  /** What the other signature comes to. */
+  async #replaced(
+    { signature, children }: Outcome & { readonly kind: "replaced" },
+    id: string,
+  ): Promise<Outcome> {
+    const other = readSignature(signature, "the replacement");
+    const ended = await (await this.applyCanvas(other, partial([], id))).outcome();
+    if (ended.state === "SUCCESS") return { kind: "success", value: ended.result, runtimeMs: 0, children };
+    const { type, module, args, remoteTraceback: traceback } = ended.error;
+    return {
+      kind: "failure",
+      error: { type, module, args, traceback },
+      expected: false,
+      runtimeMs: 0,
+      children,
+    };
   }
 
   /** A canvas: chains, groups and chords of tasks that are known here. */

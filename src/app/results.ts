@@ -148,6 +148,12 @@ export class Results {
     return stored === null ? [] : decodeLogLines(stored);
   }
 
+  /** One part more to wait for. */
+  async extendChord(group: string): Promise<void> {
+    const backend = await this.backend();
+    await backend.chords?.extend(group);
+  }
+
   async forget(id: string): Promise<void> {
     this.#cache?.delete(id);
     const backend = await this.backend();

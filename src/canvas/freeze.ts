@@ -150,7 +150,8 @@ export function freezeMembers(
   return { members: frozen.map((one) => one.signature), results: frozen.map((one) => one.result) };
 }
 
-const ACCUMULATE: SignatureData = {
+/** Hands the results of a group on as one. */
+export const ACCUMULATE: SignatureData = {
   task: "celery.accumulate",
   args: [],
   kwargs: { index: 0 },

@@ -245,7 +245,11 @@ function planChord(signature: SignatureData, given: Given, drafts: Drafts): Plan
   const own = withLinks(bodyOf(signature), options);
   const body = freeze(
     withOptions(own, mergeWire(own.options, without(options, ["task_id", "link", "link_error"]))),
-    { id: idOf(options) ?? drafts.newId(), groupId: group, rootId: textOf(own.options["root_id"]) },
+    {
+      id: idOf(options) ?? drafts.newId(),
+      groupId: "group_id" in given.options ? null : group,
+      rootId: textOf(own.options["root_id"]),
+    },
     drafts,
   );
   const extra = signature.kwargs["kwargs"];

@@ -39,6 +39,7 @@ export const REMEDIES: Readonly<Record<PetioleErrorCode, string>> = {
   PET_REMOTE:
     "Read the traceback (petiole result --traceback ID) and mend the task; its caller did nothing wrong.",
   PET_RETRY: "Nothing: throw it, or let task.retry() do so. Do not catch it in the task.",
+  PET_REPLACED: "Nothing: throw it, or let task.retry() do so. Do not catch it in the task.",
   PET_IGNORE: "Nothing: the task has done as it wanted.",
   PET_REJECT: "Nothing, where it was meant; the message was put back, or onto the dead list.",
   PET_UNSUPPORTED: "Leave out the feature that the message names.",

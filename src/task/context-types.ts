@@ -1,5 +1,6 @@
 import type { Celery } from "../app/app.ts";
 import type { Logger } from "../base/logger.ts";
+import type { Signature, SignatureData } from "../canvas/canvas-types.ts";
 import type { SendOptions } from "./send-types.ts";
 import type { Instant, Seconds } from "./sendable-types.ts";
 
@@ -20,6 +21,8 @@ export interface TaskRequest {
   readonly timeLimit: Seconds | null;
   readonly softTimeLimit: Seconds | null;
   readonly ignoreResult: boolean;
+  /** The body of the chord that it is in the header of. */
+  readonly chord: SignatureData | null;
   /** The message's AMQP properties. */
   readonly properties: Readonly<Record<string, unknown>>;
   readonly correlationId: string;
@@ -79,4 +82,11 @@ export interface TaskContext {
   sendEvent(type: `task-${string}`, fields?: Readonly<Record<string, unknown>>): Promise<void>;
   /** Gives up this attempt and sends another. Never returns; write `throw task.retry(…)` so that the compiler knows. */
   retry(options?: RetryOptions): never;
+  /**
+   * Lets another signature finish in this task's place, with its id and all that follows it. Never returns; write
+   * `return task.replace(…)`, which has the other's type.
+   */
+  replace<R>(signature: Signature<[], R>): R;
+  /** Sends a task that the chord this one is in the header of waits for, too. */
+  addToChord(signature: Signature<[], unknown>): Promise<void>;
 }

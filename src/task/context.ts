@@ -7,13 +7,16 @@ import type { SignalEmitters } from "../app/internals.ts";
 import type { Middleware } from "../app/signal-types.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { AnySignature, Signature } from "../canvas/canvas-types.ts";
 import type { SendParent } from "../canvas/sender.ts";
+import { hostOf } from "../canvas/signature.ts";
 import { TaskRevokedError } from "../errors.ts";
 import { encodeOwnEvent } from "../protocol/events.ts";
 import type { Job, JobPort, LazyAbort, Outcome } from "../protocol/job.ts";
 import type { RetryOptions, TaskContext, TaskRequest } from "./context-types.ts";
 import type { Execution } from "./current.ts";
 import type { TaskDefinition } from "./definition.ts";
+import { replacement } from "./replace.ts";
 import { retryError } from "./retry.ts";
 import { storedLog } from "./stored-log.ts";
 
@@ -179,6 +182,35 @@ class RunningTask implements TaskContext {
   retry(options: RetryOptions = {}): never {
     throw retryError({ definition: this.#execution.definition, request: this.request, options });
   }
+
+  replace<R>(signature: Signature<[], R>): R {
+    throw replacement(this.name, this.request, signature as AnySignature);
+  }
+
+  addToChord(signature: Signature<[], unknown>): Promise<void> {
+    const { pending } = this.#execution;
+    const sent = this.#addToChord(signature as AnySignature);
+    pending.add(sent);
+    sent.then(
+      () => pending.delete(sent),
+      () => {},
+    );
+    return sent;
+  }
+
+  async #addToChord(signature: AnySignature): Promise<void> {
+    const { chord, groupId, groupIndex, rootId } = this.request;
+    const host = hostOf(signature);
+    if (chord === null || groupId === null)
+      throw new TypeError(`${this.name} is not in the header of a chord: nothing can be added to it`);
+    if (host === null)
+      throw new TypeError(
+        `what ${this.name} adds to its chord must be a signature of an app of this process`,
+      );
+    const data = signature.toJSON();
+    const options = { ...data.options, chord, group_id: groupId, root_id: rootId, group_index: groupIndex };
+    await host.addToChord({ ...data, options }, groupId);
+  }
 }
 
 /** Of a task that was called directly: nothing aborts it. */
@@ -197,6 +229,7 @@ export function requestData(given: Readonly<Partial<TaskRequest>>): Readonly<Rec
     parentId: null,
     groupId: null,
     groupIndex: null,
+    chord: null,
     eta: null,
     expires: null,
     timeLimit: null,

@@ -6,7 +6,7 @@
  *
  * What counts as what: {@link classify}. An outcome never rejects.
  */
-import { Ignore, Reject, Retry, SoftTimeLimitExceeded } from "../errors.ts";
+import { Ignore, Reject, Replaced, Retry, SoftTimeLimitExceeded } from "../errors.ts";
 import { exceptionInfo } from "../protocol/exceptions.ts";
 import type { Execute, Job, JobPort, LazyAbort, Outcome } from "../protocol/job.ts";
 import { tupleOrValue } from "../protocol/result-tuple.ts";
@@ -250,6 +250,8 @@ function ownTraceback(info: ExceptionInfo): ExceptionInfo {
 function classify(execution: TaskExecution, thrown: unknown): Outcome {
   const error = ownAbort(execution, thrown);
   if (error instanceof Retry) return retry(execution, error);
+  if (error instanceof Replaced)
+    return { kind: "replaced", signature: error.signature, children: execution.sent };
   if (error instanceof Ignore) return { kind: "ignored", reason: error.message };
   if (error instanceof Reject) return { kind: "rejected", requeue: error.requeue, reason: error.reason };
   const { definition } = execution;

@@ -57,9 +57,9 @@ function stateOf(outcome: Outcome): string {
     case "rejected":
       return "REJECTED";
     case "ignored":
+    case "replaced":
       return "IGNORED";
     case "failure":
-    case "replaced":
     case "terminated":
     case "timed-out":
     case "lost":

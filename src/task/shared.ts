@@ -151,6 +151,9 @@ const anyHost: TaskHost & SignatureHost = {
   async applyCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>> {
     return hostFor(signature.task).calls.applyCanvas(signature, given);
   },
+  async addToChord(signature: SignatureData, group: string): Promise<AsyncResult<unknown>> {
+    return hostFor(signature.task).calls.addToChord(signature, group);
+  },
   split: (task: string, given: readonly unknown[]): CallArguments => hostFor(task).calls.split(task, given),
 };
 

@@ -9,7 +9,7 @@ import type { ResultBackend } from "../backends/backend.ts";
 import type { ChordOutcome, ChordStore } from "../backends/chords.ts";
 import type { Logger } from "../base/logger.ts";
 import type { SendParent } from "../canvas/sender.ts";
-import { decodeException, encodeException, exceptionInfo } from "../protocol/exceptions.ts";
+import { decodeException, exceptionInfo } from "../protocol/exceptions.ts";
 import { parseJson, stringifyJson } from "../protocol/json.ts";
 import { readSignature } from "../protocol/signature-data.ts";
 import type { DecodedTask, ExceptionInfo, SignatureData } from "../protocol/wire.ts";
@@ -18,7 +18,7 @@ import type { StoredWrite } from "../transports/transport.ts";
 import type { Errbacks } from "./errbacks.ts";
 import { derivedIds, parentOf } from "./follow-ups.ts";
 import { errbacksOf, type NeverRun, neverRun } from "./never-run.ts";
-import type { MetaMaker, StoredState } from "./outcome.ts";
+import { failureState, type MetaMaker, type StoredState } from "./outcome.ts";
 import type { Settler } from "./settler.ts";
 
 export interface ChordsOptions {
@@ -157,10 +157,10 @@ export class Chords {
       `a chord failed: ${String(error.args[0])}`,
     );
     const [first] = tasks;
-    const state = { status: "FAILURE", result: encodeException(error), traceback: null };
+    const state = failureState(error);
     await this.never(tasks, state, parent);
     if (first === undefined) return;
-    const failed = { id: first.id, rootId: parent.rootId, priority: parent.priority };
+    const failed = { id: first.id, rootId: first.id, priority: parent.priority };
     await errbacks.call(errbacksOf(body), { failed, task: body.task, error, request: null });
   }
 
@@ -170,7 +170,8 @@ export class Chords {
 }
 
 function chordError(text: string): ExceptionInfo {
-  return { type: "ChordError", module: "celery.exceptions", args: [text], traceback: null };
+  const traceback = `celery.exceptions.ChordError: ${text}\n`;
+  return { type: "ChordError", module: "celery.exceptions", args: [text], traceback };
 }
 
 function readNote(text: string): Note {

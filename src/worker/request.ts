@@ -157,6 +157,7 @@ function requestData(one: Request, hostname: string): Readonly<Record<string, un
     parentId: decoded.parentId,
     groupId: decoded.group,
     groupIndex: decoded.groupIndex,
+    chord: decoded.embed.chord,
     eta: decoded.etaMs === null ? null : new Date(decoded.etaMs),
     expires: decoded.expiresMs === null ? null : new Date(decoded.expiresMs),
     timeLimit: one.timeLimitMs === null ? null : one.timeLimitMs / 1000,

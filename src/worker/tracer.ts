@@ -33,6 +33,7 @@ import {
   type StoredState,
   workerLost,
 } from "./outcome.ts";
+import { planReplacement } from "./replacement.ts";
 import type { Request, RequestHost } from "./request.ts";
 import type { Revoked } from "./revoked.ts";
 import type { Settler, Storing } from "./settler.ts";
@@ -229,7 +230,7 @@ export class Tracer implements RequestHost {
       case "lost":
         return this.#lose(request, outcome);
       case "replaced":
-        return this.#fail(request, unsupported(request.task, "a replacement of the task"), NOT_EXPECTED);
+        return this.#later(request, () => this.#replace(request, outcome));
       default:
         return assertNever(outcome);
     }
@@ -344,6 +345,21 @@ export class Tracer implements RequestHost {
     request.keepsUnique = true;
     void this.#finish(request, retryState(outcome));
     if (this.#log.info) this.#log.retried(request, outcome.reason);
+  }
+
+  /** Another task has its id from here on: nothing is stored, as in Celery. */
+  async #replace(request: Request, outcome: Of<"replaced">): Promise<void> {
+    const { decoded } = request;
+    const { sender } = this.#app;
+    try {
+      const plan = planReplacement(sender, decoded, outcome.signature);
+      await this.#settler.send(() => sender.publish(plan, parentOf(decoded)), request);
+    } catch (error) {
+      if (this.#hurried) throw error;
+      return this.#failures.fail(request, infoOf(request, error), { ...outcome, expected: false });
+    }
+    this.#settler.ack(request);
+    if (this.#log.info) this.#log.ignored(request);
   }
 
   /** Only a message that is acked late can still be put back. */
@@ -543,15 +559,6 @@ export class Tracer implements RequestHost {
 
   readonly #onSignal = (err: unknown): void => {
     this.#logger.error({ err }, "a signal handler failed");
-  };
-}
-
-function unsupported(task: string, feature: string): ExceptionInfo {
-  return {
-    type: "NotImplementedError",
-    module: "builtins",
-    args: [`${task} was not run: its message carries ${feature}, which this version of petiole cannot send`],
-    traceback: null,
   };
 }
 

@@ -2,107 +2,23 @@
  * What real Python clients sent (`test/vectors`) runs in our worker over a real Redis; what it stores and publishes is
  * compared with what a Python worker stored and published, ids, dates and stacks aside.
  */
-import { readFileSync } from "node:fs";
 import { Redis } from "ioredis";
 import { Celery, Ignore, Reject } from "petiole";
 import { Worker } from "petiole/worker";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { silentLogger } from "../../src/base/logger.ts";
-import { root } from "../support/built.ts";
 import { eventually } from "../support/eventually.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
-
-type Json = Record<string, unknown>;
-interface Entry {
-  readonly name: string;
-  readonly how: string;
-  readonly commands: readonly { readonly cmd: readonly unknown[] }[];
-}
-
-function vectors(file: string): Map<string, Entry> {
-  const { entries } = JSON.parse(readFileSync(`${root}test/vectors/${file}.json`, "utf8")) as {
-    entries: Entry[];
-  };
-  return new Map(entries.map((entry) => [entry.name, entry]));
-}
-
-/** What a scenario leaves behind. */
-interface Trace {
-  /** Task messages, with the list they were pushed to. */
-  readonly messages: Json[];
-  /** Stored states, in order, by task id. */
-  readonly metas: Record<string, Json[]>;
-}
-
-const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
-
-/** Reads LPUSH of task messages and SETEX of results out of commands. */
-function traceOf(commands: Iterable<readonly unknown[]>): Trace {
-  const trace: Trace = { messages: [], metas: {} };
-  for (const [name, key, ...rest] of commands) {
-    const command = text(name).toUpperCase();
-    if (command === "LPUSH" && text(key).startsWith("celery") && !text(key).endsWith(".dead")) {
-      for (const raw of rest) trace.messages.push(readMessage(text(key), text(raw)));
-    } else if (command === "SETEX" && text(key).startsWith("celery-task-meta-")) {
-      const meta = JSON.parse(text(rest[1])) as Json;
-      const id = text(meta["task_id"]);
-      trace.metas[id] = [...(trace.metas[id] ?? []), meta];
-    }
-  }
-  return trace;
-}
-
-function readMessage(key: string, raw: string): Json {
-  const { body, headers, properties, ...others } = JSON.parse(raw) as {
-    body: string;
-    headers: Json;
-    properties: Json;
-  };
-  const { delivery_tag: _, ...kept } = properties;
-  const decoded: unknown = JSON.parse(Buffer.from(body, "base64").toString("utf8"));
-  return { key, body: decoded, headers, properties: kept, ...others };
-}
-
-/** Values that differ from run to run, language to language, by key. */
-function plain(value: unknown, key = ""): unknown {
-  if (["origin", "lang", "reply_to", "hostname"].includes(key)) return undefined;
-  if (["date_done", "eta", "traceback"].includes(key)) return value === null ? null : typeof value;
-  if (key === "pid") return typeof value;
-  if (Array.isArray(value)) return value.map((one) => plain(one));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one, name)]));
-}
-
-/** An object in a field, empty when it is missing. */
-function fieldsOf(one: Json | undefined, name: string): Json {
-  return (one?.[name] ?? {}) as Json;
-}
-
-/** Ids by the order in which they come first: `#0`, `#1`, … */
-function withoutIds(trace: Trace): unknown {
-  const order = [
-    ...new Set([
-      ...trace.messages.map((one) => text((one["headers"] as Json)["id"])),
-      ...Object.keys(trace.metas),
-    ]),
-  ];
-  const listed = [trace.messages, order.map((id) => trace.metas[id] ?? [])];
-  const seen: string[] = [];
-  return JSON.parse(
-    JSON.stringify(plain(listed)).replace(
-      /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g,
-      (id) => {
-        if (!seen.includes(id)) seen.push(id);
-        return `#${seen.indexOf(id)}`;
-      },
-    ),
-  );
-}
-
-/** An error with a class of Python's. */
-function pythonError(type: string, module: string, ...args: unknown[]): Error {
-  return Object.assign(new Error(String(args[0])), { type, module, args });
-}
+import {
+  fieldsOf,
+  type Json,
+  pythonError,
+  type Trace,
+  text,
+  traceOf,
+  vectors,
+  withoutIds,
+} from "./vector-trace.ts";
 
 function define(app: Celery): void {
   const add = app.task("vt.add", (x: number, y: number) => x + y);

@@ -257,6 +257,7 @@ test("taskReceived tells of each message that is to run, with its request", asyn
   expect(seen).toEqual([
     {
       id: "t1",
+      chord: null,
       task: "t.add",
       args: [1],
       kwargs: { y: 2 },
