@@ -69,6 +69,15 @@ export async function loadObject(spec: string, base: string = process.cwd()): Pr
 }
 
 /**
+ * The file of `-A module[:export]`.
+ *
+ * @throws PetioleError `PET_MODULE_FAILED`
+ */
+export function appFile(spec: string, cwd: string): Promise<string> {
+  return moduleFile(splitSpec(spec).module, cwd);
+}
+
+/**
  * The app that `-A module[:export]` means: the export named, else `app`, else the only app that the module exports.
  *
  * @throws PetioleError `PET_APP_NOT_FOUND`

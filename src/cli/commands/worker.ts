@@ -2,14 +2,24 @@
 import { hostname as osHostname } from "node:os";
 import { resolve } from "node:path";
 import type { Celery } from "../../app/app.ts";
+import { appFile } from "../../app/loader.ts";
 import type { Logger } from "../../base/logger.ts";
 import { version } from "../../base/version.ts";
+import { PetioleError } from "../../errors.ts";
 import { expandFileName, expandNodeName } from "../../protocol/nodenames.ts";
 import { configure } from "../../worker/child-init.ts";
-import { banner, type LogLevel, Worker, type WorkerOptions, workerSteps } from "../../worker/index.ts";
+import {
+  banner,
+  createWorkerLogger,
+  type LogLevel,
+  Worker,
+  type WorkerOptions,
+  workerSteps,
+} from "../../worker/index.ts";
 import { isDetached, tellParent } from "../daemon/detach.ts";
 import { PidFile } from "../daemon/pid-file.ts";
 import { dropPrivileges } from "../daemon/privileges.ts";
+import { isWatched, stopWithSupervisor, supervise } from "../daemon/watch.ts";
 import { compileEarlySoon } from "../early-compile.ts";
 import type { ExitCode, Invocation, Io } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
@@ -29,6 +39,7 @@ interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule" | "heal
   readonly printSteps?: boolean;
   readonly healthPort?: { readonly host: string; readonly port: number };
   readonly detach?: boolean;
+  readonly watch?: boolean;
   readonly pidfile?: string;
   readonly uid?: string;
   readonly gid?: string;
@@ -39,9 +50,17 @@ interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule" | "heal
 export async function worker(invocation: Invocation): Promise<ExitCode> {
   const words = invocation.options as WorkerWords;
   const { include, events, loglevel, logfile, json, printSteps, healthPort, pidfile, ...others } = words;
-  const { detach, uid, gid, umask, executable: _parents, ...options } = others;
+  const { detach, watch, uid, gid, umask, executable: _parents, ...options } = others;
   const { io, globals } = invocation;
+  if (watch && detach) {
+    throw new PetioleError(
+      "PET_USAGE",
+      "--watch and --detach exclude each other: --watch is for development, in a terminal; leave one of them out",
+    );
+  }
   if (detach && !isDetached(io.env)) return inBackground(invocation);
+  if (isWatched(io.env)) stopWithSupervisor();
+  else if (watch && !printSteps && globals.app !== null) return watched(invocation, globals.app);
   // Before anything of the app runs.
   dropPrivileges({ uid, gid, umask });
   const app = await openApp(invocation, { needsModule: true });
@@ -119,6 +138,19 @@ async function inBackground({ io, globals, options }: Invocation): Promise<ExitC
       : said,
   );
   return code === 64 || code === 69 || code === 73 ? code : 1;
+}
+
+/** This process starts the worker, again and again. */
+async function watched({ io, globals, options }: Invocation, app: string): Promise<ExitCode> {
+  const { json } = options as WorkerWords;
+  const file = await appFile(app, enterWorkdir(globals, io.cwd));
+  const logger = await createWorkerLogger({
+    level: globals.quiet ? "WARNING" : "INFO",
+    format: json === true ? "json" : "text",
+  });
+  const code = await supervise({ words: process.argv.slice(2), cwd: io.cwd, file, logger });
+  logger.flush();
+  return code;
 }
 
 function printStepsOf(app: Celery, { io, json }: { readonly io: Io; readonly json: boolean }): void {

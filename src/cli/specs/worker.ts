@@ -156,6 +156,11 @@ export const WORKER: CommandSpec = {
       group: "Process",
       parse: endpoint,
     },
+    {
+      flags: "--watch",
+      about: "for development: start anew when a module of the app, or one that it imports, changes",
+      group: "Process",
+    },
     { flags: "-D, --detach", about: "start in the background", group: "Process" },
     {
       flags: "--pidfile <file>",
