@@ -29,7 +29,7 @@ import { type ReadBlob, readBlob, shaOf, writeBlob } from "./blob-store.ts";
 import { type Change, changeText, readChange } from "./changes.ts";
 import { type NodeKeys, StateKeys } from "./keys.ts";
 import * as operate from "./operate.ts";
-import { pairsOf, serverSeconds } from "./replies.ts";
+import { serverSeconds } from "./replies.ts";
 import { CHECKPOINT, CLAIM, RECORD, RELEASE } from "./scripts.lua.ts";
 
 /** Members of one call: a script must not hold the server up. */
@@ -160,26 +160,36 @@ export class RedisStateDb implements StateDb {
       ...sets.map((key): [string, ...RedisArg[]] => ["zrange", key, 0, max, "REV", "WITHSCORES"]),
     ]);
     const nowSeconds = serverSeconds(time);
-    const read = replies.map((reply) => pairsOf(reply));
-    let complete = read.every((pairs) => pairs.length <= max);
-    const ids = this.#merged(read.slice(0, idKeys.length).flat(), nowSeconds);
-    const stamps = this.#merged(read.slice(idKeys.length).flat(), nowSeconds);
+    const read = replies.map((reply) => (Array.isArray(reply) ? (reply as readonly string[]) : []));
+    let complete = read.every((flat) => flat.length <= 2 * max);
+    const ids = this.#merged(read.slice(0, idKeys.length), nowSeconds);
+    const stamps = this.#merged(read.slice(idKeys.length), nowSeconds);
     const all = own === null ? ids : await this.#withBlob(own, ids, nowSeconds);
     if (all.size > max || stamps.size > max) complete = false;
     this.#seq = Math.max(Number(seq ?? 0), this.#heardSeq);
     return { ids: newest(all, max), stamps: newest(stamps, max), clock: Number(clock ?? 0) || 0, complete };
   }
 
-  /** Members with their ages, oldest first. */
-  #merged(pairs: readonly (readonly [string, number])[], nowSeconds: number): Map<string, number> {
-    const { ttlSeconds } = this.#options;
-    const newestOf = new Map<string, number>();
-    for (const [member, at] of pairs) {
-      const age = Math.max(0, nowSeconds - at);
-      if (ttlSeconds !== null && age >= ttlSeconds) continue;
-      newestOf.set(member, Math.min(age, newestOf.get(member) ?? age));
+  /**
+   * Members with their ages, oldest first; of replies that are newest first. What is in the shared set is mostly all there is:
+   * only where the other has more is there anything to sort.
+   */
+  #merged(replies: readonly (readonly string[])[], nowSeconds: number): Map<string, number> {
+    const ages = new Map<string, number>();
+    let isSorted = true;
+    for (const flat of replies.toReversed()) {
+      const isFirst = ages.size === 0;
+      for (let at = flat.length - 2; at >= 0; at -= 2) {
+        const member = flat[at] as string;
+        const known = isFirst ? undefined : ages.get(member);
+        const age = Math.max(0, nowSeconds - Number(flat[at + 1]));
+        if (known !== undefined && known <= age) continue;
+        if (this.#options.ttlSeconds !== null && age >= this.#options.ttlSeconds) continue;
+        ages.set(member, age);
+        isSorted &&= isFirst;
+      }
     }
-    return new Map([...newestOf].sort((a, b) => b[1] - a[1]));
+    return isSorted ? ages : new Map([...ages].toSorted((a, b) => b[1] - a[1]));
   }
 
   /** What only the blob has is of a Python worker: it goes into the journal. */
