@@ -1,4 +1,5 @@
 /** The handle of a group. Python: `celery/result.py`, `GroupResult` and `ResultSet`. */
+import { setMaxListeners } from "node:events";
 import type { TaskLogLine } from "../protocol/log-lines.ts";
 import { arriving, collectFrom } from "./result-collect.ts";
 import { tupleOf } from "./result-tuples.ts";
@@ -45,6 +46,8 @@ export class GroupHandle implements GroupResult<readonly unknown[]> {
   async outcome(options: GetOptions = {}): Promise<TaskOutcome<readonly unknown[]>> {
     const abort = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, abort.signal]) : abort.signal;
+    // One listener for each member: not a leak.
+    setMaxListeners(0, signal);
     const waits = this.results.map((result) => result.outcome({ ...options, signal }));
     try {
       return await new Promise((resolve, reject) => {

@@ -1,4 +1,5 @@
 /** Results as they arrive: of a whole tree, and of the members of a group. */
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../base/clock.ts";
 import type { AsyncResult, GetOptions } from "./result-types.ts";
 
@@ -18,10 +19,10 @@ class Arrivals<T> {
 
   constructor(options: GetOptions, clock: Clock) {
     const { signal } = this.#abort;
-    this.#options = {
-      ...options,
-      signal: options.signal ? AbortSignal.any([options.signal, signal]) : signal,
-    };
+    const ended = options.signal ? AbortSignal.any([options.signal, signal]) : signal;
+    // One listener for each wait: not a leak.
+    setMaxListeners(0, ended);
+    this.#options = { ...options, signal: ended };
     this.#clock = clock;
     this.#startedMs = clock.monotonic();
   }

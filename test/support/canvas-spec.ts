@@ -40,9 +40,13 @@ function steps(all: readonly Spec[]): readonly Spec[] {
   });
 }
 
-/** Groups in groups are one. */
+/** Groups in groups are one; a chain of nothing but a group is that group. */
 function members(all: readonly Spec[]): readonly Spec[] {
-  return all.flatMap((member) => (member.kind === "group" ? members(member.members) : [member]));
+  return all.flatMap((member) => {
+    if (member.kind === "group") return members(member.members);
+    const [only, ...others] = member.kind === "chain" ? steps(member.steps) : [];
+    return only?.kind === "group" && others.length === 0 ? members(only.members) : [member];
+  });
 }
 
 /** With the public API. */

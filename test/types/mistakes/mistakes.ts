@@ -1,10 +1,11 @@
 import type { Kwargs } from "petiole";
-import { Celery, kw } from "petiole";
+import { Celery, chain, chord, group, kw } from "petiole";
 import { z } from "zod";
 
 const app = new Celery("shop");
 const add = app.task("shop.add", (x: number, y: number) => x + y);
 const upper = app.task("shop.upper", (text: string) => text.toUpperCase());
+const total = app.task("shop.total", (numbers: number[]) => numbers.length);
 const order = app.task(
   "shop.order",
   { input: z.object({ id: z.string(), n: z.number() }) },
@@ -82,5 +83,29 @@ async function all() {
   await add.delayMany([[1, 2], [1]]);
   /*M44 errback of neither style*/
   add.s(1, 2).linkError(upper.s("x"));
+  /*M50 chain: a number into a text*/
+  chain(add.s(1, 2), upper.s(), upper.s());
+  /*M51 chain: nothing is left open*/
+  chain(add.s(1, 2), add.s(3, 4));
+  /*M52 chain: two are left open*/
+  chain(add.s(1, 2), add.s());
+  /*M53 pipe: a number into a text*/
+  add.s(1, 2).pipe(upper.s());
+  /*M54 chord: a text among the numbers*/
+  chord([add.s(1, 2), upper.s("a")], total.s());
+  /*M55 chord: the body takes one number*/
+  chord([add.s(1, 2), add.s(3, 4)], add.s(1));
+  /*M56 group into a task that takes no list*/
+  chain(group([add.s(1, 2), add.s(3, 4)]), upper.s());
+  /*M57 group: a member takes what comes before not*/
+  chain(add.s(1, 2), group([add.s(1), upper.s()]));
+  /*M58 group without the list*/
+  group(add.s(1, 2), add.s(3, 4));
+  /*M59 a task instead of its signature*/
+  chain(add.s(1, 2), upper);
+  /*M60 starmap: a list that is too short*/
+  add.starmap([[1, 2], [3]]);
+  /*M61 delay of what needs an argument*/
+  await chain(add.s(3), add.s(4)).delay();
 }
 void all;
