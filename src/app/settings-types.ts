@@ -537,7 +537,7 @@ export interface Settings {
    * `worker_hijack_root_logger`. Default: true.
    */
   readonly workerHijackRootLogger?: boolean | undefined;
-  /** Colours in the log. Default: when it is a terminal. `worker_log_color`. Default: null. */
+  /** Colours of levels in the log. Default: when it is a terminal. `worker_log_color`. Default: null. */
   readonly workerLogColor?: boolean | null | undefined;
   /**
    * Format of the worker's log lines, in Python's notation.
@@ -573,7 +573,10 @@ export interface Settings {
    * `worker_proc_alive_timeout`, seconds. Default: 60.
    */
   readonly workerProcAliveTimeout?: number | undefined;
-  /** What tasks print goes to the log. `worker_redirect_stdouts`. Default: true. */
+  /**
+   * What is printed in a worker and its children goes to the log, with the name and id of the task.
+   * `worker_redirect_stdouts`. Default: false.
+   */
   readonly workerRedirectStdouts?: boolean | undefined;
   /** Level of such lines. `worker_redirect_stdouts_level`. Default: "WARNING". */
   readonly workerRedirectStdoutsLevel?: "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL" | undefined;

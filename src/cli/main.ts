@@ -11,14 +11,17 @@ async function main(): Promise<void> {
     if (error.code !== "EPIPE") throw error;
     process.exit(0);
   });
+  // As they are now: what a worker's tasks print may be sent to its log.
+  const out = process.stdout.write.bind(process.stdout);
+  const err = process.stderr.write.bind(process.stderr);
   const { run } = await import("./program.ts");
   const told = process.env["PETIOLE_DETACHED"] ? (await import("./daemon/detach.ts")).tellParent : null;
   const code = await run(process.argv.slice(2), {
     env: process.env,
     cwd: process.cwd(),
-    out: (text) => void process.stdout.write(text),
+    out: (text) => void out(text),
     err: (text) => {
-      process.stderr.write(text);
+      err(text);
       told?.(text);
     },
     columns: process.stderr.isTTY ? process.stderr.columns : null,
@@ -26,7 +29,7 @@ async function main(): Promise<void> {
   });
   // Timers and connections that the user's modules opened must not keep a finished command alive. What was printed
   // first leaves the process.
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+  out("", () => err("", () => process.exit(code)));
 }
 
 void main();

@@ -4,10 +4,12 @@ import { internalsOf } from "../app/internals.ts";
 import { emitSignal } from "../app/signals.ts";
 import type { Logger } from "../base/logger.ts";
 import { createWorkerLogger, type LogLevel, type WorkerLogger } from "../worker/index.ts";
+import { redirectStdouts } from "../worker/redirect.ts";
 
 export interface WorkerLog {
   readonly logger: Logger;
-  readonly flush: () => void;
+  /** Gives standard output back, and writes what is buffered. */
+  readonly end: () => void;
   /** Of a log file. */
   readonly reopen: (() => void) | null;
 }
@@ -15,13 +17,19 @@ export interface WorkerLog {
 /** A handler of `setupLogging` sets up its own and keeps us from it, as in Celery: the app's logger is used then. */
 export async function setUpLogging(
   app: Celery,
-  wanted: { readonly level: LogLevel; readonly file: string | null; readonly json: boolean },
+  wanted: {
+    readonly level: LogLevel;
+    readonly file: string | null;
+    readonly json: boolean;
+    /** Not `--no-color`. */
+    readonly color: boolean;
+  },
 ): Promise<WorkerLog> {
   const { emitters, conf, logger: own } = internalsOf(app);
   const { level, file: logfile } = wanted;
   if (emitters.setupLogging.active) {
     await emitSignal("setupLogging", { level, logfile }, { emitters, logger: own });
-    return { logger: own, flush: () => {}, reopen: null };
+    return { logger: own, end: () => {}, reopen: null };
   }
   const logger: WorkerLogger = await createWorkerLogger({
     level,
@@ -29,15 +37,27 @@ export async function setUpLogging(
     file: logfile ?? undefined,
     logFormat: conf.workerLogFormat ?? undefined,
     taskLogFormat: conf.workerTaskLogFormat ?? undefined,
+    color: wanted.color && logfile === null && (conf.workerLogColor ?? isTerminal()),
   });
   for (const name of ["afterSetupLogger", "afterSetupTaskLogger"] as const) {
     await emitSignal(name, { logger, level, logfile }, { emitters, logger });
   }
+  const giveBack = conf.workerRedirectStdouts
+    ? redirectStdouts(logger, conf.workerRedirectStdoutsLevel ?? "WARNING")
+    : null;
   return {
     logger,
-    flush: () => logger.flush(),
+    end: () => {
+      giveBack?.();
+      logger.flush();
+    },
     reopen: logfile === null ? null : () => reopen(logger),
   };
+}
+
+/** Whether the log is read on a terminal that knows colours. */
+export function isTerminal(): boolean {
+  return process.stderr.isTTY && process.env["TERM"] !== "dumb";
 }
 
 /** The new file cannot be opened: the log goes on in the old one, and says so. */

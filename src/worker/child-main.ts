@@ -14,6 +14,7 @@ import { endWithParent } from "../pool/orphan.ts";
 import { createExecute } from "../task/execute.ts";
 import { type ChildInit, configure } from "./child-init.ts";
 import { markChild } from "./in-child.ts";
+import { redirectStdouts } from "./redirect.ts";
 
 /** For handlers of `workerProcessShutdown`, and for what tasks have sent. ms. */
 const CLOSE_MS = 2000;
@@ -27,6 +28,8 @@ async function setUp(channel: Channel, init: ChildInit): Promise<ChildSetUp> {
   const app = await resolveApp(init.app.module, process.cwd());
   configure(app, init.app);
   const internals = internalsOf(app);
+  const { workerRedirectStdouts, workerRedirectStdoutsLevel } = internals.conf;
+  if (workerRedirectStdouts) redirectStdouts(logger, workerRedirectStdoutsLevel ?? "WARNING");
   await internals.finalize();
   const { clock, emitters, middleware, registry } = internals;
   const to = { emitters, logger, sender: init.hostname };

@@ -25,7 +25,8 @@ const SENTENCES: Readonly<Record<string, (fields: Fields) => string>> = {
 
 /** The text of a message: Celery's sentence, else the message with its fields behind it. */
 export function sentence(message: string, fields: Fields, isTask: boolean): string {
-  const known = Object.hasOwn(SENTENCES, message) ? SENTENCES[message] : undefined;
+  // What a task says is never the worker's.
+  const known = !isTask && Object.hasOwn(SENTENCES, message) ? SENTENCES[message] : undefined;
   if (known !== undefined) return known(fields);
   let text = visible(message);
   let trace = "";

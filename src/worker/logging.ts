@@ -38,6 +38,8 @@ export interface WorkerLoggerOptions {
   readonly logFormat?: string | undefined;
   /** `worker_task_log_format`: for lines that a task writes. */
   readonly taskLogFormat?: string | undefined;
+  /** Of text: messages in the colour of their level. Default: no. */
+  readonly color?: boolean | undefined;
   /** Default: the system's. */
   readonly clock?: Clock | undefined;
   /** Takes whole lines, instead of `file`. */
@@ -62,6 +64,15 @@ const SHOWN: Readonly<Record<Level, string>> = {
   warn: "WARNING",
   error: "ERROR",
 };
+
+/** Celery's: escape codes that begin a message of this level. INFO has none. */
+const COLORS: Readonly<Record<Level, string>> = {
+  debug: "\u001b[34m",
+  info: "",
+  warn: "\u001b[33m",
+  error: "\u001b[31m",
+};
+const NO_COLOR = "\u001b[39m";
 
 /** Celery's defaults. */
 const LOG_FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s";
@@ -103,6 +114,7 @@ function textLogger(level: string, options: WorkerLoggerOptions): WorkerLogger {
     rank: RANKS[level] ?? 0,
     line: compileFormat(options.logFormat ?? LOG_FORMAT),
     taskLine: compileFormat(options.taskLogFormat ?? TASK_LOG_FORMAT),
+    color: options.color === true,
     clock: options.clock ?? systemClock,
     write: options.write ?? ((text) => sink?.write(text)),
     flush: () => sink?.flush(),
@@ -115,6 +127,7 @@ interface TextParts {
   readonly rank: number;
   readonly line: LineFormat;
   readonly taskLine: LineFormat;
+  readonly color: boolean;
   readonly clock: Clock;
   write(text: string): void;
   flush(): void;
@@ -163,10 +176,11 @@ class TextLogger implements WorkerLogger {
   }
 
   #log(level: Level, fields: object, message: string): void {
-    const { line, taskLine, clock, fields: own } = this.#parts;
+    const { line, taskLine, color, clock, fields: own } = this.#parts;
     const all = { ...own, ...fields } as Readonly<Record<string, unknown>>;
     const isTask = own !== null && typeof own["task_id"] === "string";
-    const text = sentence(message, all, isTask);
+    const plain = sentence(message, all, isTask);
+    const text = color && COLORS[level] !== "" ? `${COLORS[level]}${plain}${NO_COLOR}` : plain;
     const format = isTask ? taskLine : line;
     this.#parts.write(`${format({ level: SHOWN[level], message: text, nowMs: clock.now(), fields: all })}\n`);
   }
@@ -175,6 +189,8 @@ class TextLogger implements WorkerLogger {
 /** Gathers the lines of one turn of the event loop, and writes them at once. */
 class LineSink {
   readonly #file: string | null;
+  /** As it was: what is printed may be sent to this log. */
+  readonly #stderr = process.stderr.write.bind(process.stderr);
   #fd: number | null;
   #buffer = "";
   #scheduled = false;
@@ -211,7 +227,7 @@ class LineSink {
     const text = this.#buffer;
     this.#buffer = "";
     if (text === "") return;
-    if (this.#fd === null) process.stderr.write(text);
+    if (this.#fd === null) this.#stderr(text);
     else writeSync(this.#fd, text);
   }
 }

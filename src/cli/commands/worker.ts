@@ -25,7 +25,7 @@ import type { ExitCode, Invocation, Io } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
 import { enterWorkdir, openApp } from "../open-app.ts";
 import { runUntilStopped } from "../run-worker.ts";
-import { setUpLogging } from "../set-up-logging.ts";
+import { isTerminal, setUpLogging } from "../set-up-logging.ts";
 import { settingsOf } from "../setting-words.ts";
 import { octal } from "../values.ts";
 
@@ -92,10 +92,11 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   const pidFile = path(pidfile ?? conf.workerPidfile);
   const held = pidFile === null ? null : new PidFile(resolve(pidFile));
   held?.take((what) => left.push(what));
-  const { logger, flush, reopen } = await setUpLogging(app, {
+  const { logger, end, reopen } = await setUpLogging(app, {
     level: loglevel ?? "WARNING",
     file: path(logfile ?? conf.workerLogfile),
     json: json === true,
+    color: globals.color,
   });
   for (const what of left) logger.warn({}, what);
   hintAtPool(options.pool, logger);
@@ -109,7 +110,7 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
       compileEarlySoon();
     },
   });
-  flush();
+  end();
   held?.release();
   return code;
 }
@@ -147,6 +148,7 @@ async function watched({ io, globals, options }: Invocation, app: string): Promi
   const logger = await createWorkerLogger({
     level: globals.quiet ? "WARNING" : "INFO",
     format: json === true ? "json" : "text",
+    color: globals.color && isTerminal(),
   });
   const code = await supervise({ words: process.argv.slice(2), cwd: io.cwd, file, logger });
   logger.flush();

@@ -20,8 +20,7 @@ describe("what docs/configuration.md says is used", () => {
   });
 
   test("what a worker or a task does without is explained, or belongs to what is still to come", () => {
-    const LATER =
-      /^(beat|redbeat|security|database|cache|redis|result|override|event|broker)|Chord|StateDb|Redirect|LogColor/;
+    const LATER = /^(beat|redbeat|security|database|cache|redis|result|override|event|broker)|Chord|StateDb/;
     const silent = SETTINGS.filter(
       ({ effective, why, name }) => !effective && why === undefined && !LATER.test(name),
     );

@@ -62,6 +62,7 @@ const OTHER_DEFAULTS: Readonly<Record<string, string>> = {
   worker_prefetch_multiplier: "4 as well, but an async pool of the default size takes what it can start",
   worker_proc_alive_timeout:
     "a child imports the app anew, where Python's is a fork of what is loaded already",
+  worker_redirect_stdouts: "what a Node program prints is on stdout, apart from the log on stderr",
 };
 
 /** Celery's default in the form of ours. */

@@ -67,6 +67,27 @@ describe("as text", () => {
     expect(lines).toEqual(["[2026-11-21 01:05:31,640: INFO/MainProcess] shop.add[t-1]: half done n=1\n"]);
   });
 
+  test("what a task says is never a sentence of the worker", async () => {
+    const { logger, lines } = await noting({ logFormat: "%(message)s", taskLogFormat: "%(message)s" });
+    logger.child({ task_id: "t-1", task_name: "shop.add" }).warn({}, LINES.succeeded);
+    expect(lines).toEqual(["task succeeded\n"]);
+  });
+
+  test("the message has the colour of its level, where colours are wanted", async () => {
+    const { logger, lines } = await noting({ logFormat: "%(levelname)s %(message)s", color: true });
+    logger.debug({}, "a");
+    logger.info({}, "b");
+    logger.warn({}, "c");
+    logger.error({}, "d");
+    const esc = "\u001b";
+    expect(lines).toEqual([
+      `DEBUG ${esc}[34ma${esc}[39m\n`,
+      "INFO b\n",
+      `WARNING ${esc}[33mc${esc}[39m\n`,
+      `ERROR ${esc}[31md${esc}[39m\n`,
+    ]);
+  });
+
   test("an error is shown with its stack", async () => {
     const { logger, lines } = await noting({ logFormat: "%(levelname)s %(message)s" });
     const err = new Error("broken");
