@@ -2,6 +2,7 @@
 import { parseJson, stringifyJson } from "./json.ts";
 import { repr } from "./python-repr.ts";
 
+/** Of a kept line, as pino names them. */
 export type TaskLogLevel = "debug" | "info" | "warn" | "error";
 
 /** One line of a task's log. */
