@@ -25,6 +25,8 @@ import type {
   Transport,
 } from "../transports/transport.ts";
 import { BeforeStart } from "./before-start.ts";
+import type { TaskParts } from "./context.ts";
+import type { Endings } from "./endings.ts";
 import { RateLimits } from "./rate-limits.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Request } from "./request.ts";
@@ -92,6 +94,7 @@ export class TaskConsumer {
   #consumer: Consumer | null = null;
   #receiver: Receiver | null = null;
   #tracer: Tracer | null = null;
+  #endings: Endings | null = null;
   /** Requests that wait for something before they may be submitted: each has a slot. */
   #preparing = 0;
   /** Of `#active` those that were acked at their start. null: prefetching is not disabled. */
@@ -112,10 +115,10 @@ export class TaskConsumer {
       revoked: options.revoked,
       pausing: this.#pausing.signal,
       consumer: () => this.#consumer,
-      revoke: (request) => this.#tracer?.revoke(request),
-      fail: (request, error) => this.#tracer?.failBefore(request, error),
+      revoke: (request) => this.#endings?.revoke(request, "revoked"),
+      fail: (request, error) => this.#endings?.failBefore(request, error),
       unique: options.unique,
-      replaced: (request) => this.#tracer?.replaced(request),
+      replaced: (request) => this.#endings?.replaced(request),
     });
     this.#limits = new RateLimits({
       clock: options.clock,
@@ -199,9 +202,10 @@ export class TaskConsumer {
   }
 
   /** The connections are up: begins to take messages. */
-  start(parts: { readonly receiver: Receiver; readonly tracer: Tracer }): void {
+  start(parts: Pick<TaskParts, "receiver" | "tracer" | "endings">): void {
     this.#receiver = parts.receiver;
     this.#tracer = parts.tracer;
+    this.#endings = parts.endings;
     this.#state = "running";
     this.#options.pool.onFree = () => this.#pump();
     const consume: ConsumeOptions = {
@@ -416,14 +420,14 @@ export class TaskConsumer {
   /** The worker stops in a hurry: signals are aborted, and what does not react is given up. */
   async abandon(): Promise<void> {
     if (this.#active.size > 0 || !this.#options.settler.idle) {
-      this.#tracer?.hurry();
+      this.#endings?.hurry();
       const reason = new WorkerShutdown();
       for (const request of this.#active) request.running?.abort(reason);
       await this.drain(AbortSignal.timeout(REACTION_MS));
     }
     this.#options.giveUp();
-    const tracer = this.#tracer;
-    if (tracer !== null) await Promise.all([...this.#active].map((request) => tracer.abandon(request)));
+    const endings = this.#endings;
+    if (endings !== null) await Promise.all([...this.#active].map((request) => endings.abandon(request)));
     this.#active.clear();
   }
 

@@ -9,6 +9,7 @@ import type { Autoscaler } from "./autoscaler.ts";
 import type { Broadcasts } from "./broadcasts.ts";
 import type { Chords } from "./chords.ts";
 import type { TaskConsumer } from "./consumer.ts";
+import type { Endings } from "./endings.ts";
 import type { Gossip } from "./gossip.ts";
 import type { WorkerSettings } from "./options.ts";
 import type { MetaMaker } from "./outcome.ts";
@@ -28,6 +29,7 @@ export interface TaskParts {
   readonly metas: MetaMaker;
   readonly chords: Chords;
   readonly tracer: Tracer;
+  readonly endings: Endings;
   readonly receiver: Receiver;
   readonly consumer: TaskConsumer;
 }

@@ -1,7 +1,7 @@
 /** What is stored of each way a task can end. Python: `celery/app/trace.py`, `celery/backends/base.py`. */
 import { constants } from "node:os";
 import type { Clock } from "../base/clock.ts";
-import { encodeException } from "../protocol/exceptions.ts";
+import { encodeException, exceptionInfo } from "../protocol/exceptions.ts";
 import { toIso } from "../protocol/iso8601.ts";
 import type { Outcome } from "../protocol/job.ts";
 import { revokedError, revokedMeta } from "../protocol/meta.ts";
@@ -163,4 +163,26 @@ export function workerLost(text: string): ExceptionInfo {
 
 export function notRegistered(task: string): ExceptionInfo {
   return { type: "NotRegistered", module: "celery.exceptions", args: [task], traceback: null };
+}
+
+/** Of a task that is cancelled because the broker was lost. */
+export const CANCELLED: Readonly<Record<string, unknown>> = encodeException({
+  type: "Retry",
+  module: "celery.exceptions",
+  args: ["cancelled: the connection to the broker was lost"],
+  traceback: null,
+});
+
+export function isShutdown(error: ExceptionInfo): boolean {
+  return error.type === "WorkerShutdown" && error.module === "celery.exceptions";
+}
+
+export function isRevocation(error: ExceptionInfo): boolean {
+  return error.type === "TaskRevokedError" && error.module === "celery.exceptions";
+}
+
+/** An error of the worker's own work for a task, as the task's failure. */
+export function infoOf(task: string, error: unknown): ExceptionInfo {
+  const dot = task.lastIndexOf(".");
+  return exceptionInfo(error, dot <= 0 ? task : task.slice(0, dot));
 }

@@ -18,6 +18,7 @@ import { type DecodeOptions, decodeTask, taskIdOf } from "../protocol/message.ts
 import type { DecodedTask, ExceptionInfo, WireMessage } from "../protocol/wire.ts";
 import type { ConsumeOptions, Delivery, StoredWrite } from "../transports/transport.ts";
 import { deadTaskId } from "./dead-message.ts";
+import type { Endings } from "./endings.ts";
 import { failureState, type MetaMaker, notRegistered, workerLost } from "./outcome.ts";
 import { Request } from "./request.ts";
 import type { Settler } from "./settler.ts";
@@ -32,6 +33,7 @@ export interface ReceiverOptions {
   readonly accept: readonly string[];
   readonly strategies: Strategies;
   readonly tracer: Tracer;
+  readonly endings: Endings;
   readonly settler: Settler;
   readonly unique: UniqueTasks;
   readonly metas: MetaMaker;
@@ -75,15 +77,15 @@ export class Receiver {
   }
 
   #check(strategy: Strategy, delivery: Delivery, decoded: DecodedTask): Request | null {
-    const { tracer, log, app, parks, events } = this.#options;
+    const { tracer, endings, log, app, parks, events } = this.#options;
     const request = new Request(tracer, strategy, { delivery, decoded });
     const { etaMs, expiresMs } = decoded;
     if (expiresMs !== null && tracer.isExpired(request, delivery.serverTimeMs)) {
-      tracer.expire(request);
+      endings.revoke(request, "expired");
       return null;
     }
     if (tracer.isRevoked(request)) {
-      tracer.revoke(request);
+      endings.revoke(request, "revoked");
       return null;
     }
     // Of a task with an ETA twice, as in Celery when it is delivered again: once when it is known, once when it is due.
@@ -163,7 +165,7 @@ export class Receiver {
     const isAlone = chain === null && chord === null && errbacks === null;
     const storing = isAlone
       ? settler.finishDelivery(delivery, write)
-      : this.#options.tracer.failUnknown(decoded, { error, write }).then((told) => {
+      : this.#options.endings.failUnknown(decoded, { error, write }).then((told) => {
           if (told) void settler.finishDelivery(delivery, null);
         });
     tellStored(this.#options.events, storing, (tasks) => tasks.failedBefore(decoded.id, error));
@@ -184,7 +186,7 @@ export class Receiver {
     const strategy = decoded === null ? null : this.#options.strategies.of(decoded.task);
     if (dead.message !== null && decoded !== null && strategy !== null) {
       const delivery = deadDelivery(dead.queue, dead.message, this.#options.app.clock.now());
-      this.#options.tracer.giveUp(new Request(this.#options.tracer, strategy, { delivery, decoded }), error);
+      this.#options.endings.giveUp(new Request(this.#options.tracer, strategy, { delivery, decoded }), error);
       return;
     }
     const write = this.#writeOf(id, { ...error, traceback: null });

@@ -12,8 +12,8 @@ export const consumerStep: Step<WorkerContext> = {
   name: "consumer",
   requires: ["tasks", "statedb", "control", "mingle"],
   async start(context) {
-    const { consumer, receiver, tracer } = made(context.tasks, "tasks");
-    consumer.start({ receiver, tracer });
+    const { consumer, receiver, tracer, endings } = made(context.tasks, "tasks");
+    consumer.start({ receiver, tracer, endings });
   },
   async stop(context) {
     const consumer = context.tasks?.consumer;

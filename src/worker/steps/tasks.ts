@@ -3,6 +3,7 @@ import type { Step } from "../../base/blueprint.ts";
 import { Chords } from "../chords.ts";
 import { TaskConsumer } from "../consumer.ts";
 import { made, type TaskParts, type WorkerContext } from "../context.ts";
+import { Endings } from "../endings.ts";
 import { Errbacks } from "../errbacks.ts";
 import { Failures } from "../failures.ts";
 import { limitsOf } from "../limits.ts";
@@ -60,29 +61,38 @@ function taskParts(context: WorkerContext): TaskParts {
     giveUp: () => context.hurry.abort(),
     onSettled: () => events.dispatcher.flush(),
   });
-  const tracer = new Tracer({
+  const states = new StateStore({ settler, metas, logger });
+  const endings = new Endings({
     app,
-    hostname,
-    pool,
     settler,
     unique,
     metas,
-    states: new StateStore({ settler, metas, logger }),
+    states,
     failures: new Failures({ settler, metas, chords, errbacks, log, events }),
     chords,
+    logger,
+    log,
     events,
+    onEnd: (request) => consumer.onEnd(request),
+  });
+  const tracer = new Tracer({
+    hostname,
+    pool,
+    settler,
+    states,
+    endings,
     revoked: context.revoked,
     clock,
     logger,
-    log,
+    events,
     onSlot: () => consumer.onSlot(),
-    onEnd: (request) => consumer.onEnd(request),
   });
   const receiver = new Receiver({
     app,
     accept: settings.accept,
     strategies,
     tracer,
+    endings,
     settler,
     unique,
     metas,
@@ -93,5 +103,5 @@ function taskParts(context: WorkerContext): TaskParts {
     hold: (request, etaMs) => consumer.hold(request, etaMs),
     again: (delivery) => consumer.takeUp(delivery),
   });
-  return { strategies, settler, metas, chords, tracer, receiver, consumer };
+  return { strategies, settler, metas, chords, tracer, endings, receiver, consumer };
 }
