@@ -1,4 +1,5 @@
 /** The transport of the build while things break: nothing is lost, nothing runs twice that did not have to. */
+import { type AddressInfo, connect, createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import type { Delivery } from "../../src/transports/transport.ts";
 import { Inbox, idOf, ids, toQueue } from "../conformance/inbox.ts";
@@ -34,6 +35,44 @@ describe("connections", () => {
     expect([...settled.values()].every((times) => times === 1)).toBe(true);
     expect(inbox.lost).toEqual([]);
     expect(await producer.size("q")).toBe(0);
+  });
+
+  test("killed while it is taken up again: no rejection is left that nobody waits for", async () => {
+    // Cuts what asks for bindings, so often.
+    let cuts = 0;
+    const wire = createServer((client) => {
+      const server = connect(Number(new URL(rig.server.url).port));
+      const end = (): void => void [client, server].map((one) => one.destroy());
+      for (const one of [client, server]) one.on("error", end).on("close", end);
+      server.pipe(client);
+      client.on("data", (bytes) => {
+        if (cuts === 0 || !bytes.includes("sadd")) return server.write(bytes);
+        cuts -= 1;
+        return end();
+      });
+    });
+    await new Promise<void>((resolve) => wire.listen(0, "127.0.0.1", resolve));
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown): void => void unheard.push(reason);
+    process.on("unhandledRejection", hear);
+    try {
+      const transport = await rig.open({}, `redis://127.0.0.1:${(wire.address() as AddressInfo).port}/0`);
+      await transport.declare(
+        ["a", "b"].map((name) => ({ name, exchange: name, type: "direct" as const, routingKey: name })),
+      );
+      const inbox = new Inbox(transport, ["a"]);
+      await transport.publish([toQueue("a", "held")], null);
+      await inbox.take(1);
+      cuts = 3;
+      await rig.server.command("CLIENT", "KILL", "TYPE", "normal");
+      await eventually("it was cut", () => cuts === 0, { timeoutMs: 8000 });
+      await transport.publish([toQueue("a", "after")], null).catch(() => {});
+      await eventually("it takes messages", () => inbox.consumer.state === "live", { timeoutMs: 8000 });
+      expect(unheard).toEqual([]);
+    } finally {
+      process.off("unhandledRejection", hear);
+      wire.close();
+    }
   });
 
   test("a settlement whose reply is lost is sent again and answers done", async () => {

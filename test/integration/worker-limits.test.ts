@@ -202,11 +202,11 @@ test("connections that break again and again: never more at once, each task done
     },
   );
   const workers = [1, 2].map((n) => new Worker(app, { concurrency: 3, hostname: `cut${n}@here` }));
+  await Promise.all(workers.map((one) => one.start()));
   const cutter = setInterval(() => {
     redis.command("CLIENT", "KILL", "TYPE", "normal").catch(() => {});
   }, 300);
   try {
-    await Promise.all(workers.map((one) => one.start()));
     const numbers = Array.from({ length: 150 }, (_, n) => n);
     const results: AsyncResult<unknown>[] = [];
     for (const n of numbers) results.push(await app.sendTask(n % 3 === 0 ? "cut.retry" : "cut.early", [n]));

@@ -327,12 +327,15 @@ export class RedisTransport implements Transport {
         selectAllowed: facts.selectAllowed,
       };
     }
-    const declared = [...this.#bindings].flatMap(([exchange, members]) =>
-      members.size === 0 ? [] : [connection.command("sadd", [this.#keys.binding(exchange), ...members])],
+    // Settled from the start: a connection that is lost meanwhile must not leave a rejection that nobody waits for.
+    const declared = Promise.allSettled(
+      [...this.#bindings].flatMap(([exchange, members]) =>
+        members.size === 0 ? [] : [connection.command("sadd", [this.#keys.binding(exchange), ...members])],
+      ),
     );
     const reclaimed = [...this.#consumers].map((consumer) => consumer.reclaim(connection));
     await Promise.all(reclaimed);
-    for (const outcome of await Promise.allSettled(declared)) {
+    for (const outcome of await declared) {
       if (outcome.status === "rejected") {
         this.#logger.warn({ err: outcome.reason as unknown }, "bindings could not be declared again");
       }
