@@ -51,7 +51,7 @@ format: install ## format everything
 docs: build ## write the generated documents
 	@node scripts/docs.mjs
 
-demo: install ## a Redis, a TypeScript and a Python worker, ten tasks each way
+demo: install ## a Redis, a TypeScript and a Python worker, ten tasks each way, a chord over both
 	@node scripts/demo.mjs
 
 servers: ## install what the tests start

@@ -1,5 +1,5 @@
-// `make demo`: a private Redis, a Petiole worker and a Python worker, ten tasks each way, a table of who ran what, the
-// cluster as the command lines of both languages see it, and commands to try in a second terminal until Ctrl-C.
+// `make demo`: a private Redis, a Petiole worker and a Python worker, ten tasks each way, a table of who ran what, a chord over
+// both, the cluster as the command lines of both languages see it, and commands to try in a second terminal until Ctrl-C.
 // DEMO_EXIT=1 ends after the twenty tasks. Exit code 1 when one of them did not go round, or a worker did not answer.
 // Everything that it starts is stopped by its pid.
 import { spawn, spawnSync } from "node:child_process";
@@ -145,6 +145,18 @@ function healthy(rows, language) {
   return rows.length === 10 && bad.length === 0;
 }
 
+/** A chord whose header is run by both languages. Gives whether its body saw what they made. */
+function together({ env }) {
+  const [{ value, of, ranOn }] = send(process.execPath, ["--import", "tsx", join(demo, "together.ts")], {
+    cwd: root,
+    env,
+  });
+  out();
+  out(bold("A chord of both: chord([factorial.s(4), divide.s(9, 3), factorial.s(5)], sum.s())"));
+  out(`  its header ran on ${of.join(", ")}; its body on ${ranOn} and made ${value}`);
+  return value === 147 && of.join() === "Python,Node,Python";
+}
+
 /** One cluster: what each language's own command line sees of it. Gives whether every worker answered each of them. */
 function steer({ env, python }) {
   const seen = [
@@ -203,7 +215,7 @@ async function main() {
     const back = send(oracle.python, ["send.py"], { cwd: demo, env });
     table("Sent by TypeScript, run by Python", there);
     table("Sent by Python, run by TypeScript", back);
-    good = healthy(there, "Python") && healthy(back, "Node");
+    good = healthy(there, "Python") && healthy(back, "Node") && together({ env });
   } else {
     const rows = send(process.execPath, [...tsx, "typescript"], { cwd: root, env });
     table("Sent and run by TypeScript", rows);

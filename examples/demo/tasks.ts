@@ -22,3 +22,10 @@ export const divide = app.task("demo.typescript.divide", (a: number, b: number) 
   if (b === 0) throw new RangeError(`${a} divided by zero`);
   return { value: a / b, ranOn };
 });
+
+/** Of answers of either language. */
+export const sum = app.task("demo.typescript.sum", (parts: { value: number; ranOn: string }[]) => ({
+  value: parts.reduce((total, part) => total + part.value, 0),
+  of: parts.map((part) => part.ranOn.split(" ")[0] as string),
+  ranOn,
+}));

@@ -6,7 +6,7 @@ import { withoutPython } from "../support/without-python.ts";
 
 const bothWays = withoutPython === undefined;
 
-test("the demo sends ten tasks each way, shows who ran them, and stops all that it started", () => {
+test("the demo sends ten tasks each way and a chord over both, shows who ran them, and stops all that it started", () => {
   const run = spawnSync(process.execPath, ["scripts/demo.mjs"], {
     cwd: root,
     env: { ...process.env, DEMO_EXIT: "1", NO_COLOR: "1" },
@@ -21,6 +21,7 @@ test("the demo sends ten tasks each way, shows who ran them, and stops all that 
   expect(rows.filter((row) => row.includes("Node "))).toHaveLength(9);
   expect(run.stdout.includes("265252859812191058636308480000000")).toBe(bothWays);
   expect(run.stdout).toContain("1 divided by zero");
+  expect(run.stdout.includes("and made 147")).toBe(bothWays);
   const pids = [...run.stdout.matchAll(/^stopped .*\(pid (\d+)\)$/gm)].map(([, pid]) => Number(pid));
   expect(pids).toHaveLength(bothWays ? 3 : 2);
   expect(pids.filter(alive)).toEqual([]);
