@@ -100,12 +100,12 @@ test("what was revoked while all workers were down never runs: ids, lists, stamp
 test("a revoke that a worker acknowledged is known to all that start later, whatever their names", async () => {
   const app = makeApp({ redisStatedbUrl: null });
   const first = await start();
-  const reply = await app.control.revoke("a", { reply: true, timeout: 5 });
+  const reply = await app.control.revoke("a", { reply: true, timeout: 5, limit: 1 });
   expect(reply["w1@host"]).toEqual({ ok: "tasks {'a'} flagged as revoked" });
   expect(await store.command("ZRANGE", "celery:worker:state:w1@host:revoked", "0", "-1")).toBe("a");
   await first.stop();
   await start({ hostname: "other@pod-2" });
-  const { "other@pod-2": known } = await app.control.inspect({ timeout: 5 }).revoked();
+  const { "other@pod-2": known } = await app.control.inspect({ timeout: 5, limit: 1 }).revoked();
   expect(known).toEqual(["a"]);
 });
 
@@ -125,14 +125,14 @@ test("with the shared set switched off a state is its worker's own", async () =>
   const settings = { workerStateDbShared: false };
   const app = makeApp(settings);
   const first = await start({}, settings);
-  await app.control.revoke("a", { reply: true, timeout: 5 });
+  await app.control.revoke("a", { reply: true, timeout: 5, limit: 1 });
   await first.stop();
   const other = await start({ hostname: "w2@host" }, settings);
-  const inspect = app.control.inspect({ timeout: 5 });
+  const inspect = app.control.inspect({ timeout: 5, limit: 1 });
   expect((await inspect.revoked())["w2@host"]).toEqual([]);
   await other.stop();
   await start({}, settings);
-  expect((await app.control.inspect({ timeout: 5 }).revoked())["w1@host"]).toEqual(["a"]);
+  expect((await app.control.inspect({ timeout: 5, limit: 1 }).revoked())["w1@host"]).toEqual(["a"]);
 });
 
 test("memory holds so many; the store knows the others", async () => {
@@ -158,7 +158,7 @@ test("while the store is away revokes are queued, the reply says so, and they ar
   await start({ logger });
   await store.kill();
   await eventually("it is noticed", () => textOf(logger).includes("the state DB is away"));
-  const reply = await app.control.revoke("a", { reply: true, timeout: 5 });
+  const reply = await app.control.revoke("a", { reply: true, timeout: 5, limit: 1 });
   expect(reply["w1@host"]).toEqual({
     ok: "tasks {'a'} flagged as revoked (not in the state DB yet: it cannot be reached, and has it when it is back)",
   });
@@ -241,17 +241,17 @@ test("a file keeps what was revoked, and the clock; beside Redis, too", async ()
   const options = { statedb: file };
   const settings = { redisStatedbUrl: null };
   const first = await start(options, settings);
-  await app.control.revoke("a", { reply: true, timeout: 5 });
-  const { "w1@host": clock } = await app.control.inspect({ timeout: 5 }).clock();
+  await app.control.revoke("a", { reply: true, timeout: 5, limit: 1 });
+  const { "w1@host": clock } = await app.control.inspect({ timeout: 5, limit: 1 }).clock();
   await first.stop();
   expect(readdirSync(dir)).toEqual(["w1.state"]);
   const second = await start(options, settings);
-  const inspect = app.control.inspect({ timeout: 5 });
+  const inspect = app.control.inspect({ timeout: 5, limit: 1 });
   expect((await inspect.revoked())["w1@host"]).toEqual(["a"]);
   expect((await inspect.clock())["w1@host"]?.clock).toBeGreaterThan(clock?.clock ?? 0);
   await second.stop();
   await start(options);
-  await app.control.revoke("b", { reply: true, timeout: 5 });
+  await app.control.revoke("b", { reply: true, timeout: 5, limit: 1 });
   expect((await inspect.revoked())["w1@host"]).toEqual(["a", "b"]);
   expect(await store.command("ZRANGE", "celery:worker:state:shared:revoked", "0", "-1")).toBe("b");
 });
@@ -261,7 +261,7 @@ test("a file is taken over once", async () => {
   writeFileSync(file, '{"petiole":"statedb","version":1}\n{"id":"a","at":1}\n{"stamp":["h",1],"at":1}\n');
   const app = makeApp({ redisStatedbUrl: null });
   const worker = await start({ migrateStatedb: file });
-  expect((await app.control.inspect({ timeout: 5 }).revoked())["w1@host"]).toEqual(["a"]);
+  expect((await app.control.inspect({ timeout: 5, limit: 1 }).revoked())["w1@host"]).toEqual(["a"]);
   expect(await store.command("ZRANGE", "celery:worker:state:shared:revoked", "0", "-1")).toBe("a");
   expect(await store.command("ZRANGE", "celery:worker:state:shared:revoked_stamps", "0", "-1")).toBe(
     '["h",1]',
