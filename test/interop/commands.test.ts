@@ -71,7 +71,7 @@ const COMMANDS: readonly (readonly [words: string, answer: Answer])[] = [
   ],
   ["inspect reserved", EMPTY],
   ["inspect scheduled", EMPTY],
-  ["inspect registered", /^ {4}\* demo\.add\n(?: {4}\* \S+\n)* {4}\* demo\.work$/],
+  ["inspect registered", /^ {4}\* demo\.add\n(?: {4}\* \S+\n)* {4}\* demo\.wrap$/],
   ["inspect registered max_retries", /^(?: {4}\* .*\n)* {4}\* demo\.flaky \[max_retries=5\]\n/],
   ["inspect stats", ({ queue }) => statsOf(queue)],
   ["inspect conf", /"task_serializer"|"worker_pool_restarts": true/],

@@ -100,6 +100,7 @@ test("options are checked, in either spelling", () => {
   expect(
     readBackendOptions({ globalKeyprefix: "p", visibility_timeout: 5, resultChordOrdered: true }),
   ).toEqual({
+    chordOrdered: true,
     globalKeyprefix: "p",
     commandMs: 5000,
   });
