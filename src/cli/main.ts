@@ -14,8 +14,8 @@ async function main(): Promise<void> {
   // As they are now: what a worker's tasks print may be sent to its log.
   const out = process.stdout.write.bind(process.stdout);
   const err = process.stderr.write.bind(process.stderr);
-  const { run } = await import("./program.ts");
-  const told = process.env["PETIOLE_DETACHED"] ? (await import("./daemon/detach.ts")).tellParent : null;
+  const [{ run }, { DETACHED }] = await Promise.all([import("./program.ts"), import("./daemon/marks.ts")]);
+  const told = process.env[DETACHED] ? (await import("./daemon/detach.ts")).tellParent : null;
   const code = await run(process.argv.slice(2), {
     env: process.env,
     cwd: process.cwd(),

@@ -4,7 +4,6 @@ import { internalsOf } from "../app/internals.ts";
 import { emitSignal } from "../app/signals.ts";
 import type { Logger } from "../base/logger.ts";
 import { createWorkerLogger, type LogLevel, type WorkerLogger } from "../worker/index.ts";
-import { redirectStdouts } from "../worker/redirect.ts";
 
 export interface WorkerLog {
   readonly logger: Logger;
@@ -43,7 +42,10 @@ export async function setUpLogging(
     await emitSignal(name, { logger, level, logfile }, { emitters, logger });
   }
   const giveBack = conf.workerRedirectStdouts
-    ? redirectStdouts(logger, conf.workerRedirectStdoutsLevel ?? "WARNING")
+    ? (await import("../worker/redirect.ts")).redirectStdouts(
+        logger,
+        conf.workerRedirectStdoutsLevel ?? "WARNING",
+      )
     : null;
   return {
     logger,

@@ -14,7 +14,6 @@ import { endWithParent } from "../pool/orphan.ts";
 import { createExecute } from "../task/execute.ts";
 import { type ChildInit, configure } from "./child-init.ts";
 import { markChild } from "./in-child.ts";
-import { redirectStdouts } from "./redirect.ts";
 
 /** For handlers of `workerProcessShutdown`, and for what tasks have sent. ms. */
 const CLOSE_MS = 2000;
@@ -29,7 +28,10 @@ async function setUp(channel: Channel, init: ChildInit): Promise<ChildSetUp> {
   configure(app, init.app);
   const internals = internalsOf(app);
   const { workerRedirectStdouts, workerRedirectStdoutsLevel } = internals.conf;
-  if (workerRedirectStdouts) redirectStdouts(logger, workerRedirectStdoutsLevel ?? "WARNING");
+  if (workerRedirectStdouts) {
+    const { redirectStdouts } = await import("./redirect.ts");
+    redirectStdouts(logger, workerRedirectStdoutsLevel ?? "WARNING");
+  }
   await internals.finalize();
   const { clock, emitters, middleware, registry } = internals;
   const to = { emitters, logger, sender: init.hostname };

@@ -16,10 +16,9 @@ import {
   type WorkerOptions,
   workerSteps,
 } from "../../worker/index.ts";
-import { isDetached, tellParent } from "../daemon/detach.ts";
-import { PidFile } from "../daemon/pid-file.ts";
-import { dropPrivileges } from "../daemon/privileges.ts";
-import { isWatched, stopWithSupervisor, supervise } from "../daemon/watch.ts";
+import { DETACHED, WATCHED } from "../daemon/marks.ts";
+import type { PidFile } from "../daemon/pid-file.ts";
+import type { Privileges } from "../daemon/privileges.ts";
 import { compileEarlySoon } from "../early-compile.ts";
 import type { ExitCode, Invocation, Io } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
@@ -58,11 +57,11 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
       "--watch and --detach exclude each other: --watch is for development, in a terminal; leave one of them out",
     );
   }
-  if (detach && !isDetached(io.env)) return inBackground(invocation);
-  if (isWatched(io.env)) stopWithSupervisor();
+  if (detach && io.env[DETACHED] === undefined) return inBackground(invocation);
+  if (io.env[WATCHED] !== undefined) (await import("../daemon/watch.ts")).stopWithSupervisor();
   else if (watch && !printSteps && globals.app !== null) return watched(invocation, globals.app);
   // Before anything of the app runs.
-  dropPrivileges({ uid, gid, umask });
+  await goOnAs({ uid, gid, umask });
   const app = await openApp(invocation, { needsModule: true });
   // The module of --config is laid over the app by openApp.
   const given = { settings: settingsOf(invocation.args), include };
@@ -80,7 +79,7 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   });
   await running.prepare();
   const { conf } = app;
-  dropPrivileges({
+  await goOnAs({
     uid: uid ?? conf.workerUid ?? undefined,
     gid: gid ?? conf.workerGid ?? undefined,
     umask: umask ?? maskOf(conf.workerUmask),
@@ -90,7 +89,7 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
     template === null ? null : expandFileName(template, node);
   const left: string[] = [];
   const pidFile = path(pidfile ?? conf.workerPidfile);
-  const held = pidFile === null ? null : new PidFile(resolve(pidFile));
+  const held = pidFile === null ? null : await pidFileAt(resolve(pidFile));
   held?.take((what) => left.push(what));
   const { logger, end, reopen } = await setUpLogging(app, {
     level: loglevel ?? "WARNING",
@@ -101,7 +100,7 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   for (const what of left) logger.warn({}, what);
   hintAtPool(options.pool, logger);
   running.logger = logger;
-  tellParent();
+  if (io.env[DETACHED] !== undefined) (await import("../daemon/detach.ts")).tellParent();
   const code = await runUntilStopped(running, {
     logger,
     onHangup: reopen,
@@ -113,6 +112,16 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   end();
   held?.release();
   return code;
+}
+
+async function goOnAs(as: Privileges): Promise<void> {
+  if (as.uid === undefined && as.gid === undefined && as.umask === undefined) return;
+  (await import("../daemon/privileges.ts")).dropPrivileges(as);
+}
+
+async function pidFileAt(path: string): Promise<PidFile> {
+  const module = await import("../daemon/pid-file.ts");
+  return new module.PidFile(path);
 }
 
 /** This process only starts the worker, and says what came of it. */
@@ -150,6 +159,7 @@ async function watched({ io, globals, options }: Invocation, app: string): Promi
     format: json === true ? "json" : "text",
     color: globals.color && isTerminal(),
   });
+  const { supervise } = await import("../daemon/watch.ts");
   const code = await supervise({ words: process.argv.slice(2), cwd: io.cwd, file, logger });
   logger.flush();
   return code;

@@ -7,9 +7,8 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { PetioleError } from "../../errors.ts";
+import { DETACHED } from "./marks.ts";
 
-/** Tells the child that it is one; its value is the number of the pipe to the parent. */
-const DETACHED = "PETIOLE_DETACHED";
 const PIPE_FD = 3;
 const UP = "\0up";
 
@@ -73,11 +72,6 @@ function openLog(path: string): number {
       cause,
     });
   }
-}
-
-/** This process was started by {@link detach}. */
-export function isDetached(env: Readonly<Record<string, string | undefined>>): boolean {
-  return env[DETACHED] !== undefined;
 }
 
 /** In the child: nothing more can keep it from running. */

@@ -16,10 +16,9 @@ import { relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "../../base/logger.ts";
 import type { ExitCode } from "../io.ts";
+import { WATCHED } from "./marks.ts";
 import { WatchedFiles } from "./watched-files.ts";
 
-/** Tells the worker that it is watched over. */
-const WATCHED = "PETIOLE_WATCHED";
 /** Node tells its parent of each module that it loads: `node --watch` lives on that. */
 const REPORT_MODULES = "WATCH_REPORT_DEPENDENCIES";
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const;
@@ -34,11 +33,6 @@ export interface SuperviseOptions {
   /** The app's module: watched also while it cannot be loaded. */
   readonly file: string;
   readonly logger: Logger;
-}
-
-/** This process was started by {@link supervise}. */
-export function isWatched(env: Readonly<Record<string, string | undefined>>): boolean {
-  return env[WATCHED] !== undefined;
 }
 
 /** In the worker: the process above it is gone, nobody would start or stop it any more. */
