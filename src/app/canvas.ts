@@ -5,9 +5,10 @@ import type { SendParent } from "../canvas/sender.ts";
 import { splitWireOptions } from "../canvas/wire-options.ts";
 import { writeResultTuple } from "../protocol/result-tuple.ts";
 import type { SignatureData } from "../protocol/wire.ts";
-import type { Producer, Send } from "./producer.ts";
+import type { Producer } from "./producer.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
+import type { Send } from "./send-builder.ts";
 import type { SendPlan } from "./send-plan.ts";
 
 /** What sending a canvas needs of its app, which is in use. */

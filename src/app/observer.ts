@@ -1,7 +1,7 @@
 /** Signals and middleware around publishing. Off (nobody connected) it costs one property read for each send. */
 import type { Logger } from "../base/logger.ts";
 import type { SignalEmitters } from "./internals.ts";
-import type { Built, Send } from "./producer.ts";
+import type { Built, Send } from "./send-builder.ts";
 import type { Middleware, SignalEvents } from "./signal-types.ts";
 
 type PublishEvent = SignalEvents["beforeTaskPublish"];

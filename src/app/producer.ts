@@ -1,58 +1,26 @@
 /**
  * From a call to a message in the broker. Python: `Celery.send_task`, `celery/app/amqp.py`.
  *
- * Options of the call win over the task's own, those over its route, those over the settings. The way of one send:
- * plan (once for each task) -> message -> publish; signals and middleware are looked at only when somebody is connected.
+ * The way of one send: plan (once for each task) -> message (`send-builder.ts`) -> publish; signals and middleware are looked at
+ * only when somebody is connected.
  */
-import { hostname } from "node:os";
 import type { Clock } from "../base/clock.ts";
-import { uuid4 } from "../base/uuid.ts";
 import type { SendParent } from "../canvas/sender.ts";
 import type { Call } from "../canvas/signature.ts";
-import { type CallOptions, linkedList, type SplitOptions, type WireExtra } from "../canvas/wire-options.ts";
+import type { CallOptions, SplitOptions } from "../canvas/wire-options.ts";
 import { EncodeError, PetioleError } from "../errors.ts";
-import { encodeTask } from "../protocol/message.ts";
 import { type ResultTuple, resultTuple } from "../protocol/result-tuple.ts";
-import type { OutgoingTask, TaskEmbed } from "../protocol/wire.ts";
 import { currentExecution, type Execution } from "../task/current.ts";
 import type { CallArguments } from "../task/kw.ts";
-import type { Outgoing, QueueDeclaration, UniqueMessage } from "../transports/transport.ts";
-import { UNIQUE_HEADER, type UniqueTerms } from "../transports/unique-locks.ts";
+import type { QueueDeclaration, UniqueMessage } from "../transports/transport.ts";
 import type { ResolvedSettings } from "./internals.ts";
 import type { Observer } from "./observer.ts";
-import type { PublishPolicy } from "./publish-retry.ts";
 import type { Batch, Publisher } from "./publisher.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
+import { type Built, type Send, SendBuilder } from "./send-builder.ts";
 import type { Planner, SendPlan } from "./send-plan.ts";
 import type { SentEvents } from "./sent-events.ts";
-import { etaText, expiresText, type TimeContext } from "./times.ts";
-import { uniqueTerms } from "./unique.ts";
-
-/** One send, before it is encoded. */
-export interface Send extends CallArguments {
-  readonly plan: SendPlan;
-  readonly options: CallOptions;
-  readonly extra: WireExtra | null;
-  /** Callbacks and the rest of a chain, where they do not come from the options. */
-  readonly embed: Partial<TaskEmbed> | null;
-  readonly parent: SendParent | null;
-  /** Not made for a task by its worker. */
-  readonly byUser: boolean;
-}
-
-/** One send, ready for the transport. */
-export interface Built {
-  readonly id: string;
-  readonly outgoing: Outgoing;
-  readonly declaration: QueueDeclaration | null;
-  readonly policy: PublishPolicy;
-  readonly ignored: boolean;
-  /** Name of the queue that was meant; null where only an exchange is known. */
-  readonly queue: string | null;
-  /** null: it takes no key. */
-  readonly unique: UniqueTerms | null;
-}
 
 /** What the settings say about every send. */
 export interface ProducerSettings {
@@ -67,31 +35,24 @@ export interface ProducerOptions {
   readonly publisher: Publisher;
   readonly results: Results;
   readonly observer: Observer;
-  /** Loads a codec that {@link encodeTask} missed. */
+  /** Loads a codec that the builder missed. */
   readonly loadCodec: (name: string) => Promise<void>;
 }
 
 const NO_OPTIONS: CallOptions = Object.freeze({});
-const NO_STAMPS: Readonly<Record<string, unknown>> = Object.freeze({});
 
 export class Producer {
   readonly #clock: Clock;
+  readonly #builder: SendBuilder;
   readonly #publisher: Publisher;
   readonly #results: Results;
   readonly #observer: Observer;
   readonly #loadCodec: (name: string) => Promise<void>;
-  readonly #origin = `gen${process.pid}@${hostname()}`;
-  /** `reply_to`: an id of this client, as Celery's `thread_oid`. */
-  readonly #replyTo = uuid4();
-  #planner: Planner | null = null;
   #sentEvents: SentEvents | null = null;
-  #defaultPriority: number | null = null;
-  #inheritPriority = false;
-  /** `timezone`, for what is counted from now; null: UTC. */
-  #zone: string | null = null;
 
   constructor(options: ProducerOptions) {
     this.#clock = options.clock;
+    this.#builder = new SendBuilder(options.clock);
     this.#publisher = options.publisher;
     this.#results = options.results;
     this.#observer = options.observer;
@@ -100,12 +61,8 @@ export class Producer {
 
   /** The settings are final. Called once, before the first send. */
   configure(settings: ProducerSettings): void {
-    const { conf, planner, sentEvents } = settings;
-    this.#sentEvents = sentEvents;
-    this.#planner = planner;
-    this.#defaultPriority = conf.taskDefaultPriority;
-    this.#inheritPriority = conf.taskInheritParentPriority === true;
-    this.#zone = conf.timezone ?? (conf.enableUtc === false ? localZone() : null);
+    this.#sentEvents = settings.sentEvents;
+    this.#builder.configure(settings);
   }
 
   /** A send that the user makes: inside a task it inherits, and the task waits for it. */
@@ -147,7 +104,7 @@ export class Producer {
     try {
       let built: Built;
       try {
-        built = this.build(send);
+        built = this.#builder.build(send);
       } catch (error) {
         built = await this.#buildAgain(send, error);
       }
@@ -208,7 +165,7 @@ export class Producer {
 
   /** `reply_to` of what this app sends. */
   get replyTo(): string {
-    return this.#replyTo;
+    return this.#builder.replyTo;
   }
 
   /** A canvas that the user sends: as {@link send}. `sent` is noted once the broker has all of it. */
@@ -232,7 +189,7 @@ export class Producer {
       const built: Built[] = [];
       for (const [index, send] of sends.entries()) {
         try {
-          built.push(this.build(send));
+          built.push(this.#builder.build(send));
         } catch (error) {
           built.push(await this.#buildAgain(send, error).catch((failed: unknown) => atIndex(failed, index)));
         }
@@ -293,138 +250,8 @@ export class Producer {
     if (!(error instanceof EncodeError) || error.code !== "PET_CODEC_UNAVAILABLE" || error.codec === null)
       throw error;
     await this.#loadCodec(error.codec);
-    return this.build(send);
+    return this.#builder.build(send);
   }
-
-  /** Pure but for ids and the clock. @throws EncodeError */
-  build(send: Send): Built {
-    const { plan, options, extra, parent } = send;
-    const planner = this.#planner;
-    if (planner === null) throw new PetioleError("PET_CLOSED", "the app is not in use yet");
-    const id = options.taskId ?? uuid4();
-    if (typeof id !== "string" || id === "") throw new EncodeError("option taskId must be a text");
-    let { route, destination } = plan;
-    if (
-      destination === null ||
-      options.queue != null ||
-      options.exchange != null ||
-      options.routingKey != null
-    ) {
-      if (destination === null) route = planner.route(plan, routeCall(send));
-      destination = planner.destination(plan, options, route);
-    }
-    const priority =
-      options.priority ??
-      plan.priority ??
-      route?.priority ??
-      (this.#inheritPriority && parent !== null ? parent.priority : this.#defaultPriority);
-    if (priority !== null && !Number.isSafeInteger(priority))
-      throw new EncodeError(`option priority must be a whole number, not ${String(priority)}`);
-    const time = this.#time(send);
-    const ignored = options.ignoreResult ?? plan.ignoreResult;
-    const unique =
-      plan.unique === null || destination.type === "fanout"
-        ? null
-        : uniqueTerms(send, time?.eta == null ? 0 : Math.max(0, Date.parse(time.eta) - this.#clock.now()));
-    const headers = headersOf(options.headers, route?.headers);
-    const task: OutgoingTask = {
-      id,
-      task: plan.task,
-      args: send.args,
-      kwargs: send.kwargs,
-      embed: embedOf(send),
-      eta: time?.eta ?? null,
-      expires: time?.expires ?? null,
-      expirationMs: time?.expirationMs ?? null,
-      retries: extra?.retries ?? 0,
-      timeLimit: options.timeLimit ?? plan.own.timeLimit ?? null,
-      softTimeLimit: options.softTimeLimit ?? plan.own.softTimeLimit ?? null,
-      rootId: options.rootId ?? parent?.rootId ?? id,
-      parentId: options.parentId ?? parent?.id ?? null,
-      group: options.groupId ?? null,
-      groupIndex: options.groupIndex ?? null,
-      shadow: options.shadow ?? null,
-      ignoreResult: ignored,
-      replacedTaskNesting: extra?.replacedTaskNesting ?? 0,
-      stampedHeaders: extra?.stampedHeaders ?? null,
-      stamps: extra?.stamps ?? NO_STAMPS,
-      origin: this.#origin,
-      replyTo: options.replyTo ?? this.#replyTo,
-      priority,
-      deliveryMode: extra?.deliveryMode ?? route?.deliveryMode ?? plan.deliveryMode,
-      headers: unique === null ? headers : { ...headers, [UNIQUE_HEADER]: unique.header },
-      argsrepr: extra?.argsrepr ?? null,
-      kwargsrepr: extra?.kwargsrepr ?? null,
-    };
-    const dynamic = plan.destination === null;
-    const message = encodeTask(task, {
-      serializer:
-        options.serializer ??
-        (dynamic ? (plan.own.serializer ?? route?.serializer) : undefined) ??
-        plan.serializer,
-      compression:
-        options.compression ??
-        (dynamic ? (plan.own.compression ?? route?.compression) : undefined) ??
-        plan.compression,
-    });
-    return {
-      id,
-      outgoing: {
-        message,
-        exchange: destination.exchange,
-        type: destination.type,
-        routingKey: destination.routingKey,
-        priority: priority === null ? 0 : Math.min(Math.max(priority, 0), 9),
-      },
-      declaration: destination.declaration,
-      policy:
-        options.retry === undefined && options.retryPolicy === undefined && !dynamic
-          ? plan.policy
-          : planner.policy(route, options),
-      ignored,
-      queue: destination.queue,
-      unique: unique === null ? null : unique.terms,
-    };
-  }
-
-  #time(send: Send): { eta: string | null; expires: string | null; expirationMs: number | null } | null {
-    const { options } = send;
-    const expires = options.expires ?? send.plan.own.expires;
-    if (options.countdown == null && options.eta == null && expires == null) return null;
-    const context: TimeContext = { nowMs: this.#clock.now(), zone: this.#zone };
-    const until = expires == null ? null : expiresText(expires, context);
-    return {
-      eta: etaText(options.countdown, options.eta, context),
-      expires: until?.text ?? null,
-      expirationMs: until?.leftMs ?? null,
-    };
-  }
-}
-
-function routeCall(send: Send): Parameters<Planner["route"]>[1] {
-  return { args: send.args, kwargs: send.kwargs, options: { ...send.plan.own, ...send.options } as never };
-}
-
-function headersOf(
-  own: Readonly<Record<string, unknown>> | undefined,
-  route: Readonly<Record<string, unknown>> | undefined,
-): Readonly<Record<string, unknown>> | null {
-  if (route === undefined) return own ?? null;
-  return own === undefined ? route : { ...route, ...own };
-}
-
-/** null when the message has no callbacks, no chain and no chord: most have none. */
-function embedOf(send: Send): TaskEmbed | null {
-  const { options, extra, embed } = send;
-  if (embed === null && extra === null && options.link === undefined && options.linkError === undefined)
-    return null;
-  const callbacks = embed?.callbacks ?? linkedList(options.link);
-  const errbacks = embed?.errbacks ?? linkedList(options.linkError);
-  const chain = embed?.chain ?? extra?.chain ?? null;
-  const chord = embed?.chord ?? extra?.chord ?? null;
-  return callbacks === null && errbacks === null && chain === null && chord === null
-    ? null
-    : { callbacks, errbacks, chain, chord };
 }
 
 /**
@@ -477,9 +304,4 @@ export function atIndex(error: unknown, index: number): never {
   throw error instanceof TypeError
     ? new TypeError(`member ${index}: ${error.message}`, { cause: error })
     : error;
-}
-
-/** `enable_utc` off and no `timezone`: the machine's. */
-function localZone(): string {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone;
 }

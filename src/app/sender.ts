@@ -4,7 +4,7 @@ import type { Planned, Sender, SendParent, SendRequest } from "../canvas/sender.
 import { splitWireOptions } from "../canvas/wire-options.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import { type CanvasHost, planned, publishPlan } from "./canvas.ts";
-import type { Send } from "./producer.ts";
+import type { Send } from "./send-builder.ts";
 
 /** What a sender needs of its app: put to use before it is asked for a plan. */
 export interface SenderHost extends CanvasHost {

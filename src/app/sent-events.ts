@@ -6,7 +6,7 @@ import type { Logger } from "../base/logger.ts";
 import { EventDispatcher } from "../events/dispatcher.ts";
 import type { Transport } from "../transports/transport.ts";
 import type { ResolvedSettings } from "./internals.ts";
-import type { Built } from "./producer.ts";
+import type { Built } from "./send-builder.ts";
 
 export interface SentEventsOptions {
   readonly conf: ResolvedSettings;

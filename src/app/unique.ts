@@ -4,7 +4,7 @@ import { EncodeError } from "../errors.ts";
 import { stringifyJson } from "../protocol/json.ts";
 import type { UniqueOptions } from "../task/unique-options.ts";
 import { type UniqueKey, type UniqueTerms, writeUniqueKey } from "../transports/unique-locks.ts";
-import type { Send } from "./producer.ts";
+import type { Send } from "./send-builder.ts";
 
 /** The task option `unique`, complete. ms. */
 export interface UniquePlan extends Omit<UniqueTerms, "unique"> {
