@@ -6,7 +6,7 @@
 import { promisify } from "node:util";
 import { constants, deflate, inflate } from "node:zlib";
 import { type PickledLimitedSet, PickleError, readLimitedSet } from "./pickle-reader.ts";
-import { writeLimitedSet } from "./pickle-writer.ts";
+import { type LimitedSetParts, writeLimitedSet } from "./pickle-writer.ts";
 
 /** Two million ids. */
 const MAX_INFLATED = 128 * 1024 * 1024;
@@ -25,6 +25,7 @@ export async function decodeRevokedBlob(blob: Uint8Array): Promise<PickledLimite
   return readLimitedSet(bytes);
 }
 
-export function encodeRevokedBlob(set: PickledLimitedSet): Promise<Uint8Array> {
-  return deflated(writeLimitedSet(set), { level: constants.Z_BEST_SPEED });
+/** Lets other work in between its parts. */
+export async function encodeRevokedBlob(set: LimitedSetParts): Promise<Buffer> {
+  return deflated(await writeLimitedSet(set), { level: constants.Z_BEST_SPEED });
 }

@@ -5,6 +5,7 @@
  * all processes of one host and mean nothing on another. So a member's life is counted here, on our own clock; only a stamp
  * that may be of this host shortens it.
  */
+import type { Aged } from "./state-db.ts";
 
 export interface LimitedSetOptions {
   /** Members at most; the oldest leave first. */
@@ -70,11 +71,19 @@ export class LimitedSet {
     this.#put(member, { stamp: fraction(stamp ?? hostNow), lived });
   }
 
-  /** Adds what was revoked so long ago. */
-  addAged(member: string, ageSeconds: number): void {
-    const lived = ageSeconds * 1000;
-    if (lived >= this.#expiresMs) return;
-    this.#put(member, { stamp: fraction(this.#options.stamp() - Math.min(ageSeconds, OLDEST_STAMP)), lived });
+  /** Holds these in place of all it held; each was revoked so long ago. */
+  replace(aged: Aged): void {
+    const members = this.#members;
+    const nowMs = this.#options.now();
+    const hostNow = this.#options.stamp();
+    members.clear();
+    for (const [member, ageSeconds] of aged) {
+      const lived = ageSeconds * 1000;
+      if (lived >= this.#expiresMs) continue;
+      const stamp = fraction(hostNow - Math.min(ageSeconds, OLDEST_STAMP));
+      members.set(member, { stamp, expiresMs: nowMs + this.#expiresMs - lived, sinceMs: nowMs - lived });
+      if (members.size > this.#options.max) this.#dropOldest();
+    }
   }
 
   #put(member: string, { stamp, lived }: { readonly stamp: number; readonly lived: number }): void {
@@ -84,14 +93,15 @@ export class LimitedSet {
     if (this.#members.size > this.#options.max) this.#dropOldest();
   }
 
-  /** Seconds since each was added; oldest first. */
-  ages(): ReadonlyMap<string, number> {
-    this.purge();
+  /** Seconds since each was added. May be read bit by bit: what comes meanwhile is given, what goes is not. */
+  ages(): Iterable<readonly [member: string, ageSeconds: number]> {
+    return { [Symbol.iterator]: () => this.#ages() };
+  }
+
+  *#ages(): Generator<readonly [string, number]> {
     const nowMs = this.#options.now();
-    const ages = [...this.#members].map(
-      ([member, { sinceMs }]) => [member, (nowMs - sinceMs) / 1000] as const,
-    );
-    return new Map(ages.toSorted((a, b) => b[1] - a[1]));
+    for (const [member, { sinceMs, expiresMs }] of this.#members)
+      if (expiresMs > nowMs) yield [member, Math.max(0, nowMs - sinceMs) / 1000];
   }
 
   delete(member: string): boolean {

@@ -55,8 +55,8 @@ export interface Follower {
 }
 
 export interface Checkpoint {
-  /** null: nothing has changed since the last one. */
-  readonly ids: Aged | null;
+  /** Revoked ids that are in the journal or the shared set; read bit by bit. null: nothing has changed since the last one. */
+  readonly ids: Iterable<readonly [id: string, ageSeconds: number]> | null;
   readonly clock: number;
 }
 

@@ -91,10 +91,8 @@ export class Revoked {
 
   /** What a store has, in place of what was here. */
   replace({ ids, stamps }: StateSnapshot): void {
-    this.ids.clear();
-    this.#stamps.clear();
-    for (const [id, age] of ids) this.ids.addAged(id, age);
-    for (const [stamp, age] of stamps) this.#stamps.addAged(stamp, age);
+    this.ids.replace(ids);
+    this.#stamps.replace(stamps);
   }
 }
 

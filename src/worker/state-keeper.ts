@@ -319,8 +319,10 @@ export class StateKeeper implements RevokedDoubt, Follower {
   async #checkpoint(): Promise<void> {
     const { db, revoked, lamport, logger } = this.#options;
     if (!this.#loaded || this.#state === "away") return;
-    const ids = this.#dirty ? revoked.ids.ages() : null;
-    this.#dirty = false;
+    // The blob holds nothing that the sets lack.
+    const ready = this.#dirty && (await this.#queue.flush()) === "written";
+    const ids = ready ? revoked.ids.ages() : null;
+    if (ready) this.#dirty = false;
     try {
       const how = await db.checkpoint({ ids, clock: lamport.forward() });
       if (how === "done" || this.#fenced) return;

@@ -31,7 +31,7 @@ return base64.b64encode(zlib.compress(pickle.dumps(revoked, protocol=args["proto
 
 test("what Petiole writes is Python's LimitedSet", async () => {
   // Ages of up to seven hours: Python's would drop at its start what is older than three.
-  const blob = await writeBlob(new Map(ids.map((id, i) => [id, (ids.length - i) * 10])));
+  const { bytes: blob } = await writeBlob(new Map(ids.map((id, i) => [id, (ids.length - i) * 10])));
   const seen = await client.value<unknown[]>(
     `
 import base64, pickle, zlib

@@ -114,7 +114,7 @@ export class FileStateDb implements StateDb {
       const oldest = set.keys().next();
       if (!oldest.done) set.delete(oldest.value);
     });
-    this.#clock = clock;
+    this.#clock = Math.max(this.#clock, clock);
     this.#lines = lines;
     this.#useful = complete ? found.id.size + found.stamp.size : lines;
     return { ids: found.id, stamps: found.stamp, clock, complete };
@@ -260,7 +260,9 @@ export class FileStateDb implements StateDb {
 
   /** Opens the file as it should be. */
   async #mend(): Promise<void> {
-    const found = await scan(this.#path, () => {});
+    const found = await scan(this.#path, (line) => {
+      if (line.kind === "clock") this.#clock = line.clock;
+    });
     const { bad, whole, cut, hasHead } = found;
     if (bad > 0 || (whole + cut > 0 && !hasHead)) {
       const copy = `${this.#path}.corrupt-${new Date(this.#options.clock.now()).toISOString().replaceAll(/[:.]/g, "-")}`;

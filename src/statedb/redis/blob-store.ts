@@ -1,12 +1,16 @@
-/** The Python-compatible blob of one worker: read at its start, replaced at its checkpoints, never overwritten unread. */
+/**
+ * The Python-compatible blob of one worker: read at its start, replaced at its checkpoints, never overwritten unread. One of our
+ * own holds nothing that the sets lack, and is not read again: `:zrevoked_sum` says which that is.
+ */
 import { createHash } from "node:crypto";
 import { hostUptimeSeconds } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { RedisSession } from "../../redis/session.ts";
 import { decodeRevokedBlob, encodeRevokedBlob } from "../blob.ts";
 import { PickleError } from "../pickle-reader.ts";
-import type { Aged } from "../state-db.ts";
+import type { Aged, Checkpoint } from "../state-db.ts";
 import type { NodeKeys } from "./keys.ts";
+import { BLOB_SUM } from "./scripts.lua.ts";
 
 /** Celery's, which its reader takes no notice of. */
 const MAXLEN = 50_000;
@@ -25,6 +29,16 @@ export interface ReadBlob {
 
 const NONE: ReadBlob = { sha: "", ids: new Map() };
 
+/** The number of members of a blob that we wrote, with its SHA-1. null: there is none, or it is of another. */
+export async function ownBlob(
+  session: RedisSession,
+  keys: NodeKeys,
+): Promise<{ readonly sha: string; readonly count: number } | null> {
+  const reply = await session.script(BLOB_SUM, { keys: [keys.blob, keys.sum], args: [] });
+  const [sha = "", count] = typeof reply === "string" ? reply.split(" ") : [];
+  return Number.isSafeInteger(Number(count)) && sha !== "" ? { sha, count: Number(count) } : null;
+}
+
 /** What the worker's own keys hold. A blob that cannot be read is kept aside, and the log says so. */
 export async function readBlob(
   session: RedisSession,
@@ -33,7 +47,7 @@ export async function readBlob(
 ): Promise<ReadBlob> {
   const bytes = await session.command("get", [keys.blob], "bytes");
   if (!Buffer.isBuffer(bytes) || bytes.length === 0) return NONE;
-  const sha = shaOf(bytes);
+  const sha = createHash("sha1").update(bytes).digest("hex");
   try {
     const { members } = await decodeRevokedBlob(bytes);
     const ages = [...members].map(([id, stamp]) => [id, ageOf(stamp, context.nowSeconds)] as const);
@@ -54,14 +68,35 @@ function ageOf(stamp: number, nowSeconds: number): number {
   return stamp > WALL_CLOCK ? Math.max(0, nowSeconds - stamp) : 0;
 }
 
-/** In the order of their ages. */
-export async function writeBlob(ids: Aged): Promise<Buffer> {
-  const uptime = hostUptimeSeconds();
-  const members = new Map([...ids].map(([id, age]) => [id, uptime - Math.min(age, OLDEST_SECONDS)] as const));
-  const set = { maxlen: Math.max(MAXLEN, ids.size), expires: EXPIRES_SECONDS, members, minlen: 0 };
-  return Buffer.from(await encodeRevokedBlob(set));
+/** `sum`: its SHA-1 and the number of its members. */
+export interface WrittenBlob {
+  readonly bytes: Buffer;
+  readonly sha: string;
+  readonly sum: string;
 }
 
-export function shaOf(bytes: Buffer): string {
-  return createHash("sha1").update(bytes).digest("hex");
+export async function writeBlob(ids: Checkpoint["ids"] & {}): Promise<WrittenBlob> {
+  const stamped = new StampedIds(ids);
+  const set = { maxlen: MAXLEN, expires: EXPIRES_SECONDS, members: stamped };
+  const bytes = await encodeRevokedBlob(set);
+  const sha = createHash("sha1").update(bytes).digest("hex");
+  return { bytes, sha, sum: `${sha} ${stamped.count}` };
+}
+
+/** Ids with the stamps that a Celery of this host gives them, read once. */
+class StampedIds implements Iterable<readonly [string, number]> {
+  count = 0;
+  readonly #ids: Checkpoint["ids"] & {};
+
+  constructor(ids: Checkpoint["ids"] & {}) {
+    this.#ids = ids;
+  }
+
+  *[Symbol.iterator](): Generator<readonly [string, number]> {
+    const uptime = hostUptimeSeconds();
+    for (const [id, age] of this.#ids) {
+      this.count += 1;
+      yield [id, uptime - Math.min(age, OLDEST_SECONDS)];
+    }
+  }
 }

@@ -25,12 +25,13 @@ import type {
   StateOverview,
   StateSnapshot,
 } from "../state-db.ts";
-import { type ReadBlob, readBlob, shaOf, writeBlob } from "./blob-store.ts";
+import { ownBlob, type ReadBlob, readBlob, writeBlob } from "./blob-store.ts";
 import { type Change, changeText, readChange } from "./changes.ts";
 import { type NodeKeys, StateKeys } from "./keys.ts";
+import { loadSets } from "./load.ts";
 import * as operate from "./operate.ts";
-import { serverSeconds } from "./replies.ts";
-import { CHECKPOINT, CLAIM, RECORD, RELEASE } from "./scripts.lua.ts";
+import { allReplies } from "./replies.ts";
+import { BLOB_SUM, CHECKPOINT, CLAIM, RECORD, RELEASE } from "./scripts.lua.ts";
 
 /** Members of one call: a script must not hold the server up. */
 const PAGE = 1_000;
@@ -76,7 +77,7 @@ export class RedisStateDb implements StateDb {
     const common: SessionOptions = { address, clock, logger, clientName, protocol: 2 };
     this.#session = new RedisSession({
       ...common,
-      scripts: [RECORD, CLAIM, CHECKPOINT],
+      scripts: node === null ? [RECORD] : [RECORD, CLAIM, CHECKPOINT, BLOB_SUM],
       keepTrying: node !== null,
       reclaim: (connection) => this.#claim(connection),
       onState: () => this.#onState(),
@@ -150,50 +151,26 @@ export class RedisStateDb implements StateDb {
     await this.#reachable();
     this.#seq = null;
     const own = this.#own;
-    const idKeys = [...(own ? [own.ids] : []), ...(this.shared ? [this.#keys.sharedIds] : [])];
-    const stampKeys = [...(own ? [own.stamps] : []), ...(this.shared ? [this.#keys.sharedStamps] : [])];
-    const sets = [...idKeys, ...stampKeys];
-    const [time, seq, clock, ...replies] = await this.#all([
-      ["time"],
-      ["get", this.#keys.seq],
-      ["get", own?.clock ?? ""],
-      ...sets.map((key): [string, ...RedisArg[]] => ["zrange", key, 0, max, "REV", "WITHSCORES"]),
+    const { shared, ttlSeconds } = this.#options;
+    const [found, written] = await Promise.all([
+      loadSets(this.#session, this.#keys, { own, shared, ttlSeconds, max }),
+      own === null ? null : ownBlob(this.#session, own),
     ]);
-    const nowSeconds = serverSeconds(time);
-    const read = replies.map((reply) => (Array.isArray(reply) ? (reply as readonly string[]) : []));
-    let complete = read.every((flat) => flat.length <= 2 * max);
-    const ids = this.#merged(read.slice(0, idKeys.length), nowSeconds);
-    const stamps = this.#merged(read.slice(idKeys.length), nowSeconds);
-    const all = own === null ? ids : await this.#withBlob(own, ids, nowSeconds);
-    if (all.size > max || stamps.size > max) complete = false;
-    this.#seq = Math.max(Number(seq ?? 0), this.#heardSeq);
-    return { ids: newest(all, max), stamps: newest(stamps, max), clock: Number(clock ?? 0) || 0, complete };
-  }
-
-  /**
-   * Members with their ages, oldest first; of replies that are newest first. What is in the shared set is mostly all there is:
-   * only where the other has more is there anything to sort.
-   */
-  #merged(replies: readonly (readonly string[])[], nowSeconds: number): Map<string, number> {
-    const ages = new Map<string, number>();
-    let isSorted = true;
-    for (const flat of replies.toReversed()) {
-      const isFirst = ages.size === 0;
-      for (let at = flat.length - 2; at >= 0; at -= 2) {
-        const member = flat[at] as string;
-        const known = isFirst ? undefined : ages.get(member);
-        const age = Math.max(0, nowSeconds - Number(flat[at + 1]));
-        if (known !== undefined && known <= age) continue;
-        if (this.#options.ttlSeconds !== null && age >= this.#options.ttlSeconds) continue;
-        ages.set(member, age);
-        isSorted &&= isFirst;
-      }
+    const { ids, stamps, clock, seq, nowSeconds } = found;
+    let { complete } = found;
+    let all: Aged = ids;
+    if (own !== null) {
+      // As many as our own blob had: nobody has taken any out of the sets since.
+      if (written !== null && (ids.size >= written.count || !complete)) this.#blobSha = written.sha;
+      else all = await this.#withBlob(own, ids, nowSeconds);
     }
-    return isSorted ? ages : new Map([...ages].toSorted((a, b) => b[1] - a[1]));
+    if (all.size > max || stamps.size > max) complete = false;
+    this.#seq = Math.max(seq, this.#heardSeq);
+    return { ids: newest(all, max), stamps: newest(stamps, max), clock, complete };
   }
 
   /** What only the blob has is of a Python worker: it goes into the journal. */
-  async #withBlob(own: NodeKeys, ids: Map<string, number>, nowSeconds: number): Promise<Aged> {
+  async #withBlob(own: NodeKeys, ids: ReadonlyMap<string, number>, nowSeconds: number): Promise<Aged> {
     const { logger } = this.#options;
     const blob = await readBlob(this.#session, own, { nowSeconds, logger });
     const first = this.#blobSha === null || this.#blobSha !== blob.sha;
@@ -225,7 +202,10 @@ export class RedisStateDb implements StateDb {
     const found: string[] = [];
     for (let from = 0; from < members.length; from += PAGE) {
       const page = members.slice(from, from + PAGE);
-      const replies = await this.#all(keys.map((key) => ["zmscore", key, ...page]));
+      const replies = await allReplies(
+        this.#session,
+        keys.map((key) => ["zmscore", key, ...page]),
+      );
       found.push(...page.filter((_, index) => replies.some((reply) => (reply as unknown[])[index] !== null)));
     }
     return found;
@@ -238,7 +218,8 @@ export class RedisStateDb implements StateDb {
     if (own === null) throw new TypeError("a client has no checkpoints");
     const { node, ttlSeconds, shared, clock, logger } = this.#options;
     const { sharedIds, sharedStamps, seq, nodes } = this.#keys;
-    const keys = [own.owner, nodes, own.clock, own.blob, own.ids, own.stamps, sharedIds, sharedStamps, seq];
+    const sets = [own.ids, own.stamps, sharedIds, sharedStamps];
+    const keys = [own.owner, nodes, own.clock, own.blob, ...sets, seq, own.sum];
     let { ids } = state;
     for (let attempt = 0; attempt < BLOB_ATTEMPTS; attempt += 1) {
       const blob = ids === null ? null : await writeBlob(ids);
@@ -250,11 +231,11 @@ export class RedisStateDb implements StateDb {
         ttlSeconds ?? 0,
         shared ? 1 : 0,
       ];
-      args.push(blob === null ? 0 : 1, this.#blobSha ?? "", blob ?? "");
+      args.push(blob === null ? 0 : 1, this.#blobSha ?? "", blob?.bytes ?? "", blob?.sum ?? "");
       const reply = await this.#session.script(CHECKPOINT, { keys, args });
       if (reply === "fenced") return "fenced";
       if (reply !== "changed") {
-        if (blob !== null) this.#blobSha = shaOf(blob);
+        if (blob !== null) this.#blobSha = blob.sha;
         this.#checkSeq(Number(reply));
         return "done";
       }
@@ -345,13 +326,6 @@ export class RedisStateDb implements StateDb {
   #reachable(): Promise<void> {
     if (this.#stopped) return Promise.reject(closedError(this.#address));
     return this.#own === null ? this.#session.live(null) : Promise.resolve();
-  }
-
-  async #all(commands: readonly (readonly [string, ...RedisArg[]])[]): Promise<unknown[]> {
-    const replies = await this.#session.pipeline(commands);
-    const refused = replies.find((reply) => reply instanceof Error);
-    if (refused !== undefined) throw refused;
-    return replies;
   }
 }
 

@@ -6,6 +6,8 @@ export interface NodeKeys {
   readonly stamps: string;
   readonly clock: string;
   readonly blob: string;
+  /** SHA-1 of the blob that we wrote last, and the number of its members. */
+  readonly sum: string;
   /** A blob that could not be read. */
   readonly corrupt: string;
   /** Token of the worker that has the name. */
@@ -42,6 +44,7 @@ export class StateKeys {
       stamps: `${begin}:revoked_stamps`,
       clock: `${begin}:clock`,
       blob: `${begin}:zrevoked`,
+      sum: `${begin}:zrevoked_sum`,
       corrupt: `${begin}:zrevoked_corrupt`,
       owner: `${begin}:owner`,
     };

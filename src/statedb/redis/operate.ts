@@ -1,12 +1,11 @@
 /** What an operator does to the state of workers on Redis. */
 import type { Logger } from "../../base/logger.ts";
 import { PetioleError } from "../../errors.ts";
-import type { RedisArg } from "../../redis/connection.ts";
 import type { RedisSession } from "../../redis/session.ts";
 import type { Aged, ForgottenNode, NodeState, ShownState, StateOverview } from "../state-db.ts";
 import { readBlob, writeBlob } from "./blob-store.ts";
 import type { StateKeys } from "./keys.ts";
-import { pairsOf, serverSeconds } from "./replies.ts";
+import { allReplies, pairsOf, serverSeconds } from "./replies.ts";
 import { FORGET, MERGE, NOTIFY_PURGED, PURGE, RECORD, REPLACE_BLOB } from "./scripts.lua.ts";
 
 const PAGE = 1_000;
@@ -28,21 +27,11 @@ async function nodesOf(session: RedisSession, keys: StateKeys): Promise<readonly
   return [...found].sort();
 }
 
-async function all(
-  session: RedisSession,
-  commands: readonly (readonly [string, ...RedisArg[]])[],
-): Promise<unknown[]> {
-  const replies = await session.pipeline(commands);
-  const refused = replies.find((reply) => reply instanceof Error);
-  if (refused !== undefined) throw refused;
-  return replies;
-}
-
 export async function overview(session: RedisSession, keys: StateKeys): Promise<StateOverview> {
   const nodes: NodeState[] = [];
   for (const node of await nodesOf(session, keys)) {
     const own = keys.node(node);
-    const [ids, stamps, clock, blobBytes, alive, seen] = await all(session, [
+    const [ids, stamps, clock, blobBytes, alive, seen] = await allReplies(session, [
       ["zcard", own.ids],
       ["zcard", own.stamps],
       ["get", own.clock],
@@ -61,7 +50,7 @@ export async function overview(session: RedisSession, keys: StateKeys): Promise<
       alive: Number(alive) === 1,
     });
   }
-  const [ids, stamps] = await all(session, [
+  const [ids, stamps] = await allReplies(session, [
     ["zcard", keys.sharedIds],
     ["zcard", keys.sharedStamps],
   ]);
@@ -75,7 +64,7 @@ export async function show(
 ): Promise<ShownState> {
   const own = node === null ? null : keys.node(node);
   const last = limit - 1;
-  const [time, ids, stamps] = await all(session, [
+  const [time, ids, stamps] = await allReplies(session, [
     ["time"],
     ["zrange", own?.ids ?? keys.sharedIds, 0, last, "REV", "WITHSCORES"],
     ["zrange", own?.stamps ?? keys.sharedStamps, 0, last, "REV", "WITHSCORES"],
@@ -135,13 +124,13 @@ async function purgeBlob(
 ): Promise<number> {
   const own = keys.node(node);
   for (let attempt = 0; attempt < BLOB_ATTEMPTS; attempt += 1) {
-    const [time] = await all(session, [["time"]]);
+    const [time] = await allReplies(session, [["time"]]);
     const context = { nowSeconds: serverSeconds(time), logger: options.logger };
     const blob = await readBlob(session, own, context);
     const isOld = (age: number): boolean => age > 0 && age >= options.olderThanSeconds;
     const kept = new Map([...blob.ids].filter(([id, age]) => !ids.has(id) && !isOld(age)));
     if (blob.ids.size === 0 || kept.size === blob.ids.size) return 0;
-    const bytes = kept.size === 0 ? "" : await writeBlob(kept);
+    const bytes = kept.size === 0 ? "" : (await writeBlob(kept)).bytes;
     if ((await session.script(REPLACE_BLOB, { keys: [own.blob], args: [blob.sha, bytes] })) !== 1) continue;
     return [...blob.ids.keys()].filter((id) => !kept.has(id) && !ids.has(id)).length;
   }
@@ -172,7 +161,7 @@ export async function forget(
       merged += fresh.length;
     }
   }
-  const doomed = [own.ids, own.stamps, own.clock, own.blob];
+  const doomed = [own.ids, own.stamps, own.clock, own.blob, own.sum];
   const deleted = await session.script(FORGET, { keys: [own.owner, keys.nodes, ...doomed], args: [node] });
   if (deleted === -1) throw running(node);
   // A worker that runs has not heard of what was merged without the channel.

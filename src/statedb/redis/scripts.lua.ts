@@ -58,8 +58,9 @@ return other and held or ''
 
 /**
  * CHECKPOINT: what a worker writes now and then.
- * KEYS: owner, nodes, clock, blob, own ids, own stamps, shared ids, shared stamps, seq. ARGV: token, node, lease (ms), clock,
- * ttl (s; 0: none), "1" = shared, "1" = write the blob, the SHA-1 of the blob that it replaces ('': none), the blob.
+ * KEYS: owner, nodes, clock, blob, own ids, own stamps, shared ids, shared stamps, seq, sum. ARGV: token, node, lease (ms),
+ * clock, ttl (s; 0: none), "1" = shared, "1" = write the blob, the SHA-1 of the blob that it replaces ('': none), the blob,
+ * its sum.
  * Returns seq, or "fenced" (another has the name: nothing was written), or "changed" (the blob is another: all but it was
  * written).
  */
@@ -84,9 +85,24 @@ if ARGV[7] == '1' then
   local blob = redis.call('GET', KEYS[4])
   if (blob and redis.sha1hex(blob) or '') ~= ARGV[8] then return 'changed' end
   redis.call('SET', KEYS[4], ARGV[9])
+  redis.call('SET', KEYS[10], ARGV[10])
 end
-if ttl > 0 then redis.call('EXPIRE', KEYS[4], ttl) end
+if ttl > 0 then
+  redis.call('EXPIRE', KEYS[4], ttl)
+  redis.call('EXPIRE', KEYS[10], ttl)
+end
 return redis.call('GET', KEYS[9]) or '0'
+`,
+);
+
+/** BLOB_SUM: KEYS: blob, sum. Returns the sum when it is this blob's, else ''. */
+export const BLOB_SUM: LuaScript = luaScript(
+  "blob-sum",
+  `
+local sum = redis.call('GET', KEYS[2])
+local blob = sum and redis.call('GET', KEYS[1])
+if not blob or string.sub(sum, 1, 40) ~= redis.sha1hex(blob) then return '' end
+return sum
 `,
 );
 

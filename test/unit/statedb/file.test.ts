@@ -160,6 +160,13 @@ test("a file that was mostly repeated is written anew at a checkpoint", async ()
   expect(readdirSync(join(dir, "sub")).sort()).toEqual(["w1.state", "w1.state.lock"]);
 });
 
+test("the clock is known before anything is loaded, and never goes back", async () => {
+  await written(`${LINES[0]}\n{"clock":7}\n`);
+  const db = await open();
+  await db.checkpoint({ ids: null, clock: 3 });
+  expect((await db.load(10)).clock).toBe(7);
+});
+
 test.each([
   ["sentinel://host:26379/0", /Sentinel comes with a later version/],
   ["amqp://user:secret@host", /^(?!.*secret).*is not served/],

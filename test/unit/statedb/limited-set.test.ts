@@ -69,3 +69,45 @@ test("members can be taken out", () => {
   set.clear();
   expect(set.size).toBe(0);
 });
+
+test("ages are read bit by bit: what comes meanwhile is given, what goes is not", () => {
+  const set = make(4);
+  set.replace(
+    new Map([
+      ["a", 3],
+      ["b", 2],
+      ["c", 1],
+    ]),
+  );
+  nowMs = 1_000;
+  const ages = set.ages()[Symbol.iterator]();
+  expect(ages.next().value).toEqual(["a", 4]);
+  set.delete("b");
+  set.add("d");
+  const rest = [...{ [Symbol.iterator]: () => ages }];
+  expect(rest).toEqual([
+    ["c", 2],
+    ["d", 0],
+  ]);
+  nowMs = 8_000;
+  expect([...set.ages()].map(([member]) => member)).toEqual(["c", "d"]);
+});
+
+test("what replaces all leaves nothing of what was, and is held within the bound", () => {
+  const set = make(2);
+  let dropped = 0;
+  set.onDrop = () => {
+    dropped += 1;
+  };
+  set.add("old");
+  set.replace(
+    new Map([
+      ["gone", 11],
+      ["a", 3],
+      ["b", 2],
+      ["c", 1],
+    ]),
+  );
+  expect([["old", "gone", "a", "b", "c"].filter((one) => set.has(one)), dropped]).toEqual([["b", "c"], 1]);
+  for (const [, stamp] of set.entries()) expect(Number.isInteger(stamp)).toBe(false);
+});
