@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench faults statedb-faults cluster parked format clean demo servers oracle docs
+.PHONY: help install build test check check-all lint typecheck coverage bench faults statedb-faults cluster schedules parked format clean demo servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ statedb-faults: ## kill a worker 200 times right after it acknowledged a revoke,
 
 cluster: build ## TypeScript and Python workers in one cluster for ten minutes, steered by clients of both languages
 	@node scripts/oracle.mjs >/dev/null && node bench/cluster/run.mjs
+
+schedules: ## a hundred thousand crontabs at random instants against Python's Celery
+	@PETIOLE_SCHEDULE_CASES=100000 npx vitest run test/interop/schedules.test.ts
 
 parked: build ## how a worker's memory grows with 200,000 tasks that wait for their ETA
 	@node bench/memory/parked.mjs

@@ -100,6 +100,15 @@ export type { TaskLogLevel, TaskLogLine } from "./protocol/log-lines.ts";
 export { workerDirect } from "./protocol/nodenames.ts";
 export { states } from "./protocol/states.ts";
 export { Decimal, PlainDate, PlainTime, Uuid } from "./protocol/values.ts";
+export type { CronField } from "./schedules/cron-field.ts";
+export {
+  type CrontabFields,
+  type CrontabSchedule,
+  crontab,
+  type IntervalSchedule,
+  type Schedule,
+  schedule,
+} from "./schedules/schedule.ts";
 export type { RetryOptions, TaskContext, TaskRequest } from "./task/context-types.ts";
 export { currentTask } from "./task/current.ts";
 export { kw } from "./task/kw.ts";

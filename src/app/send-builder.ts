@@ -5,6 +5,7 @@
  */
 import { hostname } from "node:os";
 import type { Clock } from "../base/clock.ts";
+import { localZone } from "../base/time-zone.ts";
 import { uuid4 } from "../base/uuid.ts";
 import type { SendParent } from "../canvas/sender.ts";
 import { type CallOptions, linkedList, type WireExtra } from "../canvas/wire-options.ts";
@@ -199,9 +200,4 @@ function embedOf(send: Send): TaskEmbed | null {
   return callbacks === null && errbacks === null && chain === null && chord === null
     ? null
     : { callbacks, errbacks, chain, chord };
-}
-
-/** `enable_utc` off and no `timezone`: the machine's. */
-function localZone(): string {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone;
 }

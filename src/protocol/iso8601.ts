@@ -2,6 +2,7 @@
  * ISO 8601 dates as Python's `datetime.isoformat` writes and `fromisoformat` reads them. JavaScript's clock has
  * milliseconds: microseconds are cut. A date without an offset is UTC, as in Celery.
  */
+import { zoneOffsetMs } from "../base/time-zone.ts";
 import { DecodeError } from "../errors.ts";
 
 const FORM =
@@ -80,34 +81,6 @@ function wallClock(ms: number): string {
   const rest = whole - second * 1000;
   if (rest === 0) return lastSecondText;
   return `${lastSecondText}.${rest < 10 ? "00" : rest < 100 ? "0" : ""}${rest}000`;
-}
-
-const formatters = new Map<string, Intl.DateTimeFormat>();
-
-/** Offset from UTC in ms that an IANA zone has at an instant. */
-function zoneOffsetMs(ms: number, timezone: string): number {
-  let format = formatters.get(timezone);
-  if (format === undefined) {
-    format = new Intl.DateTimeFormat("en-US", {
-      timeZone: timezone,
-      calendar: "gregory",
-      numberingSystem: "latn",
-      hourCycle: "h23",
-      year: "numeric",
-      month: "numeric",
-      day: "numeric",
-      hour: "numeric",
-      minute: "numeric",
-      second: "numeric",
-    });
-    formatters.set(timezone, format);
-  }
-  const part: Record<string, string> = {};
-  for (const { type, value } of format.formatToParts(ms)) part[type] = value;
-  const wall = new Date(0);
-  wall.setUTCFullYear(Number(part["year"]), Number(part["month"]) - 1, Number(part["day"]));
-  wall.setUTCHours(Number(part["hour"]), Number(part["minute"]), Number(part["second"]));
-  return wall.getTime() - Math.floor(ms / 1000) * 1000;
 }
 
 function two(n: number): string {

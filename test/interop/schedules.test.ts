@@ -1,0 +1,303 @@
+/**
+ * Schedules against Celery's: random expressions at random instants, half of them drawn to be hard.
+ * `PETIOLE_SCHEDULE_CASES=100000` (make schedules) asks more of them.
+ */
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { zoneOffsetMs } from "../../src/base/time-zone.ts";
+import { remainingEstimate } from "../../src/schedules/due.ts";
+import { type CrontabFields, crontab, schedule } from "../../src/schedules/schedule.ts";
+import { type PythonClient, startPythonClient } from "../support/python.ts";
+import { seed } from "../support/seed.ts";
+
+const CASES = Number(process.env["PETIOLE_SCHEDULE_CASES"] ?? 2000);
+const BATCH = 2000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const FROM = Date.UTC(2020, 0, 1);
+const TO = Date.UTC(2035, 11, 31);
+
+let python: PythonClient;
+beforeAll(async () => {
+  python = await startPythonClient({ broker: "memory://" });
+});
+afterAll(() => python?.stop());
+
+/** Every change of a zone's offset in the years of the test. */
+function transitions(zone: string): number[] {
+  const found: number[] = [];
+  for (let at = FROM; at < TO; at += 5 * DAY_MS) {
+    let [low, high] = [at, at + 5 * DAY_MS];
+    if (zoneOffsetMs(low, zone) === zoneOffsetMs(high, zone)) continue;
+    while (high - low > 1000) {
+      const middle = Math.floor((low + high) / 2000) * 1000;
+      if (zoneOffsetMs(middle, zone) === zoneOffsetMs(low, zone)) low = middle;
+      else high = middle;
+    }
+    found.push(high);
+  }
+  return found;
+}
+
+interface Case {
+  readonly zone: string;
+  readonly fields: readonly (string | number | readonly number[])[];
+  readonly last: number;
+  readonly now: number;
+}
+
+const int = (min: number, max: number): fc.Arbitrary<number> => fc.integer({ min, max });
+const padded = fc.constantFrom("", "", "", " ");
+
+/** Texts of one field. The hard ones go around the end, in steps, with names, with spaces, or are wrong. */
+function field(
+  min: number,
+  max: number,
+  names: readonly string[],
+): Record<"easy" | "hard", fc.Arbitrary<string | number | number[]>> {
+  const one = int(min, max);
+  const easy = fc.oneof(
+    fc.constant("*"),
+    one,
+    one.map(String),
+    fc.array(one, { minLength: 1, maxLength: 5 }),
+    int(1, max).map((step) => `*/${step}`),
+    fc.tuple(one, one).map(([a, b]) => `${Math.min(a, b)}-${Math.max(a, b)}`),
+  );
+  const word = names.length === 0 ? one.map(String) : fc.oneof(one.map(String), fc.constantFrom(...names));
+  const part = fc.oneof(
+    fc.tuple(word, word).map(([a, b]) => `${a}-${b}`),
+    fc.tuple(word, word, int(1, 9)).map(([a, b, step]) => `${a}-${b}/${step}`),
+    int(1, 40).map((step) => `*/${step}`),
+    fc.tuple(padded, one, padded).map(([before, n, after]) => `${before}${n}${after}`),
+    word,
+  );
+  const wrong = fc.constantFrom(
+    "5/10",
+    "L",
+    "1,,2",
+    "-1",
+    "*/0",
+    "60",
+    "*/",
+    "1-2-3",
+    "",
+    "7-",
+    "1-5x",
+    "*5",
+    "1_0",
+    "fry-3",
+    "+3",
+    "*/2/3",
+    "2-4/2,",
+    " 1-5",
+  );
+  return {
+    easy,
+    hard: fc.oneof(
+      {
+        weight: 40,
+        arbitrary: fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join(",")),
+      },
+      { weight: 1, arbitrary: wrong },
+    ),
+  };
+}
+
+const DAYS = ["sun", "mon", "TUE", "Wednesday", "thu", "fri", "Sat", "jan"];
+const MONTHS = [
+  "jan",
+  "february",
+  "MAR",
+  "apr",
+  "may",
+  "Jun",
+  "jul",
+  "aug",
+  "sep",
+  "oct",
+  "nov",
+  "dec",
+  "mon",
+];
+const FIELDS = {
+  minute: field(0, 59, []),
+  hour: field(0, 23, []),
+  dayOfWeek: field(0, 6, DAYS),
+  dayOfMonth: field(1, 31, []),
+  monthOfYear: field(1, 12, MONTHS),
+};
+
+/** minute, hour, day of the week, day of the month, month. */
+const easyFields = fc.tuple(
+  FIELDS.minute.easy,
+  FIELDS.hour.easy,
+  fc.oneof(fc.constant("*"), FIELDS.dayOfWeek.easy),
+  fc.oneof(fc.constant("*"), FIELDS.dayOfMonth.easy),
+  fc.oneof(fc.constant("*"), FIELDS.monthOfYear.easy),
+);
+const dense = {
+  minute: fc.oneof(fc.constantFrom("*", "*/30", "*/7", "0", "30", "59"), FIELDS.minute.hard),
+  hour: fc.oneof(fc.constantFrom("*", "0", "1", "2", "3", "1-3", "23-2", "*/2"), FIELDS.hour.hard),
+};
+const hardFields = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.tuple(
+      dense.minute,
+      dense.hour,
+      fc.oneof(fc.constant("*"), FIELDS.dayOfWeek.hard),
+      fc.constant("*"),
+      fc.constant("*"),
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(
+      dense.minute,
+      dense.hour,
+      FIELDS.dayOfWeek.hard,
+      FIELDS.dayOfMonth.hard,
+      FIELDS.monthOfYear.hard,
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(
+      dense.minute,
+      dense.hour,
+      fc.oneof(fc.constant("*"), FIELDS.dayOfWeek.hard),
+      fc.constantFrom("29", "28-30", "29,31", "30", "31"),
+      fc.constantFrom("2", "feb", "jan-mar/2", "feb-apr", "4,6"),
+    ),
+  },
+);
+
+function cases(count: number): Case[] {
+  // Looking for the changes of all zones takes longer than the cases of a short run.
+  const zones = Intl.supportedValuesOf("timeZone").filter((_, at) => count > 20_000 || at % 12 === seed % 12);
+  const changes = zones.flatMap((zone) => transitions(zone).map((at) => ({ zone, at })));
+  const later = fc.oneof(
+    fc.constant(0),
+    int(0, 120_000),
+    int(0, 3 * HOUR_MS),
+    int(0, 3 * DAY_MS),
+    int(0, 400 * DAY_MS),
+  );
+  const easy = fc.record({
+    zone: fc.constantFrom("UTC", ...zones),
+    fields: easyFields,
+    last: int(FROM, TO),
+    later,
+  });
+  const hard = fc
+    .record({
+      change: fc.constantFrom(...changes),
+      fields: hardFields,
+      before: fc.oneof(
+        { weight: 2, arbitrary: int(-2 * HOUR_MS, 2 * HOUR_MS) },
+        { weight: 1, arbitrary: int(-30 * HOUR_MS, 0) },
+      ),
+      later,
+    })
+    .map(({ change: { zone, at }, before, ...rest }) => ({ ...rest, zone, last: at + before }));
+  const half = Math.ceil(count / 2);
+  const drawn = [...fc.sample(easy, { numRuns: half, seed }), ...fc.sample(hard, { numRuns: half, seed })];
+  return drawn.map(({ zone, fields, last, later: ms }) => ({ zone, fields, last, now: last + ms }));
+}
+
+const PYTHON_CRONTAB = `
+  from datetime import timezone, timedelta
+  from zoneinfo import ZoneInfo
+  from celery.schedules import crontab
+  epoch = datetime.datetime(1970, 1, 1, tzinfo=timezone.utc)
+  def at(ms, zone):
+      return (epoch + timedelta(milliseconds=ms)).astimezone(zone)
+  answers = []
+  for case in args:
+      zone = ZoneInfo(case["zone"])
+      last, now = at(case["last"], zone), at(case["now"], zone)
+      try:
+          one = crontab(*case["fields"], nowfun=lambda: now)
+          one.__dict__["tz"] = zone
+          answers.append(round(one.remaining_estimate(last) / timedelta(milliseconds=1)))
+      except Exception as error:
+          answers.append(type(error).__name__)
+  return answers
+`;
+
+function ours({ fields, zone, last, now }: Case): number | string {
+  const [minute, hour, dayOfWeek, dayOfMonth, monthOfYear] = fields;
+  try {
+    const one = crontab({ minute, hour, dayOfWeek, dayOfMonth, monthOfYear } as CrontabFields);
+    return remainingEstimate(one, { lastRunAtMs: last, nowMs: now, zone });
+  } catch (error) {
+    return (error as Error).name;
+  }
+}
+
+test(
+  `crontab: ${CASES} expressions at instants, half of them hard, as Celery's remaining_estimate`,
+  async () => {
+    const all = cases(CASES);
+    const differences: unknown[] = [];
+    let refused = 0;
+    let repeated = 0;
+    for (let from = 0; from < all.length; from += BATCH) {
+      const batch = all.slice(from, from + BATCH);
+      const theirs = await python.value<(number | string)[]>(PYTHON_CRONTAB, batch);
+      for (const [index, one] of batch.entries()) {
+        const [here, there] = [ours(one), theirs[index]];
+        if (typeof here === "string" && typeof there === "string") refused += 1;
+        // Documented: Celery takes a run in the repeated hour for the first one, so that the next lies before it.
+        else if (typeof there === "number" && typeof here === "number" && one.now + there <= one.last) {
+          repeated += 1;
+          if (one.now + here <= one.last) differences.push({ ...one, here, there });
+        } else if (here !== there) differences.push({ ...one, here, there });
+      }
+    }
+    process.stdout.write(
+      `crontab: ${all.length} compared, ${differences.length} differences, ${refused} refused by both, ${repeated} in a repeated hour\n`,
+    );
+    expect(differences.slice(0, 5)).toEqual([]);
+    expect(refused).toBeGreaterThan(0);
+    expect(repeated).toBeLessThan(all.length / 20);
+  },
+  60_000 + CASES * 5,
+);
+
+const PYTHON_INTERVAL = `
+  from datetime import timezone, timedelta
+  from celery.schedules import schedule
+  epoch = datetime.datetime(1970, 1, 1, tzinfo=timezone.utc)
+  answers = []
+  for every, relative, last, now in args:
+      last, now = epoch + timedelta(milliseconds=last), epoch + timedelta(milliseconds=now)
+      one = schedule(every, relative=relative, nowfun=lambda: now)
+      answers.append(one.remaining_estimate(last) / timedelta(milliseconds=1))
+  return answers
+`;
+
+test("intervals, relative ones too, as Celery's remaining_estimate", async () => {
+  const every = fc.oneof(
+    int(1, 200),
+    int(1, 200_000),
+    int(1000, 10_000).map((n) => n / 1000),
+  );
+  const drawn = fc.sample(fc.tuple(every, fc.boolean(), int(FROM, TO), int(0, 3 * DAY_MS)), {
+    numRuns: 2000,
+    seed,
+  });
+  const all = drawn.map(
+    ([seconds, relative, last, later]) => [seconds, relative, last, last + later] as const,
+  );
+  const theirs = await python.value<number[]>(PYTHON_INTERVAL, all);
+  const differences = all.filter(([seconds, relative, lastRunAtMs, nowMs], index) => {
+    const one = schedule(seconds, { relative });
+    const here = remainingEstimate(one, { lastRunAtMs, nowMs, zone: "UTC" });
+    const there = theirs[index] as number;
+    // Documented: rounded down to the second, a relative interval below one may lie before the run it follows.
+    return nowMs + there > lastRunAtMs && Math.abs(here - there) > 0.01;
+  });
+  expect(differences.slice(0, 5)).toEqual([]);
+});
