@@ -8,12 +8,12 @@
  * - A run that follows a late one keeps to its grid; runs that were missed are one run, the latest of them.
  */
 import { instantOf, wallOf } from "../base/time-zone.ts";
-import type { Schedule } from "./schedule.ts";
 import {
   type CrontabSchedule,
   type CrontabValues,
   crontabValues,
   type IntervalSchedule,
+  type Schedule,
 } from "./schedule.ts";
 
 const MINUTE_MS = 60_000;

@@ -1,4 +1,5 @@
 /** What a schedule is, as data. Python: `celery/schedules.py`. When it is due: `due.ts`. */
+import { zoneOffsetMs } from "../base/time-zone.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { type CronField, readCronField } from "./cron-field.ts";
 
@@ -98,7 +99,7 @@ export function crontab(fields: CrontabFields = {}): CrontabSchedule {
 function zoneName(zone: string | undefined): string | null {
   if (zone === undefined || zone === null) return null;
   try {
-    new Intl.DateTimeFormat("en", { timeZone: zone });
+    zoneOffsetMs(0, zone);
     return zone;
   } catch (cause) {
     throw new ImproperlyConfigured(

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { zoneOffsetMs } from "../../src/base/time-zone.ts";
 import { remainingEstimate } from "../../src/schedules/due.ts";
-import { type CrontabFields, crontab, schedule } from "../../src/schedules/schedule.ts";
+import { crontab, schedule } from "../../src/schedules/schedule.ts";
 import { type PythonClient, startPythonClient } from "../support/python.ts";
 import { seed } from "../support/seed.ts";
 
@@ -229,7 +229,7 @@ const PYTHON_CRONTAB = `
 function ours({ fields, zone, last, now }: Case): number | string {
   const [minute, hour, dayOfWeek, dayOfMonth, monthOfYear] = fields;
   try {
-    const one = crontab({ minute, hour, dayOfWeek, dayOfMonth, monthOfYear } as CrontabFields);
+    const one = crontab({ minute, hour, dayOfWeek, dayOfMonth, monthOfYear });
     return remainingEstimate(one, { lastRunAtMs: last, nowMs: now, zone });
   } catch (error) {
     return (error as Error).name;
