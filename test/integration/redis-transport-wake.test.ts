@@ -1,5 +1,6 @@
 /** How an idle consumer of the build is woken, and what it costs while nothing happens. */
 import { spawnSync } from "node:child_process";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type * as Consumers from "../../src/transports/redis/consumer.ts";
 import type { RedisTransport } from "../../src/transports/redis/index.ts";
@@ -239,6 +240,42 @@ describe("waking", () => {
       expect(await producer.size("q")).toBe(1);
       one.inbox.consumer.setPrefetch(1);
       expect(ids(await one.inbox.take(1, 1500))).toEqual(["m1"]);
+    });
+
+    test("is ended though the word to end it comes before it", async () => {
+      // What goes to the server with a BLMOVE stays on the way until the server has answered an UNBLOCK.
+      const kept: (() => void)[] = [];
+      let keeping = false;
+      const wire = createServer((client) => {
+        const redis = connect(server.port, "127.0.0.1");
+        const end = (): void => void [client, redis].map((one) => one.destroy());
+        for (const one of [client, redis]) one.on("error", end).on("close", end);
+        redis.pipe(client);
+        client.on("data", (bytes) => {
+          if (keeping && bytes.includes("blmove")) kept.push(() => redis.write(bytes));
+          else redis.write(bytes);
+          if (bytes.includes("unblock")) redis.once("data", () => kept.splice(0).map((send) => send()));
+        });
+      });
+      await new Promise<void>((resolve) => wire.listen(0, "127.0.0.1", resolve));
+      try {
+        const one = await waiting({}, `redis://127.0.0.1:${(wire.address() as AddressInfo).port}/0`);
+        for (let i = 0; i < 5; i++) {
+          await one.inbox.consumer.pause();
+          keeping = true;
+          one.inbox.consumer.resume();
+          await eventually("a wait is on its way", () => kept.length === 1);
+          const from = performance.now();
+          await one.inbox.consumer.pause();
+          // Nobody else would end it for 2.5 s.
+          expect(performance.now() - from).toBeLessThan(2000);
+          keeping = false;
+          one.inbox.consumer.resume();
+          await eventually("a FETCH waits", () => one.wake.fetches && one.wake.waiting);
+        }
+      } finally {
+        wire.close();
+      }
     });
 
     test("a long message is not sent twice for it again and again", async () => {

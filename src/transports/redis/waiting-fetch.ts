@@ -36,6 +36,9 @@ export interface WaitingFetchOptions {
 /** After a refusal, and after a message that was sent twice for it and is longer than this. */
 const OFF_MS = 60_000;
 const LONG_MESSAGE = 64 * 1024;
+/** Between two tries to unblock one that does not wait yet. */
+const UNBLOCK_FROM_MS = 1;
+const UNBLOCK_TO_MS = 64;
 
 export interface Wait {
   readonly call: FetchCall;
@@ -91,10 +94,25 @@ export class WaitingFetch {
     const open = this.#open;
     if (open === null || this.#hurried) return;
     this.#hurried = true;
-    this.#options.data.command("client", ["unblock", open.clientId]).catch((error: unknown) => {
-      this.#refused(error, "CLIENT UNBLOCK");
-      if (this.#open === open) this.cancel();
-    });
+    this.#unblock(open, UNBLOCK_FROM_MS);
+  }
+
+  /** It goes another way than the BLMOVE and may be there first: as long as it meets nobody it is sent again. */
+  #unblock(open: Wait, againMs: number): void {
+    const { clock, data } = this.#options;
+    data.command("client", ["unblock", open.clientId]).then(
+      (met) => {
+        if (Number(met) === 1 || this.#open !== open) return;
+        const again = (): void => {
+          if (this.#open === open) this.#unblock(open, Math.min(UNBLOCK_TO_MS, 2 * againMs));
+        };
+        clock.setTimer(againMs, again, { unref: true });
+      },
+      (error: unknown) => {
+        this.#refused(error, "CLIENT UNBLOCK");
+        if (this.#open === open) this.cancel();
+      },
+    );
   }
 
   /** Ends its connection. */
