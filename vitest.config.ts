@@ -1,5 +1,7 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type TestProjectInlineConfiguration, type ViteUserConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 
@@ -14,12 +16,45 @@ const withCoverage = process.argv.some((arg) => arg.startsWith("--coverage"));
 const entry = (name: string): string =>
   withCoverage ? `${root}src/${name}index.ts` : `${root}dist/${name}index.js`;
 
+/** What takes longest starts first, so that nothing long is left at the end: `make test` lists the slowest files. */
+const LONGEST = [
+  "conformance/transport-redis",
+  "interop/commands",
+  "interop/control",
+  "interop/events",
+  "integration/redis-transport-leases",
+  "integration/faults",
+  "interop/wire-variants",
+  "interop/mixed-workers",
+  "integration/cli",
+  "integration/pool-prefork",
+  "integration/redis-transport-wake",
+  "interop/recovery",
+  "interop/broadcast",
+  "unit/documents/fences",
+  "unit/types/types",
+  "unit/protocol/fuzz",
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId, project }: TestSpecification): number => {
+      const known = LONGEST.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));
+      // Unit tests are short: they fill the end.
+      return (known < 0 ? LONGEST.length : known) + (project.name === "unit" ? 1000 : 0);
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
 interface Kind {
   /** Milliseconds for one test, and for one hook. */
   readonly timeoutMs: number;
   readonly hookMs: number;
   /** Does it need the build and servers? */
   readonly prepared: boolean;
+  /** Do its files share processes? */
+  readonly shared?: true;
 }
 
 function project(name: string, kind: Kind): TestProjectInlineConfiguration {
@@ -31,6 +66,8 @@ function project(name: string, kind: Kind): TestProjectInlineConfiguration {
       testTimeout: kind.timeoutMs,
       hookTimeout: kind.hookMs,
       globalSetup: kind.prepared ? ["test/support/global-setup.ts"] : [],
+      isolate: kind.shared !== true,
+      setupFiles: kind.shared ? ["test/support/fresh-modules.ts"] : [],
     },
   };
 }
@@ -46,7 +83,9 @@ const config: ViteUserConfig = defineConfig({
   },
   test: {
     pool: "forks",
-    maxWorkers: 2,
+    // Most tests of the other projects wait half of their time, for servers and workers.
+    maxWorkers: availableParallelism() + 1,
+    sequence: { sequencer: LongestFirst },
     // The build is loaded by Node itself, as users load it.
     server: { deps: { external: [/\/dist\//] } },
     coverage: {
@@ -58,7 +97,7 @@ const config: ViteUserConfig = defineConfig({
       reportOnFailure: true,
     },
     projects: [
-      project("unit", { timeoutMs: 15_000, hookMs: 15_000, prepared: false }),
+      project("unit", { timeoutMs: 15_000, hookMs: 15_000, prepared: false, shared: true }),
       project("conformance", { timeoutMs: 60_000, hookMs: 60_000, prepared: true }),
       project("integration", { timeoutMs: 60_000, hookMs: 60_000, prepared: true }),
       project("interop", { timeoutMs: 90_000, hookMs: 120_000, prepared: true }),

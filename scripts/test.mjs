@@ -1,6 +1,7 @@
 // The whole suite: servers, Python oracle, build, vitest over all projects. The last line is
-// `tests: N passed, N failed, N skipped`; before it, a `NOT RUN` line with the reason and the mending command for each
-// project that could not run. Under CI=true what is missing is a failure.
+// `tests: N passed, N failed, N skipped`; before it, the files that took longest, a `NOT RUN` line with the reason and the
+// mending command for each project that could not run, and a `SLOW` line when all took longer than it should. Under CI=true
+// what is missing is a failure.
 //   --package   also the tests of the package as users install it
 //   --coverage  measure src/ while testing
 import { spawn, spawnSync } from "node:child_process";
@@ -14,6 +15,9 @@ const results = join(root, `.cache/test-results-${process.pid}.json`);
 const ci = process.env.CI === "true";
 const withCoverage = process.argv.includes("--coverage");
 const started = Date.now();
+/** Seconds that the suite may take on two cores, without coverage. */
+const BUDGET_S = 480;
+const SLOWEST = 10;
 const out = (text) => process.stdout.write(`${text}\n`);
 
 /** Reasons why something did not run: `NOT RUN <what>: <why>. Mend with: <command>`. */
@@ -28,7 +32,9 @@ function miss(what, reason, command) {
 function finish(counts) {
   for (const line of notRun) out(line);
   const { passed, failed, skipped } = counts;
-  out(`time: ${Math.round((Date.now() - started) / 1000)} s`);
+  const seconds = Math.round((Date.now() - started) / 1000);
+  if (seconds > BUDGET_S && !withCoverage) out(`SLOW the suite took longer than its ${BUDGET_S} s`);
+  out(`time: ${seconds} s of ${BUDGET_S} s`);
   out(`tests: ${passed} passed, ${failed} failed, ${skipped} skipped`);
   process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 }
@@ -72,12 +78,23 @@ function vitest(chosen) {
   });
 }
 
+/** Where the time went, so that growth is seen. */
+function showSlowest(files) {
+  const took = files.map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }));
+  const total = took.reduce((sum, { seconds }) => sum + seconds, 0);
+  out(`slowest files, of ${Math.round(total)} s in all:`);
+  for (const { name, seconds } of took.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST)) {
+    out(`${seconds.toFixed(1).padStart(7)} s  ${name.replace(root, "")}`);
+  }
+}
+
 /** Counts of the JSON report. A file that could not be loaded has no tests and counts as one that failed. */
 function count(code) {
   const none = { passed: 0, failed: 1 + failures, skipped: 0 };
   if (!existsSync(results)) return none;
   const report = JSON.parse(readFileSync(results, "utf8"));
   rmSync(results);
+  showSlowest(report.testResults);
   const broken = report.testResults.filter(
     (file) => file.status === "failed" && !file.assertionResults.some((one) => one.status === "failed"),
   );
