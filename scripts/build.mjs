@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -117,5 +118,12 @@ function build() {
   return log === "" ? 0 : 1;
 }
 
+/** Examples with a package.json of their own import `petiole` as their copies at users' do: from node_modules. */
+function linkSelf() {
+  const link = join(root, "node_modules/petiole");
+  if (!existsSync(link)) symlinkSync("..", link, "dir");
+}
+
 mkdirSync(cache, { recursive: true });
+linkSelf();
 process.exitCode = await withLock(build);

@@ -21,6 +21,7 @@ const GROUPS = [
     ["types", [bin("tsc"), "-p", "tsconfig.check.json"]],
     ["types: tests of", [bin("tsc"), "-p", "test/types/tsconfig.json"]],
     ["types: examples", [bin("tsc"), "-p", "examples/tsconfig.json"]],
+    ["types: examples/web", [bin("tsc"), "-p", "examples/web", "--noEmit"]],
     ["public API documented", [bin("typedoc")]],
     ["import rules", [bin("depcruise"), "src", "--config", ".dependency-cruiser.cjs"]],
     ["dead code", [bin("knip")]],

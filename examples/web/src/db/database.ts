@@ -1,0 +1,13 @@
+/** What routes and tasks see of a database: SQL with `$1`, `$2`, that PostgreSQL and SQLite both take. */
+export type Value = string | number | null | Uint8Array;
+
+export interface Queries {
+  query<Row extends object>(sql: string, values?: readonly Value[]): Promise<Row[]>;
+}
+
+export interface Database extends Queries {
+  readonly kind: "postgres" | "sqlite";
+  /** Commits what `work` did through `tx` when it resolves, and rolls back when it rejects. */
+  transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,75 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type * as sqlite from "@photostructure/sqlite";
+import type { Database, Queries, Value } from "./database.ts";
+
+type Driver = typeof sqlite;
+type Connection = sqlite.DatabaseSyncInstance;
+
+/** `node:sqlite` from Node 22.13 on; before, a package with the same API, which comes with Petiole. */
+async function driver(): Promise<Driver> {
+  const builtIn = process.getBuiltinModule("node:sqlite") as Driver | undefined;
+  return builtIn ?? (await import("@photostructure/sqlite"));
+}
+
+export class SqliteDatabase implements Database {
+  readonly kind = "sqlite";
+  readonly #path: string;
+  #connection: Promise<Connection> | null = null;
+  /** Ends when the queries and transactions before it are done: there is one connection, and it has one transaction. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  query<Row extends object>(sql: string, values: readonly Value[] = []): Promise<Row[]> {
+    return this.#inTurn((connection) => run<Row>(connection, sql, values));
+  }
+
+  transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T> {
+    return this.#inTurn(async (connection) => {
+      connection.exec("BEGIN IMMEDIATE");
+      try {
+        const result = await work({ query: async (sql, values = []) => run(connection, sql, values) });
+        connection.exec("COMMIT");
+        return result;
+      } catch (error) {
+        connection.exec("ROLLBACK");
+        throw error;
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#turn;
+    (await this.#connection)?.close();
+    this.#connection = null;
+  }
+
+  #inTurn<T>(work: (connection: Connection) => T | Promise<T>): Promise<T> {
+    const result = this.#turn.then(async () => work(await this.#open()));
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  #open(): Promise<Connection> {
+    this.#connection ??= connect(this.#path);
+    return this.#connection;
+  }
+}
+
+async function connect(path: string): Promise<Connection> {
+  mkdirSync(dirname(path), { recursive: true });
+  const { DatabaseSync } = await driver();
+  const connection = new DatabaseSync(path);
+  // Several processes share the file.
+  connection.exec("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON");
+  return connection;
+}
+
+function run<Row extends object>(connection: Connection, sql: string, values: readonly Value[]): Row[] {
+  // SQLite takes $1 for a name.
+  const named = Object.fromEntries(values.map((value, index) => [`$${index + 1}`, value]));
+  return connection.prepare(sql).all(named) as Row[];
+}

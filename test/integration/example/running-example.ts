@@ -1,0 +1,119 @@
+/** `examples/web` as processes: the web server and workers, on a broker and a database of the test. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cli, root } from "../../support/built.ts";
+import { eventually } from "../../support/eventually.ts";
+import { trackProcess } from "../../support/left-overs.ts";
+import { freePort } from "../../support/redis.ts";
+
+const folder = join(root, "examples/web");
+const READY_MS = 40_000;
+const STOP_MS = 15_000;
+
+/** One process of the example. */
+export interface Running {
+  log(): string;
+  /** Sends the signal, and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: Record<string, unknown>;
+}
+
+export interface Example {
+  /** `http://127.0.0.1:PORT`. */
+  readonly url: string;
+  readonly env: NodeJS.ProcessEnv;
+  startWorker(name: string, ...options: readonly string[]): Promise<Running>;
+  get(path: string): Promise<Answer>;
+  post(path: string, body?: unknown): Promise<Answer>;
+  /** Waits until the task has ended; its status. */
+  ended(taskId: unknown): Promise<Record<string, unknown>>;
+  stop(): Promise<void>;
+}
+
+export async function startExample(env: Readonly<Record<string, string>>): Promise<Example> {
+  const dir = mkdtempSync(join(process.env["PETIOLE_TEST_DIR"] ?? tmpdir(), "example-"));
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const all = { ...process.env, DATABASE_URL: `sqlite:${dir}/web.db`, ...env, PORT: String(port) };
+  const running: Running[] = [];
+  const start = async (what: string, args: readonly string[], isReady: (log: string) => boolean) => {
+    const one = run(args, all);
+    running.push(one);
+    await eventually(`${what} is ready`, () => isReady(one.log()), { timeoutMs: READY_MS }).catch(
+      (error: unknown) => {
+        throw new Error(one.log(), { cause: error });
+      },
+    );
+    return one;
+  };
+  const ask = async (path: string, init?: RequestInit): Promise<Answer> => {
+    const response = await fetch(url + path, init);
+    return { status: response.status, body: (await response.json()) as Answer["body"] };
+  };
+  const get = (path: string): Promise<Answer> => ask(path);
+  await start("the web server", ["--import", "tsx", "src/main.ts"], (log) => log.includes("listening on "));
+  return {
+    url,
+    env: all,
+    get,
+    startWorker: (name, ...options) =>
+      start(name, [cli, "-A", "src/app.ts", "worker", "-n", name, "-l", "info", ...options], (log) =>
+        log.includes("worker ready"),
+      ),
+    post: (path, body) =>
+      ask(path, {
+        method: "POST",
+        ...(body instanceof FormData || body === undefined
+          ? { body: body ?? null }
+          : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+      }),
+    ended: (taskId) =>
+      eventually(
+        `task ${String(taskId)} has ended`,
+        async () => {
+          const { body } = await get(`/tasks/status/${String(taskId)}/`);
+          return body["ready"] === true && body;
+        },
+        { timeoutMs: 20_000 },
+      ),
+    stop: async () => {
+      await Promise.all(running.map((one) => one.stop()));
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function run(args: readonly string[], env: NodeJS.ProcessEnv): Running {
+  const child: ChildProcess = spawn(process.execPath, args, {
+    cwd: folder,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  trackProcess(child, String(args.at(-1)));
+  let log = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on("data", (chunk: Buffer) => {
+      log += chunk.toString();
+    });
+  }
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  child.once("error", (error) => {
+    log += error.message;
+  });
+  return {
+    log: () => log,
+    stop: async (signal = "SIGTERM") => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const last = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+      child.kill(signal);
+      await ended;
+      clearTimeout(last);
+    },
+  };
+}
