@@ -36,6 +36,8 @@ export interface Question {
   readonly pattern: string | null;
   readonly matcher: string | null;
   readonly timeoutMs: number;
+  /** How many workers hear it. Not called where the broker does not say. */
+  onHeard?: ((workers: number) => void) | undefined;
 }
 
 /** How replies are collected. */
@@ -108,7 +110,7 @@ async function publish(
   replyTo: { readonly ticket: string; readonly client: string } | null,
 ): Promise<void> {
   const { transport, names, clock, lamport, serializer } = context;
-  const { timeoutMs, ...request } = question;
+  const { timeoutMs, onHeard, ...request } = question;
   const message = encodeRequest(
     {
       ...request,
@@ -120,7 +122,16 @@ async function publish(
     serializer,
   );
   await transport.publish(
-    [{ message, exchange: names.exchange, type: "fanout", routingKey: "", priority: 0 }],
+    [
+      {
+        message,
+        exchange: names.exchange,
+        type: "fanout",
+        routingKey: "",
+        priority: 0,
+        ...(onHeard && { onHeard }),
+      },
+    ],
     null,
   );
 }

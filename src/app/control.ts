@@ -51,6 +51,8 @@ export interface ControlHost {
 /** Options with how replies are seen as they come: for the command line. */
 export type RawOptions = ControlOptions & {
   readonly onReply?: ((node: string, reply: unknown) => void) | undefined;
+  /** How many workers hear it, where the broker says. */
+  readonly onHeard?: ((workers: number) => void) | undefined;
 };
 
 const DEFAULT_TIMEOUT_SECONDS = 1;
@@ -96,6 +98,7 @@ export class ControlClient implements Control {
       pattern: options.pattern ?? null,
       matcher: options.matcher ?? null,
       timeoutMs: (options.timeout ?? DEFAULT_TIMEOUT_SECONDS) * 1000,
+      onHeard: options.onHeard,
     };
     if (options.reply !== true) {
       await tell(context, question);
@@ -117,7 +120,7 @@ export class ControlClient implements Control {
   #send(
     command: string,
     args: Readonly<Record<string, unknown>>,
-    options: ControlOptions | undefined,
+    options: RawOptions | undefined,
   ): Promise<Replies<ControlReply>> {
     return this.broadcast(command, args, options) as Promise<Replies<ControlReply>>;
   }
@@ -130,8 +133,8 @@ export class ControlClient implements Control {
   ): Promise<Replies<ControlReply>> {
     const { terminate = false, signal = "SIGTERM" } = options;
     const ids = typeof taskId === "string" ? [taskId] : taskId;
-    return this.#shared({ ids, stamps: [] }, options, () =>
-      this.#send("revoke", { task_id: taskId, terminate, signal }, options),
+    return this.#shared({ ids, stamps: [] }, options, (told) =>
+      this.#send("revoke", { task_id: taskId, terminate, signal }, told),
     );
   }
 
@@ -150,35 +153,43 @@ export class ControlClient implements Control {
     const stamps = Object.entries(headers).flatMap(([name, values]) =>
       (typeof values === "string" ? [values] : values).map((value) => JSON.stringify([name, value])),
     );
-    return this.#shared({ ids: [], stamps }, options, () =>
-      this.#send("revoke_by_stamped_headers", { headers, terminate, signal }, options),
+    return this.#shared({ ids: [], stamps }, options, (told) =>
+      this.#send("revoke_by_stamped_headers", { headers, terminate, signal }, told),
     );
   }
 
   /** What is meant for some workers only is not shared. Workers are told, whether or not it could be written. */
-  async #shared<T>(revoked: Revocations, options: ControlOptions, tellWorkers: () => Promise<T>): Promise<T> {
+  async #shared<T>(
+    revoked: Revocations,
+    options: ControlOptions,
+    tellWorkers: (options: RawOptions) => Promise<T>,
+  ): Promise<T> {
     const { destination, pattern } = options;
-    if ((destination !== undefined && destination.length > 0) || pattern) return tellWorkers();
+    if ((destination !== undefined && destination.length > 0) || pattern) return tellWorkers(options);
     await this.#host.prepare();
-    let written = false;
     let failure: unknown = null;
-    try {
-      written = await this.#host.revokes.write(revoked);
-    } catch (error) {
+    const written = await this.#host.revokes.write(revoked).catch((error: unknown) => {
       if (!(error instanceof OperationalError)) throw error;
       failure = error;
+      return false;
+    });
+    const heard: { by: number | null } = { by: null };
+    const onHeard = (workers: number): void => {
+      heard.by = workers;
+    };
+    const replies = await tellWorkers({ ...options, onHeard });
+    // Workers mark what they hear of; with none of them this is left to us.
+    if (written && revoked.ids.length > 0 && (heard.by ?? (await this.#bound())) === 0) {
+      await this.#host.revokes.markRevoked(revoked.ids);
     }
-    const [replies] = await Promise.all([tellWorkers(), written ? this.#markIfAlone(revoked.ids) : null]);
     if (failure !== null) throw notShared(failure);
     return replies;
   }
 
-  /** Workers mark what they hear of; with none of them this is left to us. */
-  async #markIfAlone(ids: readonly string[]): Promise<void> {
-    if (ids.length === 0) return;
+  /** Workers, of which some may have died without a word: for brokers that do not say who hears. */
+  async #bound(): Promise<number> {
     const { transport, names } = await this.#context();
-    const workers = await transport.bindings(names.exchange);
-    if (workers.length === 0) await this.#host.revokes.markRevoked(ids);
+    return (await transport.bindings(names.exchange)).length;
   }
 
   rateLimit(

@@ -146,6 +146,8 @@ export interface Outgoing {
   readonly routingKey: string;
   /** 0-9; lower is served first on Redis. */
   readonly priority: number;
+  /** Of a broadcast: how many hear it, called before `publish` resolves. Not called where the broker does not say. */
+  onHeard?(count: number): void;
 }
 
 /** One hold of one message by this process. Identity is the object; `tag` is new for every delivery. */

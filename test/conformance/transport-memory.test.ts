@@ -44,7 +44,9 @@ async function memoryTransportBroker(): Promise<TransportBroker> {
       },
       list: async (queue) =>
         broker.queue(queue).steps.flatMap((messages) => messages.toArray().map((one) => one.raw)),
-      broadcast: async (exchange, routingKey, raw) => broker.broadcast(exchange, routingKey, raw),
+      broadcast: async (exchange, routingKey, raw) => {
+        broker.broadcast(exchange, routingKey, raw);
+      },
       result: async (key) => broker.results.read(key, clock.now())?.toString() ?? null,
       resultBytes: async (key) => {
         const value = broker.results.read(key, clock.now());

@@ -1,4 +1,5 @@
 /** Workers and clients with a state DB: a revoke holds whoever was down, and whatever was lost. */
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +17,7 @@ let store: RedisServer;
 let dir: string;
 let opened: (() => Promise<unknown>)[] = [];
 let ran: string[] = [];
+let release = new AbortController();
 
 beforeAll(async () => {
   [broker, store] = await Promise.all([startRedis(), startRedis({ aof: true })]);
@@ -24,6 +26,7 @@ beforeEach(async () => {
   await Promise.all([broker.command("FLUSHALL"), store.command("FLUSHALL")]);
   dir = mkdtempSync(join(tmpdir(), "statedb-"));
   ran = [];
+  release = new AbortController();
 });
 afterEach(async () => {
   for (const close of opened.toReversed()) await close();
@@ -44,6 +47,11 @@ function makeApp(settings: CeleryOptions = {}): Celery {
     ...settings,
   });
   app.task("s.note", { bind: true }, (task) => void ran.push(task.request.id));
+  app.task("s.wait", { bind: true }, async (task) => {
+    ran.push(task.request.id);
+    await once(release.signal, "abort");
+    return "done";
+  });
   opened.push(() => app.close());
   return app;
 }
@@ -95,6 +103,31 @@ test("what was revoked while all workers were down never runs: ids, lists, stamp
     await eventually("it is revoked", async () => (await stateOf(app, id)) === "REVOKED");
   }
   expect(ran).toEqual([alive]);
+});
+
+test("a worker that died without a word keeps nobody from marking", async () => {
+  const app = makeApp();
+  const worker = await start();
+  const bindings = "_kombu.binding.celery.pidbox";
+  const bound = await broker.command("SMEMBERS", bindings);
+  expect(bound).toContain("w1@host");
+  await worker.stop();
+  await broker.command("SADD", bindings, bound);
+  const [plain, terminated] = await send(app, 2);
+  await app.control.revoke(plain ?? "");
+  expect(await stateOf(app, plain ?? "")).toBe("REVOKED");
+  await app.control.terminate([terminated ?? ""], { reply: true, timeout: 0.1 });
+  expect(await stateOf(app, terminated ?? "")).toBe("REVOKED");
+});
+
+test("what a worker runs a client does not mark", async () => {
+  const app = makeApp();
+  await start();
+  const running = await app.sendTask("s.wait", []);
+  await eventually("it runs", () => ran.includes(running.id));
+  await app.control.revoke(running.id, { reply: true, limit: 1, timeout: 5 });
+  release.abort();
+  expect(await running.get({ timeout: 5 })).toBe("done");
 });
 
 test("a revoke that a worker acknowledged is known to all that start later, whatever their names", async () => {

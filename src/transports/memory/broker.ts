@@ -236,8 +236,9 @@ export class MemoryBroker {
     };
   }
 
-  /** Fanout: to whoever is subscribed now, later in this turn, in order. */
-  broadcast(exchange: string, routingKey: string, raw: string): void {
+  /** Fanout: to whoever is subscribed now, later in this turn, in order; how many those are. */
+  broadcast(exchange: string, routingKey: string, raw: string): number {
+    let count = 0;
     for (const subscription of this.#subscriptions.get(exchange) ?? []) {
       const { pattern } = subscription;
       // A key on one side only: another channel, as on Redis.
@@ -247,10 +248,12 @@ export class MemoryBroker {
           : !matchesTopic(pattern, routingKey)
       )
         continue;
+      count += 1;
       queueMicrotask(() => {
         if (this.#subscriptions.get(exchange)?.has(subscription)) subscription.onRaw(raw);
       });
     }
+    return count;
   }
 }
 

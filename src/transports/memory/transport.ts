@@ -253,7 +253,8 @@ export class MemoryTransport implements Transport {
 
   #put(one: Outgoing, raw: string): void {
     if (one.type === "fanout" && one.exchange !== "") {
-      this.broker.broadcast(one.exchange, one.routingKey, raw);
+      const count = this.broker.broadcast(one.exchange, one.routingKey, raw);
+      one.onHeard?.(count);
       return;
     }
     const step = stepIndex(this.#settings.prioritySteps, one.priority);

@@ -21,6 +21,7 @@ const UNITS_AT_MOST = 1024 * 1024;
 class Carrier {
   readonly name: "lpush" | "publish";
   readonly key: string;
+  onHeard: ((count: number) => void) | null = null;
   /** Messages are bytes at once: as long as they wait nothing else of them is in memory. */
   readonly block = new ArgBlock();
   /** Settles with the command. Nobody may be left without a handler: see the constructor. */
@@ -45,7 +46,8 @@ class Carrier {
   /** `onEnd` is called after the callers have heard. */
   settle(sent: Promise<unknown>, onEnd: () => void): void {
     sent.then(
-      () => {
+      (reply) => {
+        this.onHeard?.(Number(reply));
         this.#resolve();
         onEnd();
       },
@@ -66,6 +68,7 @@ interface Direct {
   readonly name: "lpush" | "publish";
   readonly key: string;
   readonly text: string;
+  readonly onHeard: ((count: number) => void) | null;
 }
 
 /** A message for a named exchange: where it goes is asked when it is sent. */
@@ -133,20 +136,20 @@ export class Publisher {
   #broadcast(connection: RedisConnection, messages: readonly Outgoing[]): Promise<void> {
     const sent = messages
       .map((outgoing) => this.#direct(outgoing))
-      .map(({ name, key, text }) => {
+      .map(({ name, key, text, onHeard }) => {
         this.#outstanding += 1;
-        const answered = connection.commandSoon(name, [key, text]) as Promise<void>;
+        const answered = connection.commandSoon(name, [key, text]);
         answered.then(this.#onEnd, this.#onEnd);
-        return answered;
+        return counted(answered, onHeard);
       });
     return sent.length === 1 ? (sent[0] as Promise<void>) : allOf(sent);
   }
 
-  #sendNow({ name, key, text }: Direct): Promise<void> {
+  #sendNow({ name, key, text, onHeard }: Direct): Promise<void> {
     this.#outstanding += 1;
-    const sent = this.#options.session.command(name, [key, text]) as Promise<void>;
+    const sent = this.#options.session.command(name, [key, text]);
     sent.then(this.#onEnd, this.#onEnd);
-    return sent;
+    return counted(sent, onHeard);
   }
 
   #publishMany(messages: readonly Outgoing[]): Promise<void> {
@@ -172,11 +175,21 @@ export class Publisher {
     const { keys } = this.#options;
     const text = this.#encode(outgoing);
     return outgoing.type === "fanout"
-      ? { name: "publish", key: keys.channel(outgoing.exchange, outgoing.routingKey), text }
-      : { name: "lpush", key: keys.list(outgoing.routingKey, keys.stepOf(outgoing.priority)), text };
+      ? {
+          name: "publish",
+          key: keys.channel(outgoing.exchange, outgoing.routingKey),
+          text,
+          onHeard: outgoing.onHeard === undefined ? null : (count) => outgoing.onHeard?.(count),
+        }
+      : {
+          name: "lpush",
+          key: keys.list(outgoing.routingKey, keys.stepOf(outgoing.priority)),
+          text,
+          onHeard: null,
+        };
   }
 
-  #put({ name, key, text }: Direct): Promise<void> {
+  #put({ name, key, text, onHeard }: Direct): Promise<void> {
     let carrier = name === "lpush" ? this.#open.get(key) : undefined;
     if (carrier === undefined || carrier.full) {
       carrier = new Carrier(name, key);
@@ -184,6 +197,7 @@ export class Publisher {
       if (name === "lpush") this.#open.set(key, carrier);
     }
     carrier.block.add(text);
+    carrier.onHeard = onHeard;
     this.#schedule();
     return carrier.done;
   }
@@ -271,7 +285,12 @@ export class Publisher {
         // A tag of its own for every copy.
         await allOf(
           queues.map((queue) =>
-            this.#put({ name: "lpush", key: keys.list(queue, step), text: this.#encode(outgoing) }),
+            this.#put({
+              name: "lpush",
+              key: keys.list(queue, step),
+              text: this.#encode(outgoing),
+              onHeard: null,
+            }),
           ),
         );
         one.resolve();
@@ -289,6 +308,11 @@ export class Publisher {
     this.#idle = [];
     for (const resolve of idle) resolve();
   };
+}
+
+/** The reply of a PUBLISH counts who got it, subscribed by name or by pattern. */
+function counted(sent: Promise<unknown>, onHeard: ((count: number) => void) | null): Promise<void> {
+  return onHeard === null ? (sent as Promise<void>) : sent.then((reply) => onHeard(Number(reply)));
 }
 
 function isBroadcast({ type }: Outgoing): boolean {

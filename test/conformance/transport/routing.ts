@@ -207,6 +207,29 @@ export function routingTests(suite: Suite): void {
       for (const one of heard) expect(one.ids).toEqual(numbered(3));
     });
 
+    test("where the broker says how many hear it, it is those who do", async () => {
+      const exchange = suite.name("fan");
+      const producer = await suite.open("producer");
+      const counts: number[] = [];
+      const tell = async (...ids: readonly string[]): Promise<readonly number[]> => {
+        counts.length = 0;
+        const onHeard = (count: number): void => void counts.push(count);
+        await producer.publish(
+          ids.map((id) => ({ ...to(exchange, "fanout", "")(id), onHeard })),
+          null,
+        );
+        return [...counts];
+      };
+      const says = (await tell("m0")).length > 0;
+      const right = (...expected: readonly number[]) => (says ? expected : []);
+      expect(await tell("m1")).toEqual(right(0));
+      const [one] = [await listen(exchange, ""), await listen(exchange, ""), await listen(exchange, "other")];
+      expect(await tell("m2", "m3")).toEqual(right(2, 2));
+      await one.close();
+      const left = right(1);
+      await eventually("one has left", async () => (await tell("m4")).join() === left.join());
+    });
+
     test("routing keys choose: # hears all keys, a prefix its own, none only messages without one", async () => {
       const exchange = suite.name("fan");
       const all = await listen(exchange, "#");
