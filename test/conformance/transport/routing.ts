@@ -211,11 +211,11 @@ export function routingTests(suite: Suite): void {
       const exchange = suite.name("fan");
       const producer = await suite.open("producer");
       const counts: number[] = [];
-      const tell = async (...ids: readonly string[]): Promise<readonly number[]> => {
+      const tell = async (...messages: readonly string[]): Promise<readonly number[]> => {
         counts.length = 0;
         const onHeard = (count: number): void => void counts.push(count);
         await producer.publish(
-          ids.map((id) => ({ ...to(exchange, "fanout", "")(id), onHeard })),
+          messages.map((id) => ({ ...to(exchange, "fanout", "")(id), onHeard })),
           null,
         );
         return [...counts];
