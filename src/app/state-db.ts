@@ -14,8 +14,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { expandFileName } from "../protocol/nodenames.ts";
-import { openStateDb, schemeOf } from "../statedb/index.ts";
-import type { StateDb } from "../statedb/state-db.ts";
+import type { StateDb, StateDbOptions } from "../statedb/state-db.ts";
 import type { Celery } from "./app.ts";
 import type { Environment } from "./env.ts";
 import type { AppInternals, ResolvedSettings } from "./internals.ts";
@@ -89,8 +88,7 @@ export function stateDbConfig({ app, conf, words = {}, env = process.env }: Conf
 }
 
 function isUrl(text: string): boolean {
-  const scheme = schemeOf(text);
-  return scheme !== null && scheme !== "file";
+  return /^(?!file:)[a-z][a-z0-9+.-]*:\/\//i.test(text);
 }
 
 function onRedis(source: string, url: string | null | undefined): string | null {
@@ -151,7 +149,13 @@ export async function openOperatorStateDb(
   return openStateDb({ ...optionsOf(context), node: null, url: config.file });
 }
 
-type Options = Omit<Parameters<typeof openStateDb>[0], "url" | "node">;
+type Options = Omit<StateDbOptions, "url" | "node">;
+
+/** Loaded by who has one. */
+async function openStateDb(options: StateDbOptions): Promise<StateDb> {
+  const module = await import("../statedb/index.ts");
+  return module.openStateDb(options);
+}
 
 function optionsOf({ config, clock, logger, clientName }: OpenContext): Options {
   const { prefix, ttlSeconds, shared } = config;

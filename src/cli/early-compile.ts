@@ -3,8 +3,6 @@
  * run for long, and a message is short. Told to begin earlier, a task that comes after a pause starts about a tenth of a
  * millisecond sooner; a worker under load is at full speed sooner and no slower afterwards.
  */
-import { setFlagsFromString } from "node:v8";
-
 /** Bytes of bytecode: V8 looks at a function after so many that it has run; it collects so many for one quick compilation. */
 const FLAGS: readonly string[] = ["--interrupt-budget=3000", "--baseline-batch-compilation-threshold=500"];
 /** The V8 in which this was measured, of Node 20. Later ones have a compiler more. */
@@ -20,7 +18,9 @@ export function compileEarlySoon(): void {
   const flags = earlyFlags(process.versions.v8, given);
   if (flags.length === 0) return;
   setTimeout(() => {
-    for (const flag of flags) setFlagsFromString(flag);
+    void import("node:v8").then((v8) => {
+      for (const flag of flags) v8.setFlagsFromString(flag);
+    });
   }, AFTER_START_MS).unref();
 }
 

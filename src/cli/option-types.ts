@@ -57,6 +57,12 @@ export interface CommandSpec {
   readonly examples: readonly (readonly [string, string])[];
 }
 
+/** A command has `--json`, whichever it is. */
+export function withJson(spec: CommandSpec): CommandSpec {
+  const about = spec.json.about ?? "print one line of JSON";
+  return { ...spec, options: [...spec.options, { flags: "-j, --json", about, group: "Output" }] };
+}
+
 /** `-c, --concurrency <n>` taken apart. */
 export function flagsOf(spec: OptionSpec): {
   readonly names: readonly string[];

@@ -1,5 +1,5 @@
 /** Every command, as data: the parser, the help, the environment, the completion scripts and docs/cli.md read it. */
-import { type CommandSpec, type OptionSpec } from "./option-types.ts";
+import { type CommandSpec, withJson } from "./option-types.ts";
 import { DEAD, LIMITS, LIST, PURGE, QUEUE } from "./specs/broker.ts";
 import { MULTI } from "./specs/multi.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
@@ -30,8 +30,4 @@ export const COMMANDS: readonly CommandSpec[] = [
   LOGTOOL,
   EXPLAIN,
   COMPLETE,
-].map((spec) => ({ ...spec, options: [...spec.options, jsonOption(spec)] }));
-
-function jsonOption({ json }: CommandSpec): OptionSpec {
-  return { flags: "-j, --json", about: json.about ?? "print one line of JSON", group: "Output" };
-}
+].map(withJson);

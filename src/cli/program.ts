@@ -1,23 +1,20 @@
 /**
  * From the words of a command line to the command that carries them out. Commander parses; what it refuses is said in our
- * words. Only the module of the command that runs is loaded.
+ * words. Only the module of the command that runs is loaded, and for a worker, which is to start fast, only its options.
  */
 import { Argument, CommanderError, Option, Command as Parser } from "commander";
 import { version } from "../base/version.ts";
 import { PetioleError } from "../errors.ts";
 import { fromEnvironment } from "./environment.ts";
-import { explain } from "./explain.ts";
 import type { Command, ExitCode, GlobalOptions, Io } from "./io.ts";
-import { asksForJson, jsonLine } from "./json-line.ts";
 import {
   type ArgumentSpec,
   type CommandName,
   type CommandSpec,
   flagsOf,
   type OptionSpec,
+  withJson,
 } from "./option-types.ts";
-import { COMMANDS } from "./options.ts";
-import { commandIn, refusal } from "./refusal.ts";
 import { GLOBAL_OPTIONS } from "./specs/global.ts";
 import { InvalidValue } from "./values.ts";
 import { wrapped } from "./wrap.ts";
@@ -46,6 +43,17 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   complete: async () => (await import("./commands/complete.ts")).complete,
 };
 
+/** Options that a worker shares with no command are not read where the words name no other. */
+async function specsFor(words: readonly string[]): Promise<readonly CommandSpec[]> {
+  const named = words.filter((word) => Object.hasOwn(RUN, word) || HELP.has(word));
+  if (named.length > 0 && named.every((word) => word === "worker")) {
+    return [withJson((await import("./specs/worker.ts")).WORKER)];
+  }
+  return (await import("./options.ts")).COMMANDS;
+}
+
+const HELP: ReadonlySet<string> = new Set(["help", "-h", "--help"]);
+
 const HELP_WIDTH = 80;
 
 /** Commander's ways to end without an error. */
@@ -59,8 +67,12 @@ const NO_ERROR: ReadonlySet<string> = new Set([
 export async function run(words: readonly string[], io: Io): Promise<ExitCode> {
   // Boxed: written in a callback, which the compiler does not follow.
   const ended: { code: ExitCode } = { code: 0 };
-  const parser = createParser(io, (code) => {
-    ended.code = code;
+  const specs = await specsFor(words);
+  const parser = createParser(specs, {
+    io,
+    done: (code) => {
+      ended.code = code;
+    },
   });
   try {
     if (words.length === 0) {
@@ -73,27 +85,26 @@ export async function run(words: readonly string[], io: Io): Promise<ExitCode> {
     return ended.code;
   } catch (error) {
     if (error instanceof CommanderError && NO_ERROR.has(error.code)) return 0;
-    const command = commandIn(words);
-    const where = command === null ? "petiole" : `petiole ${command.name}`;
-    const { text, json, exitCode } = explain(
-      error instanceof CommanderError ? refusal(error, command) : error,
-      where,
-    );
-    if (asksForJson(words, command?.name ?? null, io.env)) io.err(jsonLine({ error: json }));
-    else io.err(`${io.columns === null ? text : wrapped(text, { width: io.columns, indent: 0 })}\n`);
-    return exitCode;
+    const { tellFailure } = await import("./failure.ts");
+    return tellFailure(error, words, io);
   }
 }
 
 /** Its options have forms that no parser knows (`-c:1-3 10`), and the global ones are its nodes'. null: another command. */
 function multiWords(words: readonly string[]): readonly string[] | null {
   const at = words.indexOf("multi");
-  if (at < 0 || commandIn(words.slice(0, at)) !== null) return null;
+  if (at < 0 || words.slice(0, at).some((word) => Object.hasOwn(RUN, word))) return null;
   const own = words.slice(at + 1);
   return own.length === 0 || own.includes("--help") ? null : [...own, ...words.slice(0, at)];
 }
 
-function createParser(io: Io, done: (code: ExitCode) => void): Parser {
+interface ParserContext {
+  readonly io: Io;
+  readonly done: (code: ExitCode) => void;
+}
+
+function createParser(specs: readonly CommandSpec[], context: ParserContext): Parser {
+  const { io } = context;
   const parser = new Parser("petiole")
     .description("Celery for Node: run tasks, send them, and look at them.")
     .usage("[options] <command> [options] [arguments]")
@@ -105,23 +116,18 @@ function createParser(io: Io, done: (code: ExitCode) => void): Parser {
     .helpCommand("help [command]", "the help of a command")
     .version(`petiole ${version()}`, "--version", "print the version");
   for (const spec of GLOBAL_OPTIONS) parser.addOption(optionFrom(spec));
-  for (const spec of COMMANDS) addCommand(parser, spec, { io, done });
-  return parser.addHelpText(
-    "after",
-    examplesOf(COMMANDS.slice(0, 3).flatMap((spec) => spec.examples.slice(0, 1))),
+  for (const spec of specs) addCommand(parser, spec, context);
+  return parser.addHelpText("after", () =>
+    examplesOf(specs.slice(0, 3).flatMap((spec) => spec.examples.slice(0, 1))),
   );
 }
 
-function addCommand(
-  parser: Parser,
-  spec: CommandSpec,
-  context: { readonly io: Io; readonly done: (code: ExitCode) => void },
-): void {
+function addCommand(parser: Parser, spec: CommandSpec, context: ParserContext): void {
   const command = parser.command(spec.name).description(spec.about).helpOption("-h, --help", "this text");
   for (const argument of spec.arguments) command.addArgument(argumentFrom(argument));
   for (const option of spec.options) command.addOption(optionFrom(option));
   command.configureHelp({ showGlobalOptions: true, helpWidth: HELP_WIDTH });
-  command.addHelpText("after", `${jsonHelp(spec)}${examplesOf(spec.examples)}`);
+  command.addHelpText("after", () => `${jsonHelp(spec)}${examplesOf(spec.examples)}`);
   command.action(async () => {
     const { io } = context;
     const given = settled(command, { specs: spec.options, command: spec.name, env: io.env });

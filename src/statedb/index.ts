@@ -6,7 +6,7 @@ import type { StateDb, StateDbOptions } from "./state-db.ts";
 const REDIS: ReadonlySet<string> = new Set(["redis", "rediss", "redis+socket", "socket", "unix"]);
 
 /** `scheme` of `scheme://…`; null: a file name. */
-export function schemeOf(url: string): string | null {
+function schemeOf(url: string): string | null {
   return /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase() ?? null;
 }
 

@@ -8,14 +8,8 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import { ImproperlyConfigured } from "../errors.ts";
 import type { Pool } from "../pool/pool.ts";
-
-/** Slots at most and at least: `--autoscale=max,min`. */
-export interface AutoscaleRange {
-  readonly max: number;
-  readonly min: number;
-}
+import { type AutoscaleRange, checkedRange } from "./options.ts";
 
 export interface AutoscalerOptions {
   readonly range: AutoscaleRange;
@@ -82,13 +76,4 @@ export class Autoscaler {
   info(): { readonly max: number; readonly min: number; readonly current: number; readonly qty: number } {
     return { ...this.#range, current: this.#options.pool.size, qty: this.#options.work() };
   }
-}
-
-/** @throws ImproperlyConfigured */
-export function checkedRange({ max, min }: AutoscaleRange): AutoscaleRange {
-  const whole = Number.isSafeInteger(max) && Number.isSafeInteger(min);
-  if (whole && min >= 0 && max >= 1 && max >= min) return { max, min };
-  throw new ImproperlyConfigured(
-    `autoscale goes from min to max, whole numbers with 0 <= min <= max and max >= 1, not from ${min} to ${max}`,
-  );
 }

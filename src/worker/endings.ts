@@ -40,7 +40,6 @@ import {
   type StoredState,
   workerLost,
 } from "./outcome.ts";
-import { planReplacement } from "./replacement.ts";
 import type { Request } from "./request.ts";
 import type { Settler, Storing } from "./settler.ts";
 import type { StateStore } from "./states.ts";
@@ -218,6 +217,7 @@ export class Endings {
     const { decoded } = request;
     const { sender } = this.#app;
     try {
+      const { planReplacement } = await import("./replacement.ts");
       const plan = planReplacement(sender, decoded, outcome.signature);
       await this.#settler.send(() => sender.publish(plan, parentOf(decoded)), request);
     } catch (error) {

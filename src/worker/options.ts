@@ -8,8 +8,13 @@ import { ImproperlyConfigured } from "../errors.ts";
 import { expandNodeName } from "../protocol/nodenames.ts";
 import type { Seconds } from "../task/sendable-types.ts";
 import type { QueueDeclaration } from "../transports/transport.ts";
-import { type AutoscaleRange, checkedRange } from "./autoscaler.ts";
 import type { AppModule } from "./child-init.ts";
+
+/** Slots at most and at least: `--autoscale=max,min`. */
+export interface AutoscaleRange {
+  readonly max: number;
+  readonly min: number;
+}
 
 /** Options of {@link Worker}: those of `celery worker`. */
 export interface WorkerOptions {
@@ -230,6 +235,15 @@ function stateDbOf({ app, conf }: AppInternals, options: WorkerOptions): StateDb
   if (options.migrateStatedb === undefined) return null;
   throw new ImproperlyConfigured(
     "migrateStatedb needs a state DB to write to: give statedb or redisStatedb, too",
+  );
+}
+
+/** @throws ImproperlyConfigured */
+export function checkedRange({ max, min }: AutoscaleRange): AutoscaleRange {
+  const whole = Number.isSafeInteger(max) && Number.isSafeInteger(min);
+  if (whole && min >= 0 && max >= 1 && max >= min) return { max, min };
+  throw new ImproperlyConfigured(
+    `autoscale goes from min to max, whole numbers with 0 <= min <= max and max >= 1, not from ${min} to ${max}`,
   );
 }
 

@@ -21,11 +21,9 @@ import type { PidFile } from "../daemon/pid-file.ts";
 import type { Privileges } from "../daemon/privileges.ts";
 import { compileEarlySoon } from "../early-compile.ts";
 import type { ExitCode, Invocation, Io } from "../io.ts";
-import { jsonLine } from "../json-line.ts";
 import { enterWorkdir, openApp } from "../open-app.ts";
 import { runUntilStopped } from "../run-worker.ts";
 import { isTerminal, setUpLogging } from "../set-up-logging.ts";
-import { settingsOf } from "../setting-words.ts";
 import { octal } from "../values.ts";
 
 /** What the option table reads for this command, besides the worker's own options. */
@@ -64,10 +62,12 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   await goOnAs({ uid, gid, umask });
   const app = await openApp(invocation, { needsModule: true });
   // The module of --config is laid over the app by openApp.
-  const given = { settings: settingsOf(invocation.args), include };
+  const { args } = invocation;
+  const settings = args.length === 0 ? {} : (await import("../setting-words.ts")).settingsOf(args);
+  const given = { settings, include };
   configure(app, given);
   if (printSteps) {
-    printStepsOf(app, { io, json: json === true });
+    await printStepsOf(app, { io, json: json === true });
     return 0;
   }
   const appModule = { module: globals.app ?? "", config: globals.config, ...given };
@@ -165,9 +165,12 @@ async function watched({ io, globals, options }: Invocation, app: string): Promi
   return code;
 }
 
-function printStepsOf(app: Celery, { io, json }: { readonly io: Io; readonly json: boolean }): void {
+async function printStepsOf(
+  app: Celery,
+  { io, json }: { readonly io: Io; readonly json: boolean },
+): Promise<void> {
   const steps = workerSteps(app);
-  if (json) io.out(jsonLine(steps));
+  if (json) io.out((await import("../json-line.ts")).jsonLine(steps));
   else {
     for (const { name, requires } of steps) {
       io.out(`${name}${requires.length > 0 ? ` (after ${requires.join(", ")})` : ""}\n`);

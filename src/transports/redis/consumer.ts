@@ -35,7 +35,7 @@ import { Holds, RedisDelivery } from "./holds.ts";
 import { Intake } from "./intake.ts";
 import type { RedisKeys } from "./keys.ts";
 import { LeaseKeeper } from "./lease.ts";
-import { RedisLimits } from "./limits.ts";
+import type { RedisLimits } from "./limits.ts";
 import type { Answer } from "./moves.ts";
 import type { RedisTransportSettings } from "./options.ts";
 import { Renewal } from "./renewal.ts";
@@ -76,9 +76,9 @@ export class RedisConsumer implements Consumer {
   readonly #calls: CallQueue;
   readonly #settler: Settler;
   readonly #renewal: Renewal;
-  readonly #limits: RedisLimits;
-  /** Settlements look for a slot. */
-  #limited = false;
+  /** Settlements look for a slot. null: no task has asked for one, or it is being loaded. */
+  #limits: RedisLimits | null = null;
+  #loadingLimits: Promise<RedisLimits> | null = null;
   #state: ConsumerState = "connecting";
   #turn: NodeJS.Immediate | null = null;
   #closing: Promise<void> | null = null;
@@ -135,21 +135,6 @@ export class RedisConsumer implements Consumer {
         tell(() => options.onLost(deliveries));
         this.#schedule();
       },
-    });
-    this.#limits = new RedisLimits({
-      clock,
-      logger,
-      keys,
-      holds,
-      calls,
-      leaseMs: settings.leaseMs,
-      intervalMs: settings.sweepIntervalMs,
-      random: context.random,
-      db: () => session.facts?.db ?? 0,
-      connection: () => (session.state === "live" ? session.connection : null),
-      onParked: (untilMs) => this.intake.lot.parked(untilMs),
-      onRoom: () => this.#schedule(),
-      onRefused,
     });
     this.leases = new LeaseKeeper({
       address: context.connect.address,
@@ -221,7 +206,7 @@ export class RedisConsumer implements Consumer {
       if (!sameStore(as.write.location, this.#context.location())) return Promise.reject(elsewhere());
       this.#checked = as.write.location;
     }
-    const answer = this.#limited ? this.#limits.settle(delivery, as) : null;
+    const answer = this.#limits === null ? null : this.#limits.settle(delivery, as);
     if (answer !== null) return answer;
     const { state } = delivery;
     if (as.kind === "park" && state === "held" && this.intake.lot.keep(delivery, as.untilMs)) {
@@ -267,19 +252,43 @@ export class RedisConsumer implements Consumer {
     });
   }
 
-  admit(delivery: Delivery, claim: LimitClaim): Promise<Admission> {
-    if (!(delivery instanceof RedisDelivery) || delivery.state !== "held")
-      return Promise.resolve({ kind: "gone" });
-    this.#limited = true;
-    return this.#limits.admit(delivery, claim);
+  async admit(delivery: Delivery, claim: LimitClaim): Promise<Admission> {
+    const limits = this.#limits ?? (await this.#loadLimits());
+    if (!(delivery instanceof RedisDelivery) || delivery.state !== "held") return { kind: "gone" };
+    return limits.admit(delivery, claim);
   }
 
   release(delivery: Delivery, claim: LimitClaim): void {
-    if (delivery instanceof RedisDelivery) this.#limits.release(delivery, claim);
+    if (delivery instanceof RedisDelivery) this.#limits?.release(delivery, claim);
   }
 
   watchLimits(): void {
-    this.#limits.watch();
+    void this.#loadLimits().then((limits) => limits.watch());
+  }
+
+  #loadLimits(): Promise<RedisLimits> {
+    const { session, settings, keys, clock, logger, random } = this.#context;
+    this.#loadingLimits ??= import("./limits.ts").then((module) => {
+      const limits = new module.RedisLimits({
+        clock,
+        logger,
+        keys,
+        holds: this.#holds,
+        calls: this.#calls,
+        leaseMs: settings.leaseMs,
+        intervalMs: settings.sweepIntervalMs,
+        random,
+        db: () => session.facts?.db ?? 0,
+        connection: () => (session.state === "live" ? session.connection : null),
+        onParked: (untilMs) => this.intake.lot.parked(untilMs),
+        onRoom: () => this.#schedule(),
+        onRefused: (error) => this.#refused(error),
+      });
+      if (this.#state === "closed") limits.stop();
+      this.#limits = limits;
+      return limits;
+    });
+    return this.#loadingLimits;
   }
 
   pause(): Promise<void> {
@@ -306,7 +315,7 @@ export class RedisConsumer implements Consumer {
     const { clock, settings } = this.#context;
     await this.pause();
     this.#runTurn();
-    this.#limits.freeAll();
+    this.#limits?.freeAll();
     this.#returnAll();
     this.#settler.flush();
     if (this.#calls.size > 0) {
@@ -338,7 +347,7 @@ export class RedisConsumer implements Consumer {
     if (this.#turn !== null) clearImmediate(this.#turn);
     this.#turn = null;
     this.#calls.stop();
-    this.#limits.stop();
+    this.#limits?.stop();
     this.intake.stop();
     this.sweeper.stop();
     this.#setState("closed");

@@ -36,9 +36,9 @@ import type { DeadLists } from "./dead.ts";
 import type { Fanout } from "./fanout.ts";
 import { RedisKeys } from "./keys.ts";
 import { type RedisTransportSettings, readOptions } from "./options.ts";
-import { RedisPausedQueues } from "./paused.ts";
+import type { RedisPausedQueues } from "./paused.ts";
 import { Publisher } from "./publisher.ts";
-import { RedisUniqueLocks } from "./unique.ts";
+import type { RedisUniqueLocks } from "./unique.ts";
 
 /** What only tests set. */
 export interface RedisTransportInternals {
@@ -65,8 +65,16 @@ export class RedisTransport implements Transport {
     storesResults: true,
     durable: true,
   };
-  readonly paused: PausedQueues;
-  readonly unique: UniqueLocks;
+  readonly paused: PausedQueues = {
+    pause: async (queues) => (await this.#pausedQueues()).pause(queues),
+    resume: async (queues) => (await this.#pausedQueues()).resume(queues),
+    list: async () => (await this.#pausedQueues()).list(),
+  };
+  readonly unique: UniqueLocks = {
+    publish: async (messages, signal) => (await this.#uniqueLocks()).publish(messages, signal),
+    claim: async (unique, id) => (await this.#uniqueLocks()).claim(unique, id),
+    release: async (unique, id) => (await this.#uniqueLocks()).release(unique, id),
+  };
   readonly #options: TransportOptions;
   readonly #internals: RedisTransportInternals;
   readonly #settings: RedisTransportSettings;
@@ -82,6 +90,8 @@ export class RedisTransport implements Transport {
   readonly #mailboxes = new Set<Mailbox>();
   #makeConsumer: MakeConsumer | null = null;
   #fanout: Promise<Fanout> | null = null;
+  /** Loaded by the first unique task. */
+  #unique: Promise<RedisUniqueLocks> | null = null;
   #stopping: Promise<void> | null = null;
   #location: StoreLocation = { kind: "other" };
 
@@ -110,10 +120,11 @@ export class RedisTransport implements Transport {
       reclaim: (connection) => this.#reclaim(connection),
       onState: (state) => this.#onState(state),
     });
-    this.paused = new RedisPausedQueues(this.#session, this.#keys);
-    const parts = { session: this.#session, settings: this.#settings, keys: this.#keys };
-    this.unique = new RedisUniqueLocks({ ...parts, clock: options.clock });
-    this.#publisher = new Publisher(parts);
+    this.#publisher = new Publisher({
+      session: this.#session,
+      settings: this.#settings,
+      keys: this.#keys,
+    });
   }
 
   get location(): StoreLocation {
@@ -245,6 +256,19 @@ export class RedisTransport implements Transport {
 
   async requeueDead(letters: readonly DeadLetter[]): Promise<number> {
     return (await this.#deadLists()).requeue(letters);
+  }
+
+  async #pausedQueues(): Promise<RedisPausedQueues> {
+    const module = await import("./paused.ts");
+    return new module.RedisPausedQueues(this.#session, this.#keys);
+  }
+
+  #uniqueLocks(): Promise<RedisUniqueLocks> {
+    const parts = { session: this.#session, settings: this.#settings, keys: this.#keys };
+    this.#unique ??= import("./unique.ts").then(
+      (module) => new module.RedisUniqueLocks({ ...parts, clock: this.#clock }),
+    );
+    return this.#unique;
   }
 
   /** Loaded when an operator asks: neither senders nor workers need it. */

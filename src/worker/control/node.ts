@@ -17,7 +17,7 @@ import {
 import type { WireMessage } from "../../protocol/wire.ts";
 import type { QueueDeclaration, Transport } from "../../transports/transport.ts";
 import { made, type WorkerContext } from "../context.ts";
-import { isAddressed } from "./address.ts";
+import type { isAddressed } from "./address.ts";
 import { CommandError, errorRepr } from "./errors.ts";
 import type { Panel } from "./panel.ts";
 import { type ControlState, NO_REPLY, nok } from "./state.ts";
@@ -33,6 +33,8 @@ export class ControlNode {
   readonly #transport: Transport;
   readonly #names: PidboxNames;
   #panel: Panel | null = null;
+  /** Comes with the panel. */
+  #isAddressed: typeof isAddressed | null = null;
   #loading: Promise<void> | null = null;
   #loadSoon: Timer | null = null;
   readonly #state: ControlState;
@@ -79,8 +81,9 @@ export class ControlNode {
 
   /** The commands: a dozen files that tasks need not wait for. Read with the first request, or a little after the start. */
   #load(): Promise<void> {
-    this.#loading ??= import("./panel.ts").then((module) => {
-      this.#panel = new module.Panel(this.#context.app.controlCommands);
+    this.#loading ??= Promise.all([import("./panel.ts"), import("./address.ts")]).then(([panel, address]) => {
+      this.#isAddressed = address.isAddressed;
+      this.#panel = new panel.Panel(this.#context.app.controlCommands);
     });
     return this.#loading;
   }
@@ -143,7 +146,7 @@ export class ControlNode {
     const { app, settings, logger } = this.#context;
     app.lamport.forward();
     app.lamport.adjust(request.clock);
-    if (!isAddressed(request, settings.hostname)) return;
+    if (this.#isAddressed?.(request, settings.hostname) !== true) return;
     logger.debug({ method: request.method }, "remote control request");
     if (this.#open >= OPEN_AT_MOST) {
       this.#reply(request, nok(`OverflowError('${OPEN_AT_MOST} commands have not ended')`));

@@ -1,6 +1,5 @@
 /** Grows and shrinks the pool with the work. Off without `--autoscale`. */
 import type { Step } from "../../base/blueprint.ts";
-import { Autoscaler } from "../autoscaler.ts";
 import { made, type WorkerContext } from "../context.ts";
 
 export const autoscalerStep: Step<WorkerContext> = {
@@ -10,6 +9,7 @@ export const autoscalerStep: Step<WorkerContext> = {
   async start(context) {
     const { app, logger, settings } = context;
     if (settings.autoscale === null) return;
+    const { Autoscaler } = await import("../autoscaler.ts");
     const { consumer } = made(context.tasks, "tasks");
     const autoscaler = new Autoscaler({
       range: settings.autoscale,

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { silentLogger } from "../../../src/base/logger.ts";
 import { ImproperlyConfigured } from "../../../src/errors.ts";
 import { AsyncPool } from "../../../src/pool/async.ts";
-import { Autoscaler, checkedRange } from "../../../src/worker/autoscaler.ts";
+import { Autoscaler } from "../../../src/worker/autoscaler.ts";
+import { checkedRange } from "../../../src/worker/options.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 function make(range = { max: 10, min: 2 }): {

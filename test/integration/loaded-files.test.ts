@@ -1,0 +1,60 @@
+/** What a plain `petiole worker` loads before its first task: each file costs its start about half a millisecond. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterEach, expect, test } from "vitest";
+import { built, root } from "../support/built.ts";
+import { startRedis } from "../support/redis.ts";
+import { CliProcess, makeProject, petiole, petioleRun } from "./cli-support.ts";
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+/** Of features that are off, of other commands, and what waits for a first use. */
+const NOT_AT_START = new RegExp(
+  [
+    "^codecs/",
+    "^statedb/(?!limited-set)",
+    "^pool/(?!async|loop-watch|lazy-abort|limits|broken)",
+    "^cli/(commands/(?!worker)|specs/(?!worker|global|shared)|daemon/(?!marks)|refusal|explain|remedies|failure|options)",
+    "^worker/(autoscaler|broadcasts|health|state-keeper|redirect|replacement)\\.",
+    "^worker/control/(?!node|state|errors|ask-context)",
+    "^transports/redis/(dead|limits|paused|unique|mailbox|scripts/(dead|limits|paused|unique))",
+    "^(transports|backends)/memory/(?!topic)",
+    "^app/(eager|validate|report)",
+  ].join("|"),
+);
+const AT_MOST = 275;
+
+test("a plain worker loads nothing of what is off, and no more files than it did", async () => {
+  const redis = await startRedis();
+  ends.push(() => redis.stop());
+  const project = makeProject();
+  ends.push(() => project.remove());
+  const log = join(project.dir, "loaded");
+  project.write(
+    "tasks.mjs",
+    `import { Celery } from ${petiole};
+     export const app = new Celery("t", { brokerUrl: process.env.BROKER, resultBackend: process.env.BROKER });
+     app.task("t.end", () => process.kill(process.pid, "SIGKILL"));`,
+  );
+  const env = { BROKER: redis.url, LOADED_LOG: log };
+  await petioleRun(["-A", "tasks.mjs", "call", "t.end"], { cwd: project.dir, env });
+  const hook = pathToFileURL(join(root, "test/support/log-loads.mjs")).href;
+  const worker = new CliProcess(["-A", "tasks.mjs", "worker", "-c", "10"], {
+    cwd: project.dir,
+    env,
+    nodeArgs: ["--import", hook],
+  });
+  ends.push(() => worker.kill("SIGKILL"));
+  await worker.ended;
+  const dist = pathToFileURL(built("")).href;
+  const urls = new Set(readFileSync(log, "utf8").trimEnd().split("\n"));
+  const own = [...urls].filter((url) => url.startsWith(dist)).map((url) => url.slice(dist.length));
+  expect(own).toContain("worker/tracer.js");
+  expect(own.filter((file) => NOT_AT_START.test(file))).toEqual([]);
+  process.stderr.write(`petiole worker: ${own.length} files before its first task\n`);
+  expect(own.length).toBeLessThanOrEqual(AT_MOST);
+});
