@@ -86,6 +86,8 @@ const config: ViteUserConfig = defineConfig({
     // Most tests of the other projects wait half of their time, for servers and workers.
     maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: LongestFirst },
+    // Each starts processes of its own.
+    maxConcurrency: 3,
     // The build is loaded by Node itself, as users load it.
     server: { deps: { external: [/\/dist\//] } },
     coverage: {
@@ -97,7 +99,7 @@ const config: ViteUserConfig = defineConfig({
       reportOnFailure: true,
     },
     projects: [
-      project("unit", { timeoutMs: 15_000, hookMs: 15_000, prepared: false, shared: true }),
+      project("unit", { timeoutMs: 60_000, hookMs: 60_000, prepared: false, shared: true }),
       project("conformance", { timeoutMs: 60_000, hookMs: 60_000, prepared: true }),
       project("integration", { timeoutMs: 60_000, hookMs: 60_000, prepared: true }),
       project("interop", { timeoutMs: 90_000, hookMs: 120_000, prepared: true }),

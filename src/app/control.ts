@@ -2,6 +2,7 @@
  * `app.control`: requests to workers, over a connection of its own that opens with the first one. Python:
  * `celery/app/control.py`.
  */
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../base/clock.ts";
 import type { LamportClock } from "../base/lamport-clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -68,6 +69,8 @@ export class ControlClient implements Control {
 
   constructor(host: ControlHost) {
     this.#host = host;
+    // One listener per question that waits for its replies: as many as there are.
+    setMaxListeners(0, this.#abort.signal);
   }
 
   // ---- asking

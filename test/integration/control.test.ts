@@ -96,6 +96,20 @@ describe.each(["memory", "redis"])("over %s", (kind) => {
     expect(await pidboxKeys()).toBe("");
   });
 
+  test("twenty questions at a time are answered, and Node warns of no leak", async () => {
+    await start(makeApp(url), { hostname: "a@host" });
+    const warnings: Error[] = [];
+    const hear = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", hear);
+    try {
+      const asked = Array.from({ length: 20 }, () => app.control.ping({ limit: 1, timeout: 5 }));
+      for (const one of await Promise.all(asked)) expect(one).toEqual({ "a@host": { ok: "pong" } });
+      expect(warnings).toEqual([]);
+    } finally {
+      process.off("warning", hear);
+    }
+  });
+
   test("nobody there: empty after the timeout, and nothing is left", async () => {
     const started = performance.now();
     expect(await app.control.ping({ timeout: 0.2 })).toEqual({});

@@ -177,8 +177,8 @@ test("memory holds so many; the store knows the others", async () => {
   await start();
   await eventually("the other one ran", () => ran.includes(alive ?? ""));
   // And in a worker whose memory overflows while it runs.
-  const more = await send(app, 12, { countdown: 1 });
-  for (const id of more) await app.control.revoke(id, { reply: true, limit: 1, timeout: 5 });
+  const more = await send(app, 12, { countdown: 3 });
+  await Promise.all(more.map((id) => app.control.revoke(id, { reply: true, limit: 1, timeout: 5 })));
   for (const id of [...ids, ...more]) {
     await eventually("it is revoked", async () => (await stateOf(app, id)) === "REVOKED");
   }

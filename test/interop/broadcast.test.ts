@@ -1,24 +1,21 @@
 /** Broadcast queues and queues of one worker, both ways. */
 import { Celery, type CeleryOptions, workerDirect } from "petiole";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { type Fleet, startFleet } from "./harness.ts";
 
 let fleet: Fleet;
-afterEach(() => fleet?.stop());
 
 describe("a broadcast queue", () => {
   const ours: CeleryOptions = { taskQueues: [{ name: "celery" }, { name: "news", exchangeType: "fanout" }] };
 
-  beforeEach(async () => {
-    fleet = await startFleet({ pythonOnly: { broadcast_queues: ["news"] } });
-  });
-
   /** One worker of Python's, two of ours. */
-  async function workers(): Promise<void> {
+  beforeAll(async () => {
+    fleet = await startFleet({ pythonOnly: { broadcast_queues: ["news"] } });
     await fleet.pythonWorker({ name: "py@host" });
     for (const hostname of ["ts1@host", "ts2@host"]) await fleet.worker({ hostname, app: ours });
-  }
+  });
+  afterAll(() => fleet?.stop());
 
   const heard = async (key: string): Promise<readonly string[]> => {
     const seen = (await fleet.seen(key)) as readonly (readonly [language: string, value: unknown])[];
@@ -32,7 +29,6 @@ describe("a broadcast queue", () => {
   }
 
   test("what Python sends runs on every worker of both kinds", async () => {
-    await workers();
     await fleet.python.run(`
       from kombu import Exchange
       with app.producer_pool.acquire() as producer:
@@ -43,7 +39,6 @@ describe("a broadcast queue", () => {
   });
 
   test("what we send runs on every worker of both kinds, and no list is left", async () => {
-    await workers();
     const client = new Celery("client", { brokerUrl: fleet.broker, ...ours });
     await client.sendTask("demo.record", ["b", 7], { queue: "news" });
     await client.close();
@@ -52,7 +47,6 @@ describe("a broadcast queue", () => {
   });
 
   test("is shown to Python's inspect as Celery shows its own", async () => {
-    await workers();
     const shown = await fleet.python.value<Record<string, readonly Record<string, unknown>[]>>(`
       return app.control.inspect(timeout=3).active_queues()
     `);
@@ -66,11 +60,12 @@ describe("a broadcast queue", () => {
 });
 
 describe("worker_direct", () => {
-  beforeEach(async () => {
+  beforeAll(async () => {
     fleet = await startFleet({ config: { worker_direct: true } });
     await fleet.pythonWorker({ name: "py@host" });
     await fleet.worker({ hostname: "ts@host" });
   });
+  afterAll(() => fleet?.stop());
 
   test("we send to one worker of either kind", async () => {
     for (const [node, language] of [

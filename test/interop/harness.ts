@@ -144,6 +144,18 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   };
 }
 
+/** The body of a test with a fleet of its own: such tests can run side by side. */
+export function withFleet(options: FleetOptions, body: (fleet: Fleet) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const fleet = await startFleet(options);
+    try {
+      await body(fleet);
+    } finally {
+      await fleet.stop();
+    }
+  };
+}
+
 async function startCli(options: CliWorkerOptions, env: Record<string, string>): Promise<CliWorker> {
   const line = [
     cli,

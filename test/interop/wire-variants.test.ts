@@ -1,19 +1,28 @@
 /** Serializers, compressions, protocol 1 and the settings that change what is in Redis: both directions under each. */
 import { type Celery, kw } from "petiole";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { redisCommand } from "../support/redis.ts";
-import { type Fleet, startFleet } from "./harness.ts";
+import { type Fleet, type FleetOptions, startFleet, withFleet } from "./harness.ts";
 
 const QUEUES = { task_default_queue: "ts" };
 
-async function startBoth(config: Record<string, unknown>, pythonOnly: object = {}): Promise<Fleet> {
-  const fleet = await startFleet({ config: { ...QUEUES, ...config }, pythonOnly });
+async function startBoth(fleet: Fleet): Promise<Fleet> {
   await Promise.all([
     fleet.worker({ hostname: "ts@test", queues: ["ts"], concurrency: 2 }),
     fleet.pythonWorker({ name: "py@test", queues: ["py"], concurrency: 2, pool: "threads" }),
   ]);
   return fleet;
+}
+
+/** With a worker of each kind. */
+function withBoth(
+  { config, pythonOnly = {} }: FleetOptions,
+  body: (fleet: Fleet) => Promise<void>,
+): Promise<void> {
+  return withFleet({ config: { ...QUEUES, ...config }, pythonOnly }, async (fleet) =>
+    body(await startBoth(fleet)),
+  )();
 }
 
 /** One call each way; both answers name the language that ran it. */
@@ -44,7 +53,7 @@ describe("per message", () => {
   let fleet: Fleet;
   let app: Celery;
   beforeAll(async () => {
-    fleet = await startBoth({});
+    fleet = await startBoth(await startFleet({ config: QUEUES }));
     ({ app } = fleet);
   });
   afterAll(() => fleet?.stop());
@@ -120,13 +129,7 @@ describe("per message", () => {
   });
 });
 
-describe("settings", () => {
-  let fleet: Fleet | undefined;
-  afterEach(async () => {
-    await fleet?.stop();
-    fleet = undefined;
-  });
-
+describe.concurrent("settings", () => {
   const VARIANTS: [name: string, config: Record<string, unknown>][] = [
     ["the defaults", {}],
     [
@@ -153,43 +156,44 @@ describe("settings", () => {
     ["results that never expire", { result_expires: null }],
   ];
 
-  test.each(VARIANTS)("%s", async (_name, config) => {
-    fleet = await startBoth(config);
-    expect(await bothWays(fleet)).toEqual(BOTH);
-    expect(await countdownWaits(fleet)).toBe(true);
-    const { global_keyprefix: prefix = "" } = (config["broker_transport_options"] ?? {}) as {
-      global_keyprefix?: string;
-    };
-    const { broker } = fleet;
-    await eventually(
-      "nothing is held any more",
-      async () => (await redisCommand(broker, "HLEN", `${prefix}unacked`)) === "0",
-    );
-  });
+  test.each(VARIANTS)("%s", (_name, config) =>
+    withBoth({ config }, async (fleet) => {
+      expect(await bothWays(fleet)).toEqual(BOTH);
+      expect(await countdownWaits(fleet)).toBe(true);
+      const { global_keyprefix: prefix = "" } = (config["broker_transport_options"] ?? {}) as {
+        global_keyprefix?: string;
+      };
+      const { broker } = fleet;
+      await eventually(
+        "nothing is held any more",
+        async () => (await redisCommand(broker, "HLEN", `${prefix}unacked`)) === "0",
+      );
+    }),
+  );
 
-  test("bodies that are not in base64, which Python alone writes", async () => {
-    fleet = await startBoth({}, { broker_transport_options: { body_encoding: null } });
-    expect(
-      await fleet.python.value("return whoami.apply_async(('to node',), queue='ts').get(timeout=20)"),
-    ).toEqual(BOTH[1]);
-  });
+  test("bodies that are not in base64, which Python alone writes", () =>
+    withBoth({ pythonOnly: { broker_transport_options: { body_encoding: null } } }, async (fleet) => {
+      expect(
+        await fleet.python.value("return whoami.apply_async(('to node',), queue='ts').get(timeout=20)"),
+      ).toEqual(BOTH[1]);
+    }));
 
-  test("protocol 1, which Python alone still writes", async () => {
-    fleet = await startBoth({}, { task_protocol: 1 });
-    expect(
-      await fleet.python.value("return whoami.apply_async(('to node',), queue='ts').get(timeout=20)"),
-    ).toEqual(BOTH[1]);
-    expect(await countdownWaits(fleet)).toBe(true);
-    await fleet.python.run(`
+  test("protocol 1, which Python alone still writes", () =>
+    withBoth({ pythonOnly: { task_protocol: 1 } }, async (fleet) => {
+      expect(
+        await fleet.python.value("return whoami.apply_async(('to node',), queue='ts').get(timeout=20)"),
+      ).toEqual(BOTH[1]);
+      expect(await countdownWaits(fleet)).toBe(true);
+      await fleet.python.run(`
       add.apply_async((1, 2), queue="ts", link=record.si("v1", "linked").set(queue="py")).get(timeout=10)
     `);
-    await eventually("the link ran", async () => (await fleet!.seen("v1")).length === 1);
-    expect(await fleet.seen("v1")).toEqual([["py", "linked"]]);
-  });
+      await eventually("the link ran", async () => (await fleet.seen("v1")).length === 1);
+      expect(await fleet.seen("v1")).toEqual([["py", "linked"]]);
+    }));
 
-  test("extended results hold the same facts, whoever ran the task", async () => {
-    fleet = await startBoth({ result_extended: true });
-    const facts = await fleet.python.value<Record<string, unknown>[]>(`
+  test("extended results hold the same facts, whoever ran the task", () =>
+    withBoth({ config: { result_extended: true } }, async (fleet) => {
+      const facts = await fleet.python.value<Record<string, unknown>[]>(`
       out = []
       for queue in ("ts", "py"):
           result = keywords.apply_async((1,), {"third": 3}, queue=queue)
@@ -200,14 +204,14 @@ describe("settings", () => {
           })
       return out
     `);
-    const same = { name: "demo.keywords", args: [1], kwargs: { third: 3 }, retries: 0 };
-    expect(facts[0]).toEqual({ ...same, worker: "ts@test", queue: "ts" });
-    expect(facts[1]).toEqual({ ...same, worker: "py@test", queue: "py" });
-  });
+      const same = { name: "demo.keywords", args: [1], kwargs: { third: 3 }, retries: 0 };
+      expect(facts[0]).toEqual({ ...same, worker: "ts@test", queue: "ts" });
+      expect(facts[1]).toEqual({ ...same, worker: "py@test", queue: "py" });
+    }));
 
-  test("STARTED is stored with the worker's name when asked for", async () => {
-    fleet = await startBoth({ task_track_started: true });
-    const seen = await fleet.python.value(`
+  test("STARTED is stored with the worker's name when asked for", () =>
+    withBoth({ config: { task_track_started: true } }, async (fleet) => {
+      const seen = await fleet.python.value(`
       out = []
       for queue in ("ts", "py"):
           result = hold.apply_async(("gate-" + queue,), queue=queue)
@@ -219,9 +223,9 @@ describe("settings", () => {
           result.get(timeout=10)
       return out
     `);
-    expect(seen).toEqual([
-      ["STARTED", "ts@test", "int"],
-      ["STARTED", "py@test", "int"],
-    ]);
-  });
+      expect(seen).toEqual([
+        ["STARTED", "ts@test", "int"],
+        ["STARTED", "py@test", "int"],
+      ]);
+    }));
 });

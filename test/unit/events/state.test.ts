@@ -5,6 +5,8 @@ import type { AnyEvent } from "../../../src/protocol/events.ts";
 import { seed } from "../../support/seed.ts";
 
 let now = 1_000;
+/** Hours west of UTC, as events have them. */
+const here = Math.floor(new Date(now * 1000).getTimezoneOffset() / 60);
 
 function make(options: EventStateOptions = {}): EventState {
   now = 1_000;
@@ -18,7 +20,7 @@ function event(type: string, fields: Partial<Record<string, unknown>> = {}): Any
     timestamp: now,
     clock: 1,
     pid: 7,
-    utcoffset: 0,
+    utcoffset: here,
     local_received: now,
     ...(type.startsWith("task-") ? { uuid: "t1" } : {}),
     ...fields,
@@ -121,7 +123,6 @@ describe("workers", () => {
   test("a time zone is no drift: the receiver's shift by it is taken back", () => {
     const drifts: number[] = [];
     const state = make({ onDrift: (worker) => drifts.push(worker.drift) });
-    const here = Math.floor(new Date(now * 1000).getTimezoneOffset() / 60);
     state.event(event("worker-heartbeat", { utcoffset: here - 2, timestamp: now + 2 * 3600 }));
     expect(drifts).toEqual([]);
   });
