@@ -6,6 +6,7 @@ import { splitWireOptions } from "../canvas/wire-options.ts";
 import { writeResultTuple } from "../protocol/result-tuple.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import type { Producer } from "./producer.ts";
+import type { HandOver } from "./publisher.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
 import type { Send } from "./send-builder.ts";
@@ -42,12 +43,13 @@ export async function publishPlan(
   host: CanvasHost,
   { sends, chords }: Pick<CanvasPlan, "sends" | "chords">,
   parent: SendParent | null,
+  handOver: HandOver | null = null,
 ): Promise<void> {
   const all = sends.map((signature) => sendOf(host, signature, parent));
   if (chords.length > 0) await host.results.startChords(chords);
   const [first] = all;
-  if (all.length === 1 && first !== undefined) await host.producer.produce(first);
-  else if (all.length > 0) await host.producer.produceAll(all);
+  if (all.length === 1 && first !== undefined && handOver === null) await host.producer.produce(first);
+  else if (all.length > 0) await host.producer.produceAll(all, handOver);
 }
 
 function sendOf(host: CanvasHost, signature: SignatureData, parent: SendParent | null): Send {

@@ -15,7 +15,7 @@ import { Emitter } from "../base/emitter.ts";
 import { LamportClock } from "../base/lamport-clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { stderrLogger } from "../base/stderr-logger.ts";
-import type { Sender } from "../canvas/sender.ts";
+import type { Planned, SendParent } from "../canvas/sender.ts";
 import { PetioleError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "../protocol/wire.ts";
 import type { StateDb } from "../statedb/state-db.ts";
@@ -37,7 +37,7 @@ import type { ResolvedSettings, SignalEmitters } from "./internals.ts";
 import { Observer } from "./observer.ts";
 import { openAppBackend, openAppTransport } from "./openers.ts";
 import { Producer } from "./producer.ts";
-import { Publisher } from "./publisher.ts";
+import { type HandOver, Publisher } from "./publisher.ts";
 import { Queues } from "./queues.ts";
 import { Results } from "./results.ts";
 import { Router } from "./routes.ts";
@@ -59,7 +59,7 @@ export class AppCore implements CallHost, SharedHost {
   readonly limits: Limits = DEFAULT_LIMITS;
   readonly emitters: SignalEmitters = createEmitters();
   readonly middleware: Middleware[] = [];
-  readonly sender: Sender;
+  readonly sender: AppSender;
   readonly results: Results;
   readonly producer: Producer;
   readonly calls: Calls = new Calls(this);
@@ -122,6 +122,10 @@ export class AppCore implements CallHost, SharedHost {
       const handle = new TaskHandle(task.name, this.calls) as unknown as Task<never, unknown>;
       this.#tasks.add({ ...task, errbackStyle: "id", handle });
     }
+  }
+
+  publishThrough(handOver: HandOver, planned: Planned, parent: SendParent | null): Promise<void> {
+    return this.sender.publishThrough(handOver, planned, parent);
   }
 
   get conf(): ResolvedSettings {

@@ -4,13 +4,14 @@ import type { Clock } from "../base/clock.ts";
 import type { Emitter } from "../base/emitter.ts";
 import type { LamportClock } from "../base/lamport-clock.ts";
 import type { Logger } from "../base/logger.ts";
-import type { Sender } from "../canvas/sender.ts";
+import type { Planned, Sender, SendParent } from "../canvas/sender.ts";
 import type { Limits } from "../protocol/wire.ts";
 import type { TaskDefinition } from "../task/definition.ts";
 import type { QueueDeclaration, Transport } from "../transports/transport.ts";
 import type { Celery } from "./app.ts";
 import type { ControlClient } from "./control.ts";
 import type { OwnCommand } from "./control-commands.ts";
+import type { HandOver } from "./publisher.ts";
 import type { Settings } from "./settings-types.ts";
 import type { Middleware, SignalEvents } from "./signal-types.ts";
 import type { Steps } from "./steps.ts";
@@ -47,6 +48,8 @@ export interface AppInternals {
   openTransport(role: "producer" | "worker", logger?: Logger): Promise<Transport>;
   /** A new backend of its own, not started; the caller stops it. */
   openBackend(logger?: Logger): Promise<ResultBackend>;
+  /** As `sender.publish`; the messages go through `handOver`, unless it says that it cannot. */
+  publishThrough(handOver: HandOver, planned: Planned, parent: SendParent | null): Promise<void>;
   /** Loads a codec that an error of `PET_CODEC_UNAVAILABLE` names. */
   loadCodec(name: string): Promise<void>;
 }

@@ -15,7 +15,7 @@ import type { CallArguments } from "../task/kw.ts";
 import type { QueueDeclaration, UniqueMessage } from "../transports/transport.ts";
 import type { ResolvedSettings } from "./internals.ts";
 import type { Observer } from "./observer.ts";
-import type { Batch, Publisher } from "./publisher.ts";
+import type { Batch, HandOver, Publisher } from "./publisher.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
 import { type Built, type Send, SendBuilder } from "./send-builder.ts";
@@ -182,7 +182,10 @@ export class Producer {
   }
 
   /** Sends in one round trip, in order, as they are. */
-  async produceAll(sends: readonly Send[]): Promise<readonly AsyncResult<unknown>[]> {
+  async produceAll(
+    sends: readonly Send[],
+    handOver: HandOver | null = null,
+  ): Promise<readonly AsyncResult<unknown>[]> {
     if (sends.length === 0) return [];
     this.#publisher.begin();
     try {
@@ -199,17 +202,17 @@ export class Producer {
       if (this.#observer.active) {
         await this.#observer.publishMany(
           sends.map((send, index) => ({ send, built: built[index] as Built })),
-          (observed) => this.#publishMany(observed, task),
+          (observed) => this.#publishMany({ ...batchOf(observed, task), handOver }, observed),
         );
-      } else await this.#publishMany(built, task);
+      } else await this.#publishMany({ ...batchOf(built, task), handOver }, built);
       return built.map((one) => this.#results.handle(one.id, one.ignored));
     } finally {
       this.#publisher.end();
     }
   }
 
-  async #publishMany(built: readonly Built[], task: string): Promise<void> {
-    await this.#publisher.publish(batchOf(built, task));
+  async #publishMany(batch: Batch, built: readonly Built[]): Promise<void> {
+    await this.#publisher.publish(batch);
     if (this.#sentEvents !== null) for (const one of built) this.#sentEvents.sent(one);
   }
 
@@ -275,6 +278,7 @@ function batchOf(built: readonly Built[], task: string): Batch {
   return {
     messages: built.filter((one) => one.unique === null).map((one) => one.outgoing),
     unique: null,
+    handOver: null,
     declarations,
     policy: first.policy,
     task,

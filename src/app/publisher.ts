@@ -13,8 +13,17 @@
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../base/clock.ts";
 import { OperationalError, PetioleError, type PublishOutcome } from "../errors.ts";
-import type { Outgoing, QueueDeclaration, Transport, UniqueMessage } from "../transports/transport.ts";
+import type {
+  Outgoing,
+  QueueDeclaration,
+  StoredMessages,
+  Transport,
+  UniqueMessage,
+} from "../transports/transport.ts";
 import { isRetryable, type PublishPolicy, publishError, retryDelayMs } from "./publish-retry.ts";
+
+/** Puts messages into the broker in some other way than by its transport; false: it cannot. */
+export type HandOver = (messages: StoredMessages) => Promise<boolean>;
 
 /** What goes out in one round trip. */
 export interface Batch {
@@ -24,6 +33,8 @@ export interface Batch {
     readonly messages: readonly UniqueMessage[];
     onHolders(ids: readonly string[]): void;
   } | null;
+  /** Tried first; null: none. */
+  readonly handOver: HandOver | null;
   readonly declarations: readonly QueueDeclaration[];
   readonly policy: PublishPolicy;
   /** Name and id of the first, for errors. */
@@ -156,7 +167,11 @@ export class Publisher {
     for (const declaration of batch.declarations) {
       if (!this.#declared.has(declaration)) await until(this.#declare(transport, declaration), signal);
     }
-    const { messages, unique } = batch;
+    const { messages, unique, handOver } = batch;
+    if (handOver !== null && unique === null) {
+      const encoded = transport.encode(messages);
+      if (encoded !== null && (await handOver(encoded))) return;
+    }
     // First, for it may be repeated when the rest fails.
     if (unique !== null) unique.onHolders(await transport.unique.publish(unique.messages, signal));
     if (messages.length > 0) await transport.publish(messages, signal);

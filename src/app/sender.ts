@@ -4,6 +4,7 @@ import type { Planned, Sender, SendParent, SendRequest } from "../canvas/sender.
 import { splitWireOptions } from "../canvas/wire-options.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import { type CanvasHost, planned, publishPlan } from "./canvas.ts";
+import type { HandOver } from "./publisher.ts";
 import type { Send } from "./send-builder.ts";
 
 /** What a sender needs of its app: put to use before it is asked for a plan. */
@@ -41,9 +42,13 @@ export class AppSender implements Sender {
     return planned(this.#host, { signature, given }, newId);
   }
 
-  async publish(sends: Planned, parent: SendParent | null): Promise<void> {
+  publish(sends: Planned, parent: SendParent | null): Promise<void> {
+    return this.publishThrough(null, sends, parent);
+  }
+
+  async publishThrough(handOver: HandOver | null, sends: Planned, parent: SendParent | null): Promise<void> {
     const preparing = this.#host.prepare();
     if (preparing !== null) await preparing;
-    await publishPlan(this.#host, sends, parent);
+    await publishPlan(this.#host, sends, parent, handOver);
   }
 }

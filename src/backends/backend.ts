@@ -59,7 +59,10 @@ export interface ResultBackend {
   /** The tuple of a saved group; null: nothing saved. */
   readGroup(id: string): Promise<unknown>;
   forgetGroup(id: string): Promise<void>;
-  /** How many parts a chord waits for: stored before the last of its header is sent. Python: `set_chord_size`. */
+  /**
+   * How many parts a chord waits for: stored before the first of its header is sent. A second time, when what sends the
+   * chord runs again, changes nothing. Python: `set_chord_size`.
+   */
   encodeChordSize(group: string, size: number): ResultWrite;
   /** Counts the parts of chords. null: it stores nothing. */
   readonly chords: ChordStore | null;

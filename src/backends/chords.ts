@@ -6,10 +6,14 @@
  * |----------|--------------------------------|-------------------------|------------------|-------------------------|
  * | counting | counts once for each task id   | -> claimed, for a lease |                  | next delivery counts    |
  * | claimed  |                                | another has it: nothing | -> ended         | -> overdue, by its note |
- * | overdue  |                                | as claimed              |                  | found by `overdue`      |
- * | ended    | counts, and nothing comes of it|                         |                  |                         |
+ * | overdue  |                                | as claimed              | -> ended         | found by `overdue`      |
+ * | ended    | nothing, nor when it is begun a second time              |                  |                         |
+ *
+ * Where the broker is in the same store, the body is sent and the chord ended in one step (`push`). Elsewhere a worker that
+ * dies in between makes the next one send the body again, under the same id.
  */
 import { type ResultNode, readResultTuple } from "../protocol/result-tuple.ts";
+import type { StoredMessages } from "../transports/transport.ts";
 import type { ResultWrite } from "./backend.ts";
 
 /** How one task of a header ended. */
@@ -55,6 +59,16 @@ export interface ChordStore {
     part: PartWrite,
     how: { readonly result: ResultWrite | null; readonly note: string },
   ): Promise<ChordOutcome>;
+  /**
+   * The body goes to the broker's lists, and the chord is over: in one step, or in parts of which each is done once.
+   *
+   * | answer    | meaning                                                        |
+   * |-----------|----------------------------------------------------------------|
+   * | sent      | done                                                           |
+   * | taken     | another worker does it, or has done it                         |
+   * | elsewhere | the broker is in another store: publish, and then call `end`   |
+   */
+  push(group: string, body: StoredMessages): Promise<"sent" | "taken" | "elsewhere">;
   /** The body was sent, or has failed. */
   end(group: string): Promise<void>;
   /** One part more to wait for: `task.addToChord`. */

@@ -18,6 +18,7 @@ import type {
   Outgoing,
   PausedQueues,
   QueueDeclaration,
+  StoredMessages,
   StoreLocation,
   Transport,
   TransportCapabilities,
@@ -80,6 +81,10 @@ export class FailoverTransport implements Transport {
 
   publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void> {
     return this.#current.publish(messages, signal);
+  }
+
+  encode(messages: readonly Outgoing[]): StoredMessages | null {
+    return this.#current.encode(messages);
   }
 
   consume(options: ConsumeOptions): Consumer {

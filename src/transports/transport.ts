@@ -48,6 +48,11 @@ export interface Transport {
    * Calls of one event-loop turn may share a command.
    */
   publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void>;
+  /**
+   * Messages as they lie in the broker, for a backend at the same location to put there. null: none can, or where they go
+   * is only known when they are sent (named exchanges, broadcasts).
+   */
+  encode(messages: readonly Outgoing[]): StoredMessages | null;
   consume(options: ConsumeOptions): Consumer;
   /** Fanout: best effort, re-subscribed after a reconnect; `onGap` says that messages may have been missed. */
   subscribe(options: {
@@ -249,6 +254,15 @@ export interface StoredWrite {
   readonly ttlSeconds: number;
   /** Leave a stored SUCCESS alone. */
   readonly keepSuccess: boolean;
+  /** Leave whatever is stored alone. Looked at by backends only. */
+  readonly keepAny?: true;
+}
+
+/** What a transport's `encode` made: a backend at the same location can put it there (`backends/chords.ts`). */
+export interface StoredMessages {
+  readonly location: StoreLocation;
+  /** In the order they are sent in. */
+  readonly messages: readonly { readonly list: string; readonly text: string }[];
 }
 
 /** Same server or file, so that one step can settle and store. */

@@ -8,13 +8,13 @@ import type { AppInternals } from "../app/internals.ts";
 import type { ResultBackend } from "../backends/backend.ts";
 import type { ChordOutcome, ChordStore } from "../backends/chords.ts";
 import type { Logger } from "../base/logger.ts";
-import type { SendParent } from "../canvas/sender.ts";
+import type { Planned, SendParent } from "../canvas/sender.ts";
 import { decodeException, exceptionInfo } from "../protocol/exceptions.ts";
 import { parseJson, stringifyJson } from "../protocol/json.ts";
 import { readSignature } from "../protocol/signature-data.ts";
 import type { DecodedTask, ExceptionInfo, SignatureData } from "../protocol/wire.ts";
 import { exceptionRepr } from "../task/retry.ts";
-import type { StoredWrite } from "../transports/transport.ts";
+import type { StoredMessages, StoredWrite } from "../transports/transport.ts";
 import type { Errbacks } from "./errbacks.ts";
 import { derivedIds, parentOf } from "./follow-ups.ts";
 import { errbacksOf, type NeverRun, neverRun } from "./never-run.ts";
@@ -136,9 +136,9 @@ export class Chords {
       try {
         const given = { args: [outcome.values], kwargs: {}, options: {} };
         const plan = app.sender.plan(body, given, derivedIds(group, "body"));
-        await settler.send(() => app.sender.publish(plan, parent), { id: parent.id, task: body.task });
+        if (await this.#sendBody(group, { plan, parent, task: body.task })) return;
       } catch (err) {
-        if (settler.hurried) throw err;
+        if (settler.hurried || err instanceof Unanswered) throw err;
         error = chordError(`Callback error: ${exceptionRepr(exceptionInfo(err, "builtins"))}`);
       }
     }
@@ -147,6 +147,25 @@ export class Chords {
       await this.#store?.end(group);
       return true;
     }, group);
+  }
+
+  /** True: the chord is over with it. */
+  async #sendBody(
+    group: string,
+    { plan, parent, task }: { readonly plan: Planned; readonly parent: SendParent; readonly task: string },
+  ): Promise<boolean> {
+    const { app, settler } = this.#options;
+    const store = this.#store;
+    let over = false;
+    const handOver = async (messages: StoredMessages): Promise<boolean> => {
+      const answer =
+        store === null ? "elsewhere" : await settler.persist(() => store.push(group, messages), group);
+      if (answer === null) throw new Unanswered("the result backend did not take the body of a chord");
+      over = answer !== "elsewhere";
+      return over;
+    };
+    await settler.send(() => app.publishThrough(handOver, plan, parent), { id: parent.id, task });
+    return over;
   }
 
   async #failBody(body: SignatureData, error: ExceptionInfo, parent: SendParent): Promise<void> {
@@ -168,6 +187,9 @@ export class Chords {
     this.#options.logger.error({ group, err }, "a chord could not be ended: a worker will try again");
   }
 }
+
+/** It stays with the chord whether its body was sent: a worker looks again when the lease is over. */
+class Unanswered extends Error {}
 
 function chordError(text: string): ExceptionInfo {
   const traceback = `celery.exceptions.ChordError: ${text}\n`;

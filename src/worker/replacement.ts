@@ -35,7 +35,8 @@ export function planReplacement(sender: Sender, task: DecodedTask, signature: un
   return sender.plan(
     nestedSteps(linked, nesting),
     { args: [], kwargs: {}, options },
-    derivedIds(task.id, "replacement"),
+    // What finishes in its place has its id, and may be replaced as well.
+    derivedIds(task.id, nesting === 1 ? "replacement" : `replacement ${nesting}`),
   );
 }
 

@@ -39,6 +39,7 @@ export class MemoryChords implements ChordStore {
     const { broker, write, now } = this.#options;
     if (result !== null) write(result);
     const nowMs = now();
+    if (this.#size(part.group) === 0) return { kind: "waiting" };
     const chord = broker.chords.of(part.group, nowMs, this.#ttlMs());
     if (!chord.parts.has(part.taskId)) chord.parts.set(part.taskId, part);
     const size = this.#size(part.group);
@@ -48,9 +49,16 @@ export class MemoryChords implements ChordStore {
     return this.#outcome(part.group);
   }
 
+  async push(): Promise<"elsewhere"> {
+    return "elsewhere";
+  }
+
   async end(group: string): Promise<void> {
-    this.#options.broker.chords.delete(group);
-    this.#options.broker.results.delete(`${GROUP_PREFIX}${group}.s`);
+    const { broker, now, codec } = this.#options;
+    const { ttlSeconds } = codec;
+    broker.chords.delete(group);
+    const ended = { location: { kind: "other" }, key: `${GROUP_PREFIX}${group}.s`, value: "0" } as const;
+    broker.results.write({ ...ended, ttlSeconds, keepSuccess: false }, now());
   }
 
   async extend(group: string): Promise<void> {

@@ -128,7 +128,7 @@ export class MemoryBackend implements ResultBackend {
   }
 
   encodeChordSize(group: string, size: number): ResultWrite {
-    return this.#write(`${GROUP_PREFIX}${group}.s`, String(size));
+    return { ...this.#write(`${GROUP_PREFIX}${group}.s`, String(size)), keepAny: true };
   }
 
   #write(key: string, value: StoredText): ResultWrite {

@@ -1,6 +1,7 @@
 /** Chords on Redis. Keys and values are Python's, so that workers of both languages count the same chord. */
 import type { RedisArg } from "../../redis/connection.ts";
 import type { RedisSession } from "../../redis/session.ts";
+import { type StoredMessages, type StoreLocation, sameStore } from "../../transports/transport.ts";
 import type { ResultWrite } from "../backend.ts";
 import {
   CHORD_LEASE_MS,
@@ -13,12 +14,15 @@ import {
   type PartWrite,
 } from "../chords.ts";
 import type { ResultCodec } from "../result-codec.ts";
-import { COUNT, END, EXTEND, OVERDUE } from "./chord.lua.ts";
+import { COUNT, END, EXTEND, OVERDUE, PUSH } from "./chord.lua.ts";
 import type { ResultKeys } from "./keys.ts";
 import type { ResultReader } from "./reader.ts";
 
 /** Parts that are read and decoded in one go: a turn of the event loop. */
 const PAGE = 250;
+/** Messages of one call that sends a body, and their UTF-16 units, at most; one that is bigger goes alone. */
+const PUSH_COUNT = 500;
+const PUSH_UNITS = 1024 * 1024;
 
 export interface RedisChordsOptions {
   readonly session: RedisSession;
@@ -28,6 +32,7 @@ export interface RedisChordsOptions {
   /** `result_chord_ordered`. */
   readonly ordered: boolean;
   readonly readGroup: (id: string) => Promise<unknown>;
+  readonly location: () => StoreLocation;
 }
 
 export class RedisChords implements ChordStore {
@@ -111,14 +116,50 @@ export class RedisChords implements ChordStore {
 
   async #end(group: string, back: boolean): Promise<void> {
     const { reader, session, codec, keys } = this.#options;
-    const { parts, extra, size, seen } = keys.chord(group);
-    const deleted = back ? [] : [size, parts, extra, seen];
+    const { parts, extra, size, seen, sent } = keys.chord(group);
+    const deleted = back ? [] : [parts, extra, seen, sent];
     await reader.retried("ending a chord", () =>
       session.script(END, {
         keys: [keys.dueChords, keys.chordNotes, size, ...deleted],
         args: [group, codec.ttlSeconds, back ? "1" : "0"],
       }),
     );
+  }
+
+  async push(group: string, body: StoredMessages): Promise<"sent" | "taken" | "elsewhere"> {
+    const { reader, session, codec, keys, location } = this.#options;
+    const here = location();
+    if (body.location.kind !== "redis" || here.kind !== "redis" || !sameStore(body.location, here))
+      return "elsewhere";
+    const { parts, extra, seen, sent } = keys.chord(group);
+    const { messages } = body;
+    const bounds = chunks(messages);
+    let before = 0;
+    if (bounds.length > 1) {
+      const known = await reader.retried("looking what is sent of a body", () =>
+        session.command("get", [sent]),
+      );
+      before = Number(known ?? 0);
+    }
+    for (const end of bounds) {
+      if (end <= before) continue;
+      const args: RedisArg[] = [
+        group,
+        before,
+        messages.length,
+        codec.ttlSeconds,
+        CHORD_LEASE_MS,
+        here.db,
+        body.location.db,
+      ];
+      for (const { list, text } of messages.slice(before, end)) args.push(list, text);
+      const done = await reader.retried("sending the body of a chord", () =>
+        session.script(PUSH, { keys: [keys.dueChords, keys.chordNotes, sent, parts, extra, seen], args }),
+      );
+      if (done !== 1) return "taken";
+      before = end;
+    }
+    return "sent";
   }
 
   async extend(group: string): Promise<void> {
@@ -146,4 +187,22 @@ export class RedisChords implements ChordStore {
     }
     return chords;
   }
+}
+
+/** Where the messages of each call end. */
+function chunks(messages: StoredMessages["messages"]): readonly number[] {
+  const ends: number[] = [];
+  let count = 0;
+  let units = 0;
+  for (const [index, { text }] of messages.entries()) {
+    if (count > 0 && (count === PUSH_COUNT || units + text.length > PUSH_UNITS)) {
+      ends.push(index);
+      count = 0;
+      units = 0;
+    }
+    count += 1;
+    units += text.length;
+  }
+  ends.push(messages.length);
+  return ends;
 }

@@ -7,7 +7,7 @@ import { parseRedisUrl } from "../../redis/url.ts";
 import type { StoreLocation } from "../../transports/transport.ts";
 import type { BackendOptions, ResultBackend, ResultWrite } from "../backend.ts";
 import { backendError, ResultCodec } from "../result-codec.ts";
-import { COUNT, END, EXTEND, OVERDUE } from "./chord.lua.ts";
+import { COUNT, END, EXTEND, OVERDUE, PUSH } from "./chord.lua.ts";
 import { RedisChords } from "./chords.ts";
 import { ResultKeys } from "./keys.ts";
 import { readBackendOptions } from "./options.ts";
@@ -48,7 +48,7 @@ export class RedisBackend implements ResultBackend {
     this.#keys = new ResultKeys(settings.globalKeyprefix);
     this.#session = new RedisSession({
       ...shared,
-      scripts: [STORE, READ, COUNT, END, EXTEND, OVERDUE],
+      scripts: [STORE, READ, COUNT, END, EXTEND, OVERDUE, PUSH],
       onState: (state) => {
         if (state === "live") this.#onLive();
       },
@@ -66,6 +66,7 @@ export class RedisBackend implements ResultBackend {
       keys: this.#keys,
       ordered: settings.chordOrdered,
       readGroup: (id) => this.readGroup(id),
+      location: () => this.#location,
     });
     this.#stores = new StoreQueue({ session: this.#session, clock, logger, retry: options.retry });
     this.#watches = new Watches({
@@ -176,7 +177,7 @@ export class RedisBackend implements ResultBackend {
   }
 
   encodeChordSize(group: string, size: number): ResultWrite {
-    return this.#write(this.#keys.chord(group).size, String(size));
+    return { ...this.#write(this.#keys.chord(group).size, String(size)), keepAny: true };
   }
 
   #write(key: string, value: string | Buffer): ResultWrite {

@@ -42,15 +42,22 @@ export class ResultKeys {
     return `${this.#groupPrefix}petiole.notes`;
   }
 
-  /** All with TTL. `parts`: ZSET by place, or LIST; `extra` and `size`: STRING. `seen`, ours alone: HASH, ids without a place. */
+  /** All with TTL. `parts`: ZSET by place, or LIST; `extra` and `size`: STRING. Ours alone: `seen`, HASH, ids without a place; `sent`, messages of the body that are sent. */
   chord(id: string): {
     readonly parts: string;
     readonly extra: string;
     readonly size: string;
     readonly seen: string;
+    readonly sent: string;
   } {
     const key = this.group(id);
-    return { parts: `${key}.j`, extra: `${key}.t`, size: `${key}.s`, seen: `${key}.seen` };
+    return {
+      parts: `${key}.j`,
+      extra: `${key}.t`,
+      size: `${key}.s`,
+      seen: `${key}.seen`,
+      sent: `${key}.sent`,
+    };
   }
 
   /** STRING with TTL: a saved group. With `.s`, `.j` and `.t` behind it: a chord in progress. */

@@ -4,8 +4,8 @@ import { IS_SUCCESS } from "../../transports/redis/scripts/is-success.lua.ts";
 
 /**
  * STORE: writes results and tells those who wait.
- * KEYS: one per result. ARGV: per result its time to live (s; 0 or less keeps it for ever), "1" = leave a stored SUCCESS
- * alone, the value.
+ * KEYS: one per result. ARGV: per result its time to live (s; 0 or less keeps it for ever), what is left alone ("1" = a
+ * stored SUCCESS, "2" = whatever is stored), the value.
  * Returns the number written.
  * Counterpart: Celery's `GET`, then `MULTI; SETEX; PUBLISH; EXEC`, per result.
  *
@@ -17,8 +17,8 @@ export const STORE: LuaScript = luaScript(
 ${IS_SUCCESS}local written = 0
 for i = 1, #KEYS do
   local key, ttl, keep, value = KEYS[i], tonumber(ARGV[3 * i - 2]), ARGV[3 * i - 1], ARGV[3 * i]
-  local stored = keep == '1' and redis.pcall('GET', key)
-  if type(stored) ~= 'string' or not is_success(stored) then
+  local stored = keep ~= '0' and redis.pcall('GET', key)
+  if type(stored) ~= 'string' or not (keep == '2' or is_success(stored)) then
     if ttl > 0 then redis.call('SETEX', key, ttl, value) else redis.call('SET', key, value) end
     redis.call('PUBLISH', key, value)
     written = written + 1

@@ -129,7 +129,8 @@ export class StoreQueue {
     await session.live(null);
     const keys = batch.map((one) => one.write.key);
     const args: RedisArg[] = [];
-    for (const { write } of batch) args.push(write.ttlSeconds, write.keepSuccess ? "1" : "0", write.value);
+    for (const { write } of batch)
+      args.push(write.ttlSeconds, write.keepAny ? "2" : write.keepSuccess ? "1" : "0", write.value);
     await session.script(STORE, { keys, args });
   }
 

@@ -38,12 +38,13 @@ export class MemoryResults {
     return count;
   }
 
-  /** Writes, unless a SUCCESS is to be kept, and tells the listeners in a microtask. */
+  /** Writes, unless what is there is to be kept, and tells the listeners in a microtask. */
   write(write: StoredWrite, nowMs: number): void {
     this.#expire(nowMs);
     const { key, value } = write;
     const old = this.#live(key, nowMs);
     if (old !== undefined) {
+      if (write.keepAny) return;
       if (write.keepSuccess && (old.success ?? isSuccessText(old.value))) return;
       this.#values.delete(key);
     }

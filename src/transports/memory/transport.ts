@@ -102,6 +102,11 @@ export class MemoryTransport implements Transport {
     for (const queue of queues) this.broker.bind(queue);
   }
 
+  /** What is in this process dies as one. */
+  encode(): null {
+    return null;
+  }
+
   async publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void> {
     if (this.#state !== "running") {
       throw new OperationalError(`${this.#name()} is not started, or was stopped`, { outcome: "not sent" });

@@ -24,6 +24,7 @@ import type {
   Outgoing,
   PausedQueues,
   QueueDeclaration,
+  StoredMessages,
   StoreLocation,
   Transport,
   TransportCapabilities,
@@ -183,6 +184,11 @@ export class RedisTransport implements Transport {
   publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void> {
     if (this.#stopping !== null) return Promise.reject(closedError(this.#address));
     return this.#publisher.publish(messages, signal);
+  }
+
+  encode(messages: readonly Outgoing[]): StoredMessages | null {
+    const encoded = this.#publisher.encode(messages);
+    return encoded === null ? null : { location: this.#location, messages: encoded };
   }
 
   consume(options: ConsumeOptions): Consumer {

@@ -8,7 +8,7 @@ import { OperationalError, type PublishOutcome } from "../../errors.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import { ArgBlock, type RedisConnection } from "../../redis/connection.ts";
 import type { RedisSession } from "../../redis/session.ts";
-import type { Outgoing } from "../transport.ts";
+import type { Outgoing, StoredMessages } from "../transport.ts";
 import { type Binding, matchingQueues, parseBindings } from "./bindings.ts";
 import type { RedisKeys } from "./keys.ts";
 import type { RedisTransportSettings } from "./options.ts";
@@ -112,6 +112,15 @@ export class Publisher {
       return Promise.reject(error);
     }
     return signal === null ? done : untilAborted(done, signal);
+  }
+
+  /** null: where one of them goes is asked when it is sent. */
+  encode(messages: readonly Outgoing[]): StoredMessages["messages"] | null {
+    if (messages.some(({ type, exchange }) => type === "fanout" || exchange !== "")) return null;
+    return messages.map((outgoing) => {
+      const { key, text } = this.#direct(outgoing);
+      return { list: key, text };
+    });
   }
 
   /** Resolves when everything that was published has been answered. */

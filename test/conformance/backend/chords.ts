@@ -1,8 +1,9 @@
 /** Chords: parts are counted once for each task, whoever is last has the chord, and nothing of it is lost. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { ResultBackend } from "../../../src/backends/backend.ts";
 import type { ChordOutcome, ChordStore } from "../../../src/backends/chords.ts";
 import { groupTuple, resultTuple } from "../../../src/protocol/result-tuple.ts";
+import type { StoredMessages, Transport } from "../../../src/transports/transport.ts";
 import { type BackendSuite, meta, PREFIX } from "./harness.ts";
 
 const WAITING: ChordOutcome = { kind: "waiting" };
@@ -145,13 +146,115 @@ export function chordTests(suite: BackendSuite): void {
       expect(await overdue()).toEqual([]);
     });
 
-    test("nothing is left of a chord that has ended", async () => {
-      const { part, chords, group } = await open(2);
+    test("of a chord that has ended nothing is left but that it has", async () => {
+      const { part, chords, group, backend } = await open(2);
+      const key = (name: string) => `celery-taskset-meta-${group}.${name}`;
       await part(0, "a");
       await part(1, "b");
       await chords.end(group);
-      for (const key of ["s", "j", "t", "seen"])
-        expect(await suite.store.raw.ttl(`celery-taskset-meta-${group}.${key}`)).toBe(-2);
+      expect(await suite.store.raw.get(key("s"))).toBe("0");
+      expect(await suite.store.raw.ttl(key("s"))).toBeGreaterThan(80_000);
+      for (const name of ["j", "t", "seen"]) expect(await suite.store.raw.ttl(key(name))).toBe(-2);
+      // What sent it runs again, and so do its parts.
+      await backend.store(backend.encodeChordSize(group, 2), null);
+      expect(await part(0, "a")).toEqual(WAITING);
+      expect(await part(1, "b")).toEqual(WAITING);
+      expect(await suite.store.raw.ttl(key("j"))).toBe(-2);
+    });
+
+    test("begun a second time while somebody has it, it stays his", async () => {
+      const { part, backend, group } = await open(2);
+      await part(0, "a");
+      expect((await part(1, "b")).kind).toBe("complete");
+      await backend.store(backend.encodeChordSize(group, 2), null);
+      expect(await part(0, "a")).toEqual(WAITING);
+      expect(await part(1, "b")).toEqual(WAITING);
+    });
+
+    describe("a body and the end of its chord in one step", () => {
+      const list = (): string => `queue-${suite.id()}`;
+
+      async function complete(): Promise<Chord & { readonly transport: Transport }> {
+        const chord = await open(2);
+        const transport = await suite.store.transport();
+        await transport.start(new AbortController().signal);
+        onTestFinished(() => transport.stop());
+        await chord.part(0, "a");
+        await chord.part(1, "b");
+        return { ...chord, transport };
+      }
+      /** null: the transport does not say beforehand where a message goes. */
+      const encoded = (transport: Transport, queue: string, count: number): StoredMessages | null =>
+        transport.encode(
+          Array.from({ length: count }, (_, index) => ({
+            message: {
+              body: `b${index}`,
+              contentType: "text/plain",
+              contentEncoding: "utf-8",
+              headers: {},
+              properties: {},
+            },
+            exchange: "",
+            type: "direct" as const,
+            routingKey: queue,
+            priority: 0,
+          })),
+        );
+
+      test.for([1, 1200])("%i messages: once, however often they are given", async (count) => {
+        const { chords, group, transport } = await complete();
+        const queue = list();
+        const body = encoded(transport, queue, count);
+        if (body === null) {
+          const elsewhere = { location: { kind: "other" }, messages: [] } as const;
+          expect(await chords.push(group, elsewhere)).toBe("elsewhere");
+          return;
+        }
+        expect(await chords.push(group, body)).toBe("sent");
+        expect(await transport.size(queue)).toBe(count);
+        expect(await chords.push(group, body)).toBe("taken");
+        expect(await transport.size(queue)).toBe(count);
+        await suite.store.endChordLeases();
+        expect((await chords.overdue()).filter((one) => one.group === group)).toEqual([]);
+        expect(await suite.store.raw.get(`celery-taskset-meta-${group}.s`)).toBe("0");
+        for (const name of ["j", "t", "seen", "sent"])
+          expect(await suite.store.raw.ttl(`celery-taskset-meta-${group}.${name}`)).toBe(-2);
+      });
+
+      test("one that is sent in parts goes on where its worker died", async () => {
+        const { chords, group, transport } = await complete();
+        const queue = list();
+        const body = encoded(transport, queue, 1200);
+        if (body === null) return expect(transport.capabilities.durable).toBe(false);
+        // As left behind by a worker that had sent the first part.
+        await suite.store.raw.set(`celery-taskset-meta-${group}.sent`, "500");
+        expect(await chords.push(group, body)).toBe("sent");
+        expect(await transport.size(queue)).toBe(700);
+      });
+
+      test("nothing is sent, and the chord stays, when a list is none", async () => {
+        const { chords, group, transport } = await complete();
+        const queue = list();
+        const body = encoded(transport, queue, 2);
+        if (body === null) return expect(transport.capabilities.durable).toBe(false);
+        const [first, second] = body.messages;
+        if (first === undefined || second === undefined) throw new Error("two messages");
+        const spoiled = { ...body, messages: [first, { ...second, list: "_kombu.binding.spoiled" }] };
+        await transport.declare([{ name: queue, exchange: "spoiled", type: "direct", routingKey: queue }]);
+        await expect(chords.push(group, spoiled)).rejects.toThrow(/WRONGTYPE/u);
+        expect(await transport.size(queue)).toBe(0);
+        await suite.store.endChordLeases();
+        expect((await chords.overdue()).filter((one) => one.group === group)).toHaveLength(1);
+      });
+
+      test("another store's broker is left to the caller", async () => {
+        const { chords, group } = await complete();
+        const body = {
+          location: { kind: "redis", runId: "other", db: 0, selectAllowed: true },
+          messages: [],
+        } as const;
+        expect(await chords.push(group, body)).toBe("elsewhere");
+      });
     });
 
     test("results that never expire make chords that never do", async () => {

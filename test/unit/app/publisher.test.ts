@@ -14,6 +14,7 @@ function batch(policy: RetryPolicy = {}): Batch {
   return {
     messages: [outgoing],
     unique: null,
+    handOver: null,
     declarations: [queue],
     policy: publishPolicy(policy),
     task: "shop.add",

@@ -53,6 +53,10 @@ export class NotingTransport implements Transport {
     this.declared.push(...queues);
   }
 
+  encode(): null {
+    return null;
+  }
+
   async publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void> {
     await this.onPublish(signal);
     this.calls.push(messages);

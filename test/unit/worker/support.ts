@@ -176,6 +176,9 @@ export class HandTransport implements Transport {
     this.journal.push("stop");
   }
   async declare(): Promise<void> {}
+  encode(): null {
+    return null;
+  }
   async publish(messages: readonly Outgoing[]): Promise<void> {
     const [first] = messages;
     if (first?.exchange === "celeryev") {
