@@ -52,6 +52,7 @@ export type {
   SignatureData,
 } from "./canvas/canvas-types.ts";
 export { isSignature } from "./canvas/signature.ts";
+export type { StampingVisitor, StampOptions, Stamps, VisitorHeaders } from "./canvas/visitor.ts";
 export {
   AlreadyRegistered,
   BackendError,

@@ -8,6 +8,7 @@ import { assertNever } from "../base/assert-never.ts";
 import { uuid4 } from "../base/uuid.ts";
 import { bodyOf, headerOf, kindOf, tasksOf } from "../canvas/data.ts";
 import type { Given } from "../canvas/plan.ts";
+import { marksOf, stampAll } from "../canvas/stamp.ts";
 import { type CallOptions, linkedList, type WireExtra } from "../canvas/wire-options.ts";
 import { NotRegistered, type RemoteError } from "../errors.ts";
 import { decodeException, encodeException, errorFrom } from "../protocol/exceptions.ts";
@@ -66,7 +67,7 @@ export class Eager {
     const { conf } = this.#app;
     const backend = conf.taskStoreEagerResult === true ? await this.#results.backend() : null;
     const { execution, outcome: ended } = await this.#toEnd({ id, call, definition, backend });
-    const outcome = ended.kind === "replaced" ? await this.#replaced(ended, id) : ended;
+    const outcome = ended.kind === "replaced" ? await this.#replaced(ended, id, call) : ended;
     const meta = this.#metaOf(id, outcome);
     if (meta.status === "SUCCESS") {
       const children = [...(meta.children ?? [])];
@@ -89,8 +90,10 @@ export class Eager {
   async #replaced(
     { signature, children }: Outcome & { readonly kind: "replaced" },
     id: string,
+    { extra }: EagerCall,
   ): Promise<Outcome> {
-    const other = readSignature(signature, "the replacement");
+    const given = readSignature(signature, "the replacement");
+    const other = extra?.stamps === undefined ? given : stampAll(given, marksOf(extra.stamps));
     const ended = await (await this.applyCanvas(other, partial([], id))).outcome();
     if (ended.state === "SUCCESS") return { kind: "success", value: ended.result, runtimeMs: 0, children };
     const { type, module, args, remoteTraceback: traceback } = ended.error;
@@ -172,7 +175,7 @@ export class Eager {
   }
 
   #request(id: string, call: EagerCall, retries: number): Readonly<Record<string, unknown>> {
-    const { options } = call;
+    const { options, extra } = call;
     const parent = currentExecution()?.parent;
     return requestData({
       id,
@@ -187,6 +190,8 @@ export class Eager {
       ignoreResult: options.ignoreResult ?? false,
       shadow: options.shadow ?? null,
       headers: options.headers ?? {},
+      stamps: extra?.stamps ?? {},
+      stampedHeaders: extra?.stampedHeaders ?? [],
       hostname: hostname(),
       isEager: true,
     });

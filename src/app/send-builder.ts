@@ -8,7 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import { localZone } from "../base/time-zone.ts";
 import { uuid4 } from "../base/uuid.ts";
 import type { SendParent } from "../canvas/sender.ts";
-import { type CallOptions, linkedList, type WireExtra } from "../canvas/wire-options.ts";
+import { type CallOptions, linkedList, messageProperties, type WireExtra } from "../canvas/wire-options.ts";
 import { EncodeError, PetioleError } from "../errors.ts";
 import { encodeTask } from "../protocol/message.ts";
 import type { OutgoingTask, TaskEmbed } from "../protocol/wire.ts";
@@ -128,6 +128,7 @@ export class SendBuilder {
       priority,
       deliveryMode: extra?.deliveryMode ?? route?.deliveryMode ?? plan.deliveryMode,
       headers: unique === null ? headers : { ...headers, [UNIQUE_HEADER]: unique.header },
+      extraProperties: extra?.rest === undefined ? null : messageProperties(extra.rest),
       argsrepr: extra?.argsrepr ?? null,
       kwargsrepr: extra?.kwargsrepr ?? null,
     };

@@ -2,6 +2,7 @@ import type { AsyncResult, GroupResult } from "../app/result-types.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import type { ErrorCallback, SendOptions } from "../task/send-types.ts";
 import type { Seconds } from "../task/sendable-types.ts";
+import type { StampingVisitor, StampOptions, Stamps } from "./visitor.ts";
 
 export type { SignatureData };
 
@@ -36,8 +37,10 @@ export interface Signature<in P extends readonly unknown[], out R> {
   link(callback: Signature<[result: R], unknown>): this;
   /** Also send `errback` when it fails. */
   linkError(errback: ErrorCallback): this;
+  /** Stamped as the visitor says. */
+  stamp(visitor: StampingVisitor, options?: StampOptions): this;
   /** With stamps: headers by which its tasks can be found and revoked. They go to all of its tasks, and to what is linked to them. */
-  stamp(stamps: Readonly<Record<string, unknown>>): this;
+  stamp(stamps: Stamps, options?: Pick<StampOptions, "appendStamps">): this;
   /** Celery's JSON form. */
   toJSON(): SignatureData;
 }

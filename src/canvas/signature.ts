@@ -11,6 +11,14 @@ import { compose, linkTo } from "./compose.ts";
 import { asGroup, bodyOf, chunksAsGroup, groupData, headerOf, kindOf, tasksOf, withOptions } from "./data.ts";
 import { stampAll } from "./stamp.ts";
 import {
+  dataVisitor,
+  givenMarks,
+  isVisitor,
+  type StampingVisitor,
+  type StampOptions,
+  type Stamps,
+} from "./visitor.ts";
+import {
   type CallOptions,
   joinWireOptions,
   type Linked,
@@ -146,8 +154,8 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
     return this.#append("linkError", errback);
   }
 
-  stamp(stamps: Readonly<Record<string, unknown>>): this {
-    return signatureFromData(this.#host, stampAll(this.toJSON(), stamps)) as this;
+  stamp(given: StampingVisitor | Stamps, options?: StampOptions): this {
+    return stamped(this.#host, this.toJSON(), { given, options }) as this;
   }
 
   toJSON(): SignatureData {
@@ -276,8 +284,8 @@ export class CanvasSignature implements Signature<readonly unknown[], unknown> {
     return this.#with(linkTo(this.#data, "link_error", dataOf(errback)));
   }
 
-  stamp(stamps: Readonly<Record<string, unknown>>): this {
-    return this.#with(stampAll(this.#data, stamps));
+  stamp(given: StampingVisitor | Stamps, options?: StampOptions): this {
+    return stamped(this.#host, this.#data, { given, options }) as this;
   }
 
   skew(start = 1, stop: number = Number.POSITIVE_INFINITY, step = 1): this {
@@ -294,6 +302,24 @@ export class CanvasSignature implements Signature<readonly unknown[], unknown> {
   #with(data: SignatureData): this {
     return signatureFromData(this.#host, data) as this;
   }
+}
+
+interface ToStamp {
+  readonly given: StampingVisitor | Stamps;
+  readonly options: StampOptions | undefined;
+}
+
+function stamped(
+  host: SignatureHost,
+  data: SignatureData,
+  { given, options }: ToStamp,
+): TaskSignature | CanvasSignature {
+  const append = options?.appendStamps === true;
+  const marks = givenMarks(options?.stamps ?? (isVisitor(given) ? {} : given));
+  const visitor = isVisitor(given)
+    ? dataVisitor(given, (one) => signatureFromData(host, one) as AnySignature)
+    : null;
+  return signatureFromData(host, stampAll(data, marks, { visitor, append }));
 }
 
 function dataOf(linked: Linked): SignatureData {

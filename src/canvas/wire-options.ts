@@ -125,8 +125,26 @@ const BY_WIRE: ReadonlyMap<string, Known> = new Map<string, Known>([
   ...EXTRA.map(([wire, ours, read]): [string, Known] => [wire, ["extra", ours, read]]),
 ]);
 
+const WIRE_NAMES: ReadonlyMap<string, string> = new Map(PUBLIC.map(([wire, ours]) => [ours, wire]));
+
+/** Whether an option has this name, here or on the wire: a stamp may not. */
+export function isOptionName(name: string): boolean {
+  return BY_WIRE.has(name) || WIRE_NAMES.has(name);
+}
+
+/** Options among other names, as the wire has them; other names stay as they are. */
+export function wireNamed(given: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const options: Record<string, unknown> = {};
+  const others: [string, unknown][] = [];
+  for (const [name, value] of Object.entries(given)) {
+    if (WIRE_NAMES.has(name)) options[name] = value;
+    else others.push([name, value]);
+  }
+  return { ...Object.fromEntries(others), ...joinWireOptions(options, null) };
+}
+
 /**
- * Reads a signature's `options`. They may come from a broker: every value is checked, null is left out.
+ * Reads a signature's `options`. They may come from a broker: every value is checked, null is left out but as a stamp.
  *
  * @throws DecodeError that names the option
  */
@@ -135,8 +153,10 @@ export function splitWireOptions(wire: Readonly<Record<string, unknown>>): Split
   let extra: Record<string, unknown> | null = null;
   let rest: Record<string, unknown> | null = null;
   for (const [name, value] of Object.entries(wire)) {
-    if (value === null || value === undefined) continue;
     const known = BY_WIRE.get(name);
+    if (value === null || value === undefined) {
+      if (value === undefined || known !== undefined || !isStamp(wire, name)) continue;
+    }
     if (known === undefined) {
       rest ??= Object.create(null) as Record<string, unknown>;
       rest[name] = value;
@@ -160,6 +180,30 @@ export function splitWireOptions(wire: Readonly<Record<string, unknown>>): Split
     if (Object.keys(rest).length > 0) extra["rest"] = rest;
   }
   return { options, extra };
+}
+
+/** What Celery's `apply_async`, `send_task` and `publish` take for themselves, and the properties that each message has. */
+const NO_PROPERTIES: ReadonlySet<string> = new Set(
+  [
+    "add_to_parent connection create_sent_event producer publisher result_cls route_name router task_type immutable",
+    "chord_size eager interval origin use_link confirm_timeout content_encoding content_type declare exchange_type",
+    "immediate mandatory now timeout timezone",
+    "body_encoding correlation_id delivery_info delivery_tag expiration",
+  ].flatMap((names) => names.split(" ")),
+);
+
+/** Options that nobody knows are properties of the message, as in Celery. null: there are none. */
+export function messageProperties(
+  rest: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> | null {
+  const own = Object.entries(rest).filter(([name]) => !NO_PROPERTIES.has(name) && name !== "__proto__");
+  return own.length === 0 ? null : Object.fromEntries(own);
+}
+
+/** A stamp may be null. */
+function isStamp(wire: Readonly<Record<string, unknown>>, name: string): boolean {
+  const stamped = wire["stamped_headers"];
+  return Array.isArray(stamped) && stamped.includes(name);
 }
 
 function linkedData(value: Linked | readonly Linked[]): readonly SignatureData[] {

@@ -136,7 +136,7 @@ function taskProperties(task: OutgoingTask): Record<string, unknown> {
   if (task.expirationMs !== null)
     properties["expiration"] = String(Math.max(0, Math.round(task.expirationMs)));
   properties["priority"] = task.priority ?? 0;
-  return properties;
+  return task.extraProperties === null ? properties : { ...task.extraProperties, ...properties };
 }
 
 /**

@@ -64,6 +64,8 @@ export interface OutgoingTask {
   readonly deliveryMode: 1 | 2;
   /** Merged at the top level of the headers. */
   readonly headers: Readonly<Record<string, unknown>> | null;
+  /** Properties besides Celery's, whose names they do not have. */
+  readonly extraProperties: Readonly<Record<string, unknown>> | null;
   /** Override of the computed texts (secrets). */
   readonly argsrepr: string | null;
   readonly kwargsrepr: string | null;

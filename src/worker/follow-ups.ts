@@ -12,7 +12,7 @@ import type { Outcome } from "../protocol/job.ts";
 import { writeResultTuple } from "../protocol/result-tuple.ts";
 import type { DecodedTask, SignatureData } from "../protocol/wire.ts";
 import { UNIQUE_HEADER } from "../transports/unique-locks.ts";
-import { customHeaders, type Request } from "./request.ts";
+import { customHeaders, type Request, stampsOf } from "./request.ts";
 
 /** One send that is to be made. */
 export type FollowUp = () => Promise<unknown>;
@@ -109,8 +109,9 @@ export function nextAttempt(
     readonly options?: Readonly<Record<string, unknown>>;
   };
   const headers = customHeaders(decoded);
+  const stamps = stampsOf(decoded);
   const sent: Record<string, unknown> = {
-    ...decoded.stamps,
+    ...stamps,
     queue: delivery.queue,
     priority: decoded.priority,
     expires: decoded.expiresMs === null ? null : (decoded.headers["expires"] ?? null),
@@ -124,7 +125,7 @@ export function nextAttempt(
     root_id: decoded.rootId,
     parent_id: decoded.parentId,
     replaced_task_nesting: decoded.replacedTaskNesting === 0 ? null : decoded.replacedTaskNesting,
-    stamped_headers: decoded.stampedHeaders.length === 0 ? null : decoded.stampedHeaders,
+    stamped_headers: stamps === null ? null : Object.keys(stamps),
     headers: Object.keys(headers).length === 0 ? null : headers,
     argsrepr: args === undefined ? decoded.argsrepr : null,
     kwargsrepr: kwargs === undefined ? decoded.kwargsrepr : null,

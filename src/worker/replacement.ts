@@ -4,10 +4,11 @@ import { chainData, kindOf, tasksOf, withOptions } from "../canvas/data.ts";
 import { ACCUMULATE } from "../canvas/freeze.ts";
 import type { CanvasPlan } from "../canvas/plan.ts";
 import type { Sender } from "../canvas/sender.ts";
-import { stampAll } from "../canvas/stamp.ts";
+import { marksOf, stampAll } from "../canvas/stamp.ts";
 import { readSignature } from "../protocol/signature-data.ts";
 import type { DecodedTask, SignatureData } from "../protocol/wire.ts";
 import { derivedIds } from "./follow-ups.ts";
+import { stampsOf } from "./request.ts";
 
 /** @throws DecodeError */
 export function planReplacement(sender: Sender, task: DecodedTask, signature: unknown): CanvasPlan {
@@ -16,13 +17,10 @@ export function planReplacement(sender: Sender, task: DecodedTask, signature: un
   const whole = kindOf(given) === "group" || kindOf(given) === "chunks" ? compose(given, ACCUMULATE) : given;
   const nesting = task.replacedTaskNesting + 1;
   const { callbacks, errbacks, chain, chord } = task.embed;
-  let linked = whole;
+  const stamps = stampsOf(task);
+  let linked = stamps === null ? whole : stampAll(whole, marksOf(stamps));
   for (const callback of callbacks ?? []) linked = linkLast(linked, callback);
   for (const errback of errbacks ?? []) linked = linkTo(linked, "link_error", errback);
-  if (task.stampedHeaders.length > 0) {
-    const stamps = Object.fromEntries(task.stampedHeaders.map((name) => [name, task.stamps[name]]));
-    linked = stampAll(linked, stamps);
-  }
   const options = {
     task_id: task.id,
     chord,

@@ -13,6 +13,7 @@
  */
 
 import { Linked } from "../base/linked-set.ts";
+import { isOptionName } from "../canvas/wire-options.ts";
 import type { RunningJob } from "../pool/pool.ts";
 import { TASK_HEADERS } from "../protocol/envelope.ts";
 import type { Job, JobPort } from "../protocol/job.ts";
@@ -143,6 +144,12 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 /** The sender's own headers. */
 export function customHeaders(task: DecodedTask): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(task.headers).filter(([name]) => !OWN_HEADERS.has(name)));
+}
+
+/** Its stamps, for what goes on in its place; null: none. One with the name of an option would be that option: it is left out. */
+export function stampsOf({ stampedHeaders, stamps }: DecodedTask): Readonly<Record<string, unknown>> | null {
+  const own = stampedHeaders.filter((name) => Object.hasOwn(stamps, name) && !isOptionName(name));
+  return own.length === 0 ? null : Object.fromEntries(own.map((name) => [name, stamps[name]]));
 }
 
 function requestData(one: Request, hostname: string): Readonly<Record<string, unknown>> {

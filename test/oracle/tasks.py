@@ -180,6 +180,20 @@ def record_request(self, key):
     )
 
 
+@app.task(name="demo.stamps", bind=True)
+def stamps(self, *given):
+    """Notes its stamps under its label, the last argument; `"retry"` in front of it: at the second attempt."""
+    if given[-2:-1] == ("retry",) and self.request.retries == 0:
+        raise self.retry(countdown=0)
+    append(self.app, "stamps", ["py", given[-1], self.request.stamps or {}])
+    return given[-1]
+
+
+@app.task(name="demo.stamps_replaced", bind=True)
+def stamps_replaced(self, *given):
+    return self.replace(stamps.si(given[-1]).set(queue=self.request.delivery_info["routing_key"]))
+
+
 @app.task(name="demo.errback")
 def errback(request, exc, traceback):
     """A new-style errback. Celery runs it in the worker that saw the failure."""

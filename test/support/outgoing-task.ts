@@ -28,6 +28,7 @@ export function outgoingTask(over: Partial<OutgoingTask> = {}): OutgoingTask {
     priority: null,
     deliveryMode: 2,
     headers: null,
+    extraProperties: null,
     argsrepr: null,
     kwargsrepr: null,
     ...over,

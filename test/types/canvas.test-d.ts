@@ -13,6 +13,7 @@ import {
   type RemoteError,
   type Signature,
   type SignatureData,
+  type StampingVisitor,
   signatureFrom,
   type TaskRequest,
 } from "petiole";
@@ -204,4 +205,18 @@ test("variance", () => {
   expectTypeOf<Signature<[x: unknown], 1>>().toExtend<Signature<[x: number], number>>();
   expectTypeOf<Signature<[], number>>().not.toExtend<Signature<[x: number], number>>();
   expectTypeOf<ImmutableSignature<number>>().toExtend<Signature<[x: string], number>>();
+});
+
+test("stamps", () => {
+  const visitor: StampingVisitor = {
+    onSignature: (one, headers) => ({ task: one.task, ...headers }),
+    onGroupStart: (one) => ({ members: one.tasks.length, stampedHeaders: ["members"] }),
+    onGroupEnd: () => {},
+  };
+  expectTypeOf(add.s(1).stamp(visitor, { appendStamps: true, stamps: { a: 1 } })).toEqualTypeOf(add.s(1));
+  expectTypeOf(group([add.s(1, 2)]).stamp({ a: [1] })).toEqualTypeOf(group([add.s(1, 2)]));
+  // @ts-expect-error a visitor gives stamps
+  add.s(1).stamp({ onSignature: () => "a", onGroupStart: () => 1 } satisfies StampingVisitor);
+  // @ts-expect-error of stamps there is one kind
+  add.s(1).stamp({ a: 1 }, { stamps: { b: 2 } });
 });

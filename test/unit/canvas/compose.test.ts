@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { chained, compose, linkTo } from "../../../src/canvas/compose.ts";
-import { chainData, chordData, groupData, kindOf } from "../../../src/canvas/data.ts";
-import { stampAll } from "../../../src/canvas/stamp.ts";
+import { chainData, chordData, groupData } from "../../../src/canvas/data.ts";
 import type { SignatureData } from "../../../src/protocol/wire.ts";
 import { drawn, shape, task } from "./support.ts";
 
@@ -75,24 +74,4 @@ describe("links", () => {
   test("are not added twice", () => {
     expect(linkTo(linkTo(a, "link", d), "link", { ...d }).options["link"]).toEqual([d]);
   });
-});
-
-test("stamps reach every task and what is linked to it; a stamp of the same name is replaced", () => {
-  const linked = linkTo(a, "link", d);
-  const made = stampAll(stampAll(chordData([linked, chained([b, c])], e), { tenant: 1, x: [1] }), {
-    tenant: 2,
-  });
-  const stamped = { tenant: 2, x: [1], stamped_headers: ["tenant", "x"] };
-  const found: SignatureData[] = [];
-  const visit = (value: unknown): void => {
-    if (typeof value !== "object" || value === null) return;
-    const one = value as SignatureData;
-    if ("subtask_type" in one && kindOf(one) === "task") {
-      found.push(one);
-    }
-    for (const part of Object.values(value)) visit(part);
-  };
-  visit(made);
-  expect(found.map((one) => one.task).toSorted()).toEqual(["a", "b", "c", "d", "e"]);
-  for (const one of found) expect(one.options).toMatchObject(stamped);
 });
