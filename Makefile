@@ -1,9 +1,9 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench faults statedb-faults cluster schedules parked format clean demo servers oracle docs
+.PHONY: help install build test check check-all lint typecheck coverage bench faults statedb-faults cluster schedules parked format clean demo demo-python servers oracle docs
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## npm ci, when node_modules does not match package-lock.json
 	@node scripts/install.mjs
@@ -54,8 +54,11 @@ format: install ## format everything
 docs: build ## write the generated documents
 	@node scripts/docs.mjs
 
-demo: install ## a Redis, a TypeScript and a Python worker, ten tasks each way, a chord over both
+demo: install ## the web service of examples/web with two workers, on port 8000 (PORT=8001 is another one)
 	@node scripts/demo.mjs
+
+demo-python: install ## a TypeScript and a Python worker, ten tasks each way, a chord over both
+	@node scripts/demo-python.mjs
 
 servers: ## install what the tests start
 	@node scripts/ensure-servers.mjs

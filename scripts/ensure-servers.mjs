@@ -13,6 +13,15 @@ const SERVERS = [
     docker:
       'docker run --rm -it -v "$PWD":/petiole -w /petiole node:20 sh -c "apt-get update && apt-get install -y redis-server python3-venv && make test"',
   },
+  {
+    name: "Chromium",
+    programs: [process.env.CHROMIUM ?? "chromium"],
+    apt: ["chromium"],
+    brew: "brew install --cask chromium",
+    docker: null,
+    /** Tests of pages are skipped without it. */
+    optional: true,
+  },
 ];
 
 /** Is the program on PATH? */
@@ -42,14 +51,14 @@ function ensure(server) {
   if (missing().length === 0) return true;
   process.stderr.write(
     [
-      `${server.name} is needed by the tests and ${missing().join(", ")} was not found. Install it with one of:`,
+      `${server.name} is needed by ${server.optional ? "some tests, which are skipped," : "the tests"} and ${missing().join(", ")} was not found. Install it with one of:`,
       `  Debian, Ubuntu:  sudo apt-get update && sudo apt-get install -y ${server.apt.join(" ")}`,
       `  macOS:           ${server.brew}`,
-      `  Docker:          ${server.docker}`,
+      ...(server.docker === null ? [] : [`  Docker:          ${server.docker}`]),
       "",
     ].join("\n"),
   );
-  return false;
+  return server.optional === true;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

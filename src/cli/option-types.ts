@@ -43,6 +43,7 @@ export type CommandName =
   | "graph"
   | "logtool"
   | "explain"
+  | "init"
   | "complete";
 
 export interface CommandSpec {

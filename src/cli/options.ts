@@ -3,6 +3,7 @@ import { type CommandSpec, withJson } from "./option-types.ts";
 import { DEAD, LIMITS, LIST, PURGE, QUEUE } from "./specs/broker.ts";
 import { MULTI } from "./specs/multi.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
+import { INIT } from "./specs/start.ts";
 import { STATEDB } from "./specs/statedb.ts";
 import { CALL, RESULT } from "./specs/tasks.ts";
 import { COMPLETE, EXPLAIN, GRAPH, LOGTOOL, REPORT, SHELL } from "./specs/tools.ts";
@@ -28,6 +29,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   SHELL,
   GRAPH,
   LOGTOOL,
+  INIT,
   EXPLAIN,
   COMPLETE,
 ].map(withJson);

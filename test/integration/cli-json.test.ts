@@ -1,4 +1,5 @@
 /** `--json` on every command: results on stdout, errors on stderr, each on one line. */
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { CommandName } from "../../src/cli/option-types.ts";
 import { COMMANDS } from "../../src/cli/options.ts";
@@ -195,6 +196,12 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
     const log = project.write("w.log", "[2026-01-01 00:00:00,000: INFO/MainProcess] Task a.b[1] received\n");
     expect(await line(["logtool", "stats", log])).toMatchObject({ total: 1, types: { "a.b": 1 } });
     expect(await line(["logtool", "incomplete", log])).toEqual({ task: "a.b", id: "1" });
+  },
+  async init() {
+    expect(await line(["init", "shop"])).toEqual({
+      folder: join(project.dir, "shop"),
+      files: expect.arrayContaining(["package.json", "src/tasks.ts"]),
+    });
   },
   async explain() {
     expect(await line(["explain", "timeout"])).toEqual([

@@ -77,7 +77,7 @@ form.addEventListener("submit", async (event) => {
   try {
     const { task_id: taskId } = await ask(`/tasks/${task}/?${new URLSearchParams(fields)}`);
     showError(null);
-    addCard(taskId, form.elements.task.selectedOptions[0].textContent);
+    addCard(taskId, form.elements.task.selectedOptions[0].dataset.task);
   } catch (error) {
     showError(error);
   }

@@ -16,7 +16,7 @@ const NO_TASK = "00000000-0000-0000-0000-000000000000";
 export async function pageRoutes(server: FastifyInstance): Promise<void> {
   for (const [path, file, type] of FILES) {
     server.get(path, async (_request, reply) => {
-      reply.header("content-security-policy", "default-src 'self'");
+      reply.header("content-security-policy", "default-src 'self'; img-src 'self' data:");
       return reply.type(type).send(await readFile(new URL(file, PUBLIC)));
     });
   }
