@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench faults statedb-faults cluster schedules parked format clean demo demo-python servers oracle docs
+.PHONY: help install build test check check-all lint typecheck coverage bench faults statedb-faults canvas-model cluster schedules parked format clean demo demo-python servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ faults: build ## kill and stop workers, kill their children and restart Redis un
 
 statedb-faults: ## kill a worker 200 times right after it acknowledged a revoke, and look who still knows of it
 	@PETIOLE_STATEDB_KILLS=200 npx vitest run test/integration/statedb-kill.test.ts
+
+canvas-model: ## 5,000 random canvases on workers that are killed 200 times, against a reference; prints seed and figures
+	@PETIOLE_CANVASES=5000 npx vitest run test/integration/canvas-model.test.ts
 
 cluster: build ## TypeScript and Python workers in one cluster for ten minutes, steered by clients of both languages
 	@node scripts/oracle.mjs >/dev/null && node bench/cluster/run.mjs

@@ -1,49 +1,36 @@
-/** Random canvases on two workers over a real Redis, every message of them delivered twice now and then, against a plain evaluation. */
-import { type AnySignature, Celery } from "petiole";
-import { Worker } from "petiole/worker";
+/**
+ * Random canvases on worker processes that are killed while they hold messages, with messages delivered twice now and then,
+ * against the reference of `canvas-spec.ts` and `canvas-links.ts`: results, ids, parents, children, and how often each task may run.
+ * `make canvas-model` runs 5,000 and prints what it met.
+ */
+import type { AnySignature, Celery } from "petiole";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type * as Internals from "../../src/app/internals.ts";
-import { silentLogger } from "../../src/base/logger.ts";
 import { uuid4 } from "../../src/base/uuid.ts";
+import type { CanvasPlan } from "../../src/canvas/plan.ts";
 import { built } from "../support/built.ts";
+import { CanvasFleet, type Run } from "../support/canvas-fleet.ts";
+import { isRecorded, type Links, linksOf } from "../support/canvas-links.ts";
 import { build, evaluate, type Spec, w, wi } from "../support/canvas-spec.ts";
-import { type RedisServer, startRedis } from "../support/redis.ts";
 import { seed } from "../support/seed.ts";
 
-/** `CANVASES=5000` for more. */
-const CANVASES = Number(process.env["CANVASES"] ?? 200);
+const CANVASES = Number(process.env["PETIOLE_CANVASES"] ?? 200);
 const AT_ONCE = 50;
 const MOST_TASKS = 200;
+/** Canvases for each kill. */
+const KILL_EVERY = 25;
+const WORKERS = 3;
 
-let redis: RedisServer;
-let apps: Celery[] = [];
-let workers: Worker[] = [];
+let fleet: CanvasFleet;
+let app: Celery;
 let internals: (typeof Internals)["internalsOf"];
 
 beforeAll(async () => {
   ({ internalsOf: internals } = (await import(built("app/internals.js"))) as typeof Internals);
-  redis = await startRedis();
-  apps = [0, 1, 2].map(
-    () =>
-      new Celery("model", {
-        brokerUrl: `${redis.url}/0`,
-        resultBackend: `${redis.url}/1`,
-        logger: silentLogger,
-      }),
-  );
-  for (const app of apps)
-    app.task("demo.wrap", { acksLate: true }, (...values: unknown[]) => [
-      values.at(-1),
-      ...values.slice(0, -1),
-    ]);
-  workers = apps.slice(1).map((app) => new Worker(app, { concurrency: 16 }));
-  await Promise.all(workers.map((worker) => worker.start()));
-});
-afterAll(async () => {
-  await Promise.all(workers.map((worker) => worker.stop()));
-  await Promise.all(apps.map((app) => app.close()));
-  await redis.stop();
-});
+  fleet = await CanvasFleet.start(WORKERS);
+  ({ app } = fleet);
+}, 120_000);
+afterAll(() => fleet?.stop());
 
 let state = seed >>> 0;
 function below(limit: number): number {
@@ -51,59 +38,258 @@ function below(limit: number): number {
   return Math.floor((state / 4_294_967_296) * limit);
 }
 
-let label = 0;
-function drawn(depth: number): Spec {
-  const several = (): readonly Spec[] => Array.from({ length: 1 + below(3) }, () => drawn(depth - 1));
-  switch (depth === 0 ? 0 : below(6)) {
-    case 3:
-      return { kind: "chain", steps: several() };
-    case 4:
-      return { kind: "group", members: several() };
-    case 5:
-      return { kind: "chord", header: several(), body: drawn(depth - 1) };
-    default:
-      label += 1;
-      return below(8) === 0 ? wi(`t${label}`) : w(`t${label}`);
+/** One canvas: its name begins the labels of its tasks. */
+class Drawing {
+  readonly name: string;
+  tasks = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  spec(depth: number): Spec {
+    const several = (): readonly Spec[] => Array.from({ length: 1 + below(3) }, () => this.spec(depth - 1));
+    switch (depth === 0 ? 0 : below(6)) {
+      case 3:
+        return { kind: "chain", steps: several() };
+      case 4:
+        return { kind: "group", members: several() };
+      case 5:
+        return { kind: "chord", header: several(), body: this.spec(depth - 1) };
+      default: {
+        this.tasks += 1;
+        const label = `${this.name}.t${this.tasks}`;
+        return below(8) === 0 ? wi(label) : w(label);
+      }
+    }
   }
 }
 
-function tasksOf(spec: Spec): number {
-  const sum = (all: readonly Spec[]): number => all.reduce((count, one) => count + tasksOf(one), 0);
-  switch (spec.kind) {
-    case "task":
-      return 1;
-    case "chain":
-      return sum(spec.steps);
-    case "group":
-      return sum(spec.members);
-    case "chord":
-      return sum(spec.header) + tasksOf(spec.body);
+function draw(name: string): Spec {
+  for (;;) {
+    const drawing = new Drawing(name);
+    const spec = drawing.spec(5);
+    if (drawing.tasks <= MOST_TASKS) return spec;
   }
 }
 
-/** Now and then what is sent is delivered twice. */
-async function run(app: Celery, canvas: AnySignature): Promise<unknown> {
-  const { sender, results } = internals(app) as ReturnType<typeof internals> & {
+interface Sent {
+  readonly name: string;
+  readonly spec: Spec;
+  readonly plan: CanvasPlan;
+  /** How often what its client sends was sent. */
+  readonly copies: number;
+}
+
+/** Now and then all that is sent is sent twice, what is told to the backend too. */
+async function send(name: string): Promise<Sent> {
+  const { sender } = internals(app);
+  const spec = draw(name);
+  const canvas: AnySignature = build(app, spec);
+  const plan = sender.plan(canvas.toJSON(), { args: [], kwargs: {}, options: {} }, uuid4);
+  const copies = below(4) === 0 ? 2 : 1;
+  for (let copy = 0; copy < copies; copy += 1) await sender.publish(plan, null);
+  return { name, spec, plan, copies };
+}
+
+async function valueOf({ plan }: Sent): Promise<unknown> {
+  const { results } = internals(app) as unknown as {
     readonly results: { of(node: unknown): { get(options: object): Promise<unknown> } };
   };
-  const plan = sender.plan(canvas.toJSON(), { args: [], kwargs: {}, options: {} }, uuid4);
-  await sender.publish(plan, null);
-  if (below(4) === 0) await sender.publish({ sends: plan.sends, chords: [] }, null);
-  return results.of(plan.result).get({ timeout: 30 });
+  return results
+    .of(plan.result)
+    .get({ timeout: 120 })
+    .catch((error: unknown) => String(error));
 }
 
-test(`${CANVASES} random canvases`, { timeout: 600_000 }, async () => {
-  const [client] = apps;
-  if (client === undefined) throw new Error("no app");
-  let left = CANVASES;
+/** Ids at the ends of a result: a group's are its members'. */
+function leaves(node: {
+  readonly id: string;
+  readonly children: readonly unknown[] | null;
+}): readonly string[] {
+  return node.children === null ? [node.id] : node.children.flatMap((one) => leaves(one as typeof node));
+}
+
+/** As {@link leaves}, of a stored tuple: `[[id, parent], children]`. */
+function tupleLeaves(tuple: unknown): readonly string[] {
+  const [[id], children] = tuple as [[string, unknown], readonly unknown[] | null];
+  return children === null ? [id] : children.flatMap(tupleLeaves);
+}
+
+/** What is not as the model says. */
+class Check {
+  readonly wrong: string[] = [];
+  bodies = 0;
+  repeated = 0;
+  readonly #links: Links;
+  readonly #runs = new Map<string, Run[]>();
+  readonly #labels = new Map<string, string>();
+  readonly #held: ReadonlyMap<string, number>;
+
+  constructor(links: Links, runs: readonly Run[], held: ReadonlyMap<string, number>) {
+    this.#links = links;
+    this.#held = held;
+    for (const run of runs) {
+      this.#labels.set(run.id, run.label);
+      this.#runs.set(run.label, [...(this.#runs.get(run.label) ?? []), run]);
+    }
+  }
+
+  #says(holds: boolean, what: string): void {
+    if (!holds) this.wrong.push(what);
+  }
+
+  /** Labels of ids; of one that nobody records, what the model has in its place. */
+  #named(ids: readonly string[], model: readonly string[]): readonly string[] {
+    return ids.map(
+      (id, index) => this.#labels.get(id) ?? (isRecorded(model[index] ?? "") ? id : (model[index] ?? id)),
+    );
+  }
+
+  async all({ plan, copies }: Sent): Promise<void> {
+    const { sentBy, children, results } = this.#links;
+    const ends = this.#named(leaves(plan.result), results);
+    this.#says(String(ends) === String(results), `results are ${String(ends)}, not ${String(results)}`);
+    for (const [label, by] of sentBy) {
+      if (!isRecorded(label)) continue;
+      const runs = this.#runs.get(label) ?? [];
+      const [first] = runs;
+      if (first === undefined) {
+        this.wrong.push(`${label} has not run`);
+        continue;
+      }
+      const { id } = first;
+      this.#says(
+        runs.every((one) => one.id === id),
+        `${label} has several ids`,
+      );
+      const fresh = runs.filter((one) => !one.redelivered).length;
+      this.repeated += runs.length - 1;
+      const again = this.#held.get(id) ?? 0;
+      this.#says(
+        runs.length - fresh <= again,
+        `${label} was delivered again ${runs.length - fresh} times, held at ${again} kills`,
+      );
+      // Every copy may have been held when its worker died, before it ran.
+      if (by.kind === "chord") {
+        this.bodies += 1;
+        this.#says(
+          runs.length <= 1 + again,
+          `${label}, a body, ran ${runs.length} times, held at ${again} kills`,
+        );
+      } else {
+        const most =
+          by.kind === "client" ? copies : (this.#runs.get(by.label)?.length ?? Number.POSITIVE_INFINITY);
+        this.#says(fresh <= most, `${label} was sent ${fresh} times, and what sends it ran ${most} times`);
+      }
+      for (const run of runs) this.#parents(run, by);
+      await this.#children(id, children.get(label) ?? []);
+    }
+    this.#says(
+      this.#runs.size === [...sentBy.keys()].filter(isRecorded).length,
+      "tasks ran that are none of its",
+    );
+  }
+
+  #parents(run: Run, by: NonNullable<ReturnType<Links["sentBy"]["get"]>>): void {
+    const { label, parentId, rootId } = run;
+    if (by.kind === "client") {
+      this.#says(
+        parentId === null && rootId === run.id,
+        `${label} has parent ${parentId} and root ${rootId}`,
+      );
+      return;
+    }
+    const allowed = by.kind === "step" ? [by.label] : by.enders;
+    const parent = this.#labels.get(parentId ?? "");
+    // An `accumulate`, whose ids are known to nobody here.
+    if (parent === undefined && parentId !== null && !allowed.every(isRecorded)) return;
+    this.#says(
+      parent !== undefined && allowed.includes(parent),
+      `the parent of ${label} is ${parent ?? parentId}, not of ${String(allowed)}`,
+    );
+    const roots = (this.#runs.get(parent ?? "") ?? []).map((one) => one.rootId);
+    this.#says(roots.includes(rootId), `the root of ${label} is not its parent's`);
+  }
+
+  async #children(id: string, model: readonly string[]): Promise<void> {
+    const text = await fleet.results.get(`celery-task-meta-${id}`);
+    const stored = JSON.parse(text ?? "null") as {
+      readonly status: string;
+      readonly children: readonly unknown[];
+    } | null;
+    this.#says(stored?.status === "SUCCESS", `${this.#labels.get(id)} is ${stored?.status ?? "not stored"}`);
+    const found = this.#named((stored?.children ?? []).flatMap(tupleLeaves), model);
+    this.#says(
+      String(found) === String(model),
+      `children of ${this.#labels.get(id)} are ${String(found)}, not ${String(model)}`,
+    );
+  }
+}
+
+test(`${CANVASES} random canvases, and a kill for every ${KILL_EVERY}`, {
+  timeout: 120_000 + CANVASES * 1000,
+}, async () => {
+  const startedMs = performance.now();
+  const held = new Map<string, number>();
+  const sent: Sent[] = [];
+  const wrong: unknown[] = [];
+  const figures = {
+    seed,
+    canvases: CANVASES,
+    tasks: 0,
+    kills: 0,
+
+    heldAtKills: 0,
+    bodies: 0,
+    repeatedRuns: 0,
+  };
+  let begun = 0;
+  let done = 0;
+  let killing: Promise<void> = Promise.resolve();
+  const kill = async (): Promise<void> => {
+    // One that held nothing shows nothing: the next one.
+    while (done < CANVASES) {
+      const ids = await fleet.kill(below(WORKERS));
+      for (const id of ids) held.set(id, (held.get(id) ?? 0) + 1);
+      figures.heldAtKills += ids.length;
+      if (ids.length > 0) {
+        figures.kills += 1;
+        return;
+      }
+    }
+  };
   const one = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1;
-      let spec = drawn(5);
-      while (tasksOf(spec) > MOST_TASKS) spec = drawn(5);
-      const value = await run(client, build(client, spec)).catch((error: unknown) => String(error));
-      expect({ spec, value }).toEqual({ spec, value: evaluate(spec) });
+    while (begun < CANVASES) {
+      begun += 1;
+      if (begun % KILL_EVERY === 0) killing = killing.then(kill);
+      const canvas = await send(`c${begun}`);
+      sent.push(canvas);
+      const value = await valueOf(canvas);
+      done += 1;
+      const expected = evaluate(canvas.spec);
+      try {
+        expect(value).toEqual(expected);
+      } catch {
+        wrong.push({ name: canvas.name, spec: canvas.spec, value, expected });
+      }
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, one));
+  await killing;
+  await fleet.settled();
+  for (const canvas of sent) {
+    const links = linksOf(canvas.spec);
+    const check = new Check(links, await fleet.runs(canvas.name), held);
+    await check.all(canvas);
+    figures.tasks += links.sentBy.size;
+    figures.bodies += check.bodies;
+    figures.repeatedRuns += check.repeated;
+    if (check.wrong.length > 0) wrong.push({ name: canvas.name, wrong: check.wrong, spec: canvas.spec });
+  }
+  const seconds = Math.round((performance.now() - startedMs) / 1000);
+  if (CANVASES !== 200) console.log(JSON.stringify({ ...figures, wrong: wrong.length, seconds }));
+  expect(wrong.slice(0, 3).map((one) => JSON.stringify(one))).toEqual([]);
+  // The last ones may find nothing to do.
+  expect(figures.kills).toBeGreaterThan(0.8 * Math.floor(CANVASES / KILL_EVERY));
 });
