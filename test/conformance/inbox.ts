@@ -110,7 +110,7 @@ export class Inbox {
   }
 
   /** The next `count` deliveries, in their order. */
-  async take(count: number, timeoutMs = 10_000): Promise<Delivery[]> {
+  async take(count: number, timeoutMs = 20_000): Promise<Delivery[]> {
     await this.until(
       () => this.deliveries.length >= this.#taken + count,
       () => `${count} deliveries, not ${this.deliveries.length - this.#taken}`,
@@ -139,7 +139,7 @@ export class Inbox {
   }
 
   /** Waits for a condition that deliveries, states or dead messages can make true. */
-  async until(condition: () => boolean, what: () => string, timeoutMs = 10_000): Promise<void> {
+  async until(condition: () => boolean, what: () => string, timeoutMs = 20_000): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!condition()) {
       const leftMs = deadline - performance.now();

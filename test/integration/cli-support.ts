@@ -85,7 +85,7 @@ export class CliProcess {
   }
 
   /** Until its output has this. */
-  async says(pattern: RegExp, timeoutMs = 20_000): Promise<void> {
+  async says(pattern: RegExp, timeoutMs = 40_000): Promise<void> {
     await eventually(
       `the program says ${String(pattern)}`,
       () => {

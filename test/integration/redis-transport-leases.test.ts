@@ -1,6 +1,7 @@
 /** Leases of the build's transport: kept while a worker lives, put back when it does not, never punishing the innocent. */
 import { describe, expect, test } from "vitest";
 import { Inbox, idOf, ids, toQueue } from "../conformance/inbox.ts";
+import { block } from "../support/block.ts";
 import { eventually } from "../support/eventually.ts";
 import { internals, many, RedisRig } from "../support/redis-rig.ts";
 import { LogKeeper, loseHolder, SHORT_LEASE } from "../support/redis-transport.ts";
@@ -16,11 +17,6 @@ describe("leases", () => {
     );
     return () => taken;
   }
-
-  const block = (ms: number): void => {
-    const until = performance.now() + ms;
-    while (performance.now() < until);
-  };
 
   test("code that blocks the event loop for three leases loses nothing", async () => {
     const transport = await rig.open();
@@ -270,8 +266,7 @@ describe("an event loop that stood still for more than half a lease", () => {
     const inbox = new Inbox(transport, ["q"], { prefetch: 2 });
     const held = await inbox.take(2);
     inbox.states.length = 0;
-    const until = performance.now() + 1200;
-    while (performance.now() < until);
+    block(1200);
     await inbox.until(
       () => inbox.states.at(-1) === "live",
       () => "live again",

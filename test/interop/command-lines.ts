@@ -1,8 +1,8 @@
 /** The command lines of both languages, run to their end. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cli, root } from "../support/built.ts";
-import { python } from "../support/python.ts";
+import { type PythonFork, startPython } from "../support/python-forks.ts";
 
 export interface Ran {
   readonly code: number | null;
@@ -17,33 +17,37 @@ interface Servers {
 
 const END_MS = 40_000;
 
-async function run(
-  servers: Servers,
-  cwd: string,
-  [program, ...words]: readonly [string, ...string[]],
-): Promise<Ran> {
-  const child = spawn(program, words, {
-    cwd,
-    env: {
-      ...process.env,
-      ORACLE_BROKER: servers.broker,
-      ORACLE_BACKEND: servers.backend,
-      PYTHONDONTWRITEBYTECODE: "1",
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+/** The output is all there when `close` is told. */
+async function ended(child: ChildProcess | PythonFork): Promise<Ran> {
   const kept = { out: "", err: "" };
-  child.stdout.on("data", (chunk: Buffer) => (kept.out += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (kept.err += chunk.toString()));
+  child.stdout?.on("data", (chunk: Buffer) => (kept.out += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => (kept.err += chunk.toString()));
   const timer = setTimeout(() => child.kill("SIGKILL"), END_MS);
   await once(child, "close");
   clearTimeout(timer);
   return { code: child.exitCode, ...kept };
 }
 
-/** Python's `celery`, without colours. */
-export const celery = (servers: Servers, ...words: string[]): Promise<Ran> =>
-  run(servers, `${root}test/oracle`, [python(), "-m", "celery", "-A", "tasks", "-C", ...words]);
+const environment = ({ broker, backend }: Servers): NodeJS.ProcessEnv => ({
+  ...process.env,
+  ORACLE_BROKER: broker,
+  ORACLE_BACKEND: backend,
+});
 
-export const petiole = (servers: Servers, ...words: string[]): Promise<Ran> =>
-  run(servers, root, [process.execPath, cli, "-A", "test/interop/fixtures/main.ts", ...words]);
+/** Python's `celery`, without colours. */
+export async function celery(servers: Servers, ...words: string[]): Promise<Ran> {
+  const child = await startPython(["-m", "celery", "-A", "tasks", "-C", ...words], environment(servers));
+  child.stdin.end();
+  return ended(child);
+}
+
+export function petiole(servers: Servers, ...words: string[]): Promise<Ran> {
+  const line = [cli, "-A", "test/interop/fixtures/main.ts", ...words];
+  return ended(
+    spawn(process.execPath, line, {
+      cwd: root,
+      env: environment(servers),
+      stdio: ["ignore", "pipe", "pipe"],
+    }),
+  );
+}

@@ -165,7 +165,10 @@ describe.concurrent("a worker of ours, seen from Python", () => {
   test(
     "celery events --dump prints them",
     withFleet({}, async (fleet) => {
-      const dump = startPythonProgram(["events", "--dump"], { broker: fleet.broker, backend: fleet.backend });
+      const dump = await startPythonProgram(["events", "--dump"], {
+        broker: fleet.broker,
+        backend: fleet.backend,
+      });
       try {
         await eventually("it listens", async () => dump.output().includes("starting capture"), {
           timeoutMs: 20_000,
@@ -278,7 +281,10 @@ test.concurrent(
   "petiole events --dump prints what celery events --dump prints",
   withFleet({}, async (fleet) => {
     const { spawn } = await import("node:child_process");
-    const theirs = startPythonProgram(["events", "--dump"], { broker: fleet.broker, backend: fleet.backend });
+    const theirs = await startPythonProgram(["events", "--dump"], {
+      broker: fleet.broker,
+      backend: fleet.backend,
+    });
     const child = spawn(process.execPath, [built("cli/main.js"), "-b", fleet.broker, "events", "--dump"]);
     let ours = "";
     child.stdout.on("data", (chunk: Buffer) => (ours += chunk.toString()));

@@ -54,11 +54,14 @@ beforeAll(async () => {
   fleet = await startFleet();
   const port = await freePort();
   base = `http://127.0.0.1:${port}`;
-  flower = startPythonProgram(["flower", "--address=127.0.0.1", `--port=${port}`, "--inspect_timeout=3000"], {
-    broker: fleet.broker,
-    backend: fleet.backend,
-    env: { FLOWER_UNAUTHENTICATED_API: "true" },
-  });
+  flower = await startPythonProgram(
+    ["flower", "--address=127.0.0.1", `--port=${port}`, "--inspect_timeout=3000"],
+    {
+      broker: fleet.broker,
+      backend: fleet.backend,
+      env: { FLOWER_UNAUTHENTICATED_API: "true" },
+    },
+  );
   worker = await fleet.worker({ hostname: NODE, concurrency: 4, heartbeatInterval: 0.5 });
   await eventually("Flower serves", () => page("/healthcheck"), { timeoutMs: 40_000, intervalMs: 200 });
   await eventually("it knows the worker", async () => (await get("/api/workers?status=1"))[NODE] === true, {

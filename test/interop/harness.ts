@@ -190,7 +190,7 @@ async function startCli(options: CliWorkerOptions, env: Record<string, string>):
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${log}`);
       return log.includes("ready");
     },
-    { timeoutMs: 20_000 },
+    { timeoutMs: 60_000 },
   ).catch((error: unknown) => {
     child.kill("SIGKILL");
     throw new Error(`${String(error)}\n${log}`, { cause: error });

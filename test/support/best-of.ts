@@ -12,3 +12,11 @@ export async function bestOf(limitMs: number, measure: () => Promise<number>): P
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
+
+/** Milliseconds of processor time: what `run` costs, however busy the machine is. */
+export function cpuMs(run: () => void): number {
+  const from = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(from);
+  return (user + system) / 1000;
+}

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 export interface EventuallyOptions {
-  /** Milliseconds until it gives up. Default 10 000. */
+  /** Milliseconds until it gives up. Default 20 000. */
   readonly timeoutMs?: number;
   /** Milliseconds between two looks. Default 20. */
   readonly intervalMs?: number;
@@ -17,7 +17,7 @@ export async function eventually<T>(
   look: () => T | Promise<T>,
   options: EventuallyOptions = {},
 ): Promise<Exclude<T, undefined | false>> {
-  const { timeoutMs = 10_000, intervalMs = 20 } = options;
+  const { timeoutMs = 20_000, intervalMs = 20 } = options;
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {

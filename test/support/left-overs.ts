@@ -2,7 +2,7 @@
  * Processes that a test file started and may not live to stop: a test that times out, a worker of vitest that is killed.
  * Each is a file in the run's folder while it lives; the global setup stops by its pid what is left at the end.
  */
-import { type ChildProcess, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -16,10 +16,15 @@ interface Entry {
 
 const PREFIX = "process-";
 
+interface Started {
+  readonly pid?: number | undefined;
+  once(event: "exit", listener: () => void): unknown;
+}
+
 /** To be called right after the start. */
-export function trackProcess(child: ChildProcess, command: string, group = false): void {
+export function trackProcess(child: Started, command: string, group = false): void {
   const dir = process.env["PETIOLE_TEST_DIR"];
-  if (dir === undefined || child.pid === undefined) return;
+  if (dir === undefined || !child.pid) return;
   const file = join(dir, `${PREFIX}${child.pid}`);
   const entry: Entry = { pid: child.pid, group, command };
   writeFileSync(file, JSON.stringify(entry));

@@ -1,32 +1,14 @@
 /** Python's Celery as a client and as a worker, in processes of their own, stopped by their pids. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { root } from "./built.ts";
 import { eventually } from "./eventually.ts";
-import { trackProcess } from "./left-overs.ts";
+import { oracleDir, type PythonFork, startPython } from "./python-forks.ts";
 
-const START_MS = 30_000;
+export { python } from "./python-forks.ts";
+
+const START_MS = 60_000;
 const STOP_MS = 15_000;
 const CALL_MS = 60_000;
-const oracleDir = `${root}test/oracle`;
-/** In the command line of each: the interpreter of the oracle. */
-const oracleWord = ".venv/bin/python";
-
-let found: string | undefined;
-
-/** The interpreter that has Celery; installs it when it is not there yet. */
-export function python(): string {
-  if (found !== undefined) return found;
-  const run = spawnSync(process.execPath, [`${root}scripts/oracle.mjs`], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const answer = JSON.parse(run.stdout) as { python?: string; reason?: string; command?: string };
-  if (answer.python === undefined) throw new Error(`${answer.reason}. Mend with: ${answer.command}`);
-  found = answer.python;
-  return found;
-}
 
 export interface PythonOptions {
   readonly broker: string;
@@ -39,29 +21,11 @@ export interface PythonOptions {
 function environment(options: PythonOptions): NodeJS.ProcessEnv {
   return {
     ...process.env,
-    PYTHONUNBUFFERED: "1",
-    PYTHONDONTWRITEBYTECODE: "1",
     ORACLE_BROKER: options.broker,
     ...(options.backend === undefined ? {} : { ORACLE_BACKEND: options.backend }),
     ORACLE_CONFIG: JSON.stringify(options.config ?? {}),
     ...options.env,
   };
-}
-
-/** Processes of this test file; killed when it exits. */
-const running = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of running) killGroup(child, "SIGKILL");
-});
-
-/** A prefork worker and its children are one process group: ours, since it was started detached. */
-function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    process.kill(-child.pid, signal);
-  } catch {
-    // Ended meanwhile.
-  }
 }
 
 /** What Python's interpreter answered: `value` in kombu's JSON, `type` and `repr` as Python sees it. */
@@ -97,14 +61,7 @@ export interface PythonClient {
 }
 
 export async function startPythonClient(options: PythonOptions): Promise<PythonClient> {
-  const child = spawn(python(), [`${oracleDir}/driver.py`], {
-    cwd: oracleDir,
-    env: environment(options),
-    stdio: ["pipe", "pipe", "pipe"],
-    detached: true,
-  });
-  running.add(child);
-  trackProcess(child, oracleWord, true);
+  const child = await startPython([`${oracleDir}/driver.py`], environment(options));
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => {
     stderr += chunk.toString();
@@ -118,16 +75,13 @@ export async function startPythonClient(options: PythonOptions): Promise<PythonC
     waiting.get(id)?.(reply);
     waiting.delete(id);
   });
-  let ended = false;
   child.once("exit", () => {
-    running.delete(child);
-    ended = true;
     for (const settle of waiting.values()) settle({ died: stderr });
   });
   await eventually(
     "the Python client is ready",
     () => {
-      if (ended) throw new Error(stderr);
+      if (child.ended) throw new Error(stderr);
       return ready;
     },
     { timeoutMs: START_MS },
@@ -137,7 +91,7 @@ export async function startPythonClient(options: PythonOptions): Promise<PythonC
     last += 1;
     const id = last;
     const reply = await new Promise<Record<string, unknown>>((resolve, reject) => {
-      if (ended) {
+      if (child.ended) {
         reject(new Error(`the Python client has ended: ${stderr}`));
         return;
       }
@@ -168,10 +122,10 @@ export async function startPythonClient(options: PythonOptions): Promise<PythonC
       return new PythonError(reply["error"] as ConstructorParameters<typeof PythonError>[0]);
     },
     async stop() {
-      if (ended) return;
+      if (child.ended) return;
       const gone = once(child, "exit");
       child.stdin.end();
-      const timer = setTimeout(() => killGroup(child, "SIGKILL"), STOP_MS);
+      const timer = setTimeout(() => child.kill("SIGKILL", "group"), STOP_MS);
       await gone;
       clearTimeout(timer);
     },
@@ -186,44 +140,30 @@ export interface PythonProgram {
 }
 
 interface Started {
-  readonly child: ChildProcess;
+  readonly child: PythonFork;
   readonly output: () => string;
-  readonly ended: () => boolean;
   /** The signal, to the whole group or to the process alone; waits for the end. */
   readonly end: (signal: NodeJS.Signals, whom: "group" | "process") => Promise<void>;
 }
 
 /** `celery -A tasks …`, in a process group of its own. */
-function startCelery(words: readonly string[], options: PythonOptions): Started {
-  const child = spawn(python(), ["-m", "celery", "-A", "tasks", ...words], {
-    cwd: oracleDir,
-    env: environment(options),
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  });
-  running.add(child);
-  trackProcess(child, oracleWord, true);
+async function startCelery(words: readonly string[], options: PythonOptions): Promise<Started> {
+  const child = await startPython(["-m", "celery", "-A", "tasks", ...words], environment(options));
+  child.stdin.end();
   let output = "";
   const keep = (chunk: Buffer): void => {
     output += chunk.toString();
   };
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
-  let ended = false;
-  child.once("exit", () => {
-    running.delete(child);
-    ended = true;
-  });
   return {
     child,
     output: () => output,
-    ended: () => ended,
     end: async (signal, whom) => {
-      if (ended) return;
+      if (child.ended) return;
       const gone = once(child, "exit");
-      if (whom === "process") child.kill(signal);
-      else killGroup(child, signal);
-      const timer = setTimeout(() => killGroup(child, "SIGKILL"), STOP_MS);
+      child.kill(signal, whom);
+      const timer = setTimeout(() => child.kill("SIGKILL", "group"), STOP_MS);
       await gone;
       clearTimeout(timer);
     },
@@ -231,8 +171,11 @@ function startCelery(words: readonly string[], options: PythonOptions): Started 
 }
 
 /** `celery -A tasks …`: any command but `worker`. */
-export function startPythonProgram(words: readonly string[], options: PythonOptions): PythonProgram {
-  const { output, end } = startCelery(words, options);
+export async function startPythonProgram(
+  words: readonly string[],
+  options: PythonOptions,
+): Promise<PythonProgram> {
+  const { output, end } = await startCelery(words, options);
   return { output, stop: () => end("SIGINT", "process") };
 }
 
@@ -268,14 +211,14 @@ export async function startPythonWorker(options: PythonWorkerOptions): Promise<P
   }
   line.push("-l", "INFO", ...args);
   if (queues !== undefined) line.push("-Q", queues.join(","));
-  const started = startCelery(line, options);
+  const started = await startCelery(line, options);
   // A warm shutdown is asked of the parent alone, as a supervisor does.
   const end = (signal: NodeJS.Signals): Promise<void> =>
     started.end(signal, signal === "SIGTERM" ? "process" : "group");
   await eventually(
     `the Python worker ${name} is ready`,
     () => {
-      if (started.ended()) throw new Error(started.output());
+      if (started.child.ended) throw new Error(started.output());
       return started.output().includes(" ready.");
     },
     { timeoutMs: START_MS },
@@ -284,7 +227,7 @@ export async function startPythonWorker(options: PythonWorkerOptions): Promise<P
     throw new Error(`${String(error)}\n${started.output()}`, { cause: error });
   });
   return {
-    pid: started.child.pid ?? 0,
+    pid: started.child.pid,
     log: started.output,
     stop: () => end("SIGTERM"),
     kill: (signal = "SIGKILL") => end(signal),

@@ -14,6 +14,7 @@ import { decodeMeta } from "../../../src/protocol/meta.ts";
 import { repr, reprArgs } from "../../../src/protocol/python-repr.ts";
 import { readResultTuple } from "../../../src/protocol/result-tuple.ts";
 import { DEFAULT_LIMITS, type DecodedTask } from "../../../src/protocol/wire.ts";
+import { cpuMs } from "../../support/best-of.ts";
 import { seed } from "../../support/seed.ts";
 import { thrownBy } from "../../support/thrown-by.ts";
 import { envelopesOf, metasOf, vectorEntries } from "../../support/vectors.ts";
@@ -260,8 +261,9 @@ describe("values", () => {
       `${" ".repeat(1_000_000)}x`,
       `[${'"\\u0041",'.repeat(100_000)}1]`,
     ];
-    const started = performance.now();
-    for (const pattern of patterns) expect(isSafe(() => parseJson(pattern))).toBe(true);
-    expect(performance.now() - started).toBeLessThan(5000);
+    const costMs = cpuMs(() => {
+      for (const pattern of patterns) expect(isSafe(() => parseJson(pattern))).toBe(true);
+    });
+    expect(costMs).toBeLessThan(5000);
   });
 });

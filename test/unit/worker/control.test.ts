@@ -7,6 +7,7 @@ import type { WireMessage } from "../../../src/protocol/wire.ts";
 import { isAddressed } from "../../../src/worker/control/address.ts";
 import { checkArguments } from "../../../src/worker/control/arguments.ts";
 import { CommandError, errorRepr, textRepr } from "../../../src/worker/control/errors.ts";
+import { cpuMs } from "../../support/best-of.ts";
 import { eventually } from "../../support/eventually.ts";
 import { Gate, type Line, message, type RigOptions, turns, WorkerRig } from "./support.ts";
 
@@ -127,12 +128,13 @@ describe("addresses", () => {
   });
 
   test("a pattern that never comes to an end is no match, and holds nobody up", () => {
-    const started = performance.now();
-    const hostile = "(?:(?:(?:[a-z0-9@]+)+)+)+!";
-    expect(isAddressed(request("ping", {}, { pattern: hostile, matcher: "pcre" }), "a".repeat(64))).toBe(
-      false,
-    );
-    expect(performance.now() - started).toBeLessThan(2_000);
+    const costMs = cpuMs(() => {
+      const hostile = "(?:(?:(?:[a-z0-9@]+)+)+)+!";
+      expect(isAddressed(request("ping", {}, { pattern: hostile, matcher: "pcre" }), "a".repeat(64))).toBe(
+        false,
+      );
+    });
+    expect(costMs).toBeLessThan(2_000);
   });
 
   test("a pattern cannot reach out of its context", () => {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compileSubscription, compileTopic, matchesTopic } from "../../../../src/transports/memory/topic.ts";
+import { cpuMs } from "../../../support/best-of.ts";
 import { seed } from "../../../support/seed.ts";
 
 /** kombu's way: a regular expression, with the rest escaped. */
@@ -29,10 +30,11 @@ test("bindings match what kombu's regular expression matches", () => {
 
 test("a pattern made to backtrack costs no more than its length times the key's", () => {
   const pattern = compileTopic(Array.from({ length: 200 }, () => "#").join(".a."));
-  const started = performance.now();
-  expect(matchesTopic(pattern, "a.".repeat(5_000))).toBe(true);
-  expect(matchesTopic(compileTopic(`${"#.".repeat(500)}x`), "a.".repeat(5_000))).toBe(false);
-  expect(performance.now() - started).toBeLessThan(1_000);
+  const costMs = cpuMs(() => {
+    expect(matchesTopic(pattern, "a.".repeat(5_000))).toBe(true);
+    expect(matchesTopic(compileTopic(`${"#.".repeat(500)}x`), "a.".repeat(5_000))).toBe(false);
+  });
+  expect(costMs).toBeLessThan(1_000);
 });
 
 test("a subscription's # and * take any run of characters", () => {
