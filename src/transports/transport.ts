@@ -5,12 +5,12 @@ import type { Limits, WireMessage } from "../protocol/wire.ts";
 import type { DeadLetter, DeadPage } from "./dead-letters.ts";
 import type { Admission, LimitClaim, LimitState } from "./limits.ts";
 import type { PausedQueues } from "./paused-queues.ts";
-import type { UniqueLocks } from "./unique-locks.ts";
+import type { UniqueEnd, UniqueLocks } from "./unique-locks.ts";
 
 export type { DeadLetter, DeadPage } from "./dead-letters.ts";
 export type { Admission, LimitClaim, LimitState } from "./limits.ts";
 export type { PausedQueues } from "./paused-queues.ts";
-export type { Claim, UniqueKey, UniqueLocks, UniqueMessage } from "./unique-locks.ts";
+export type { Claim, UniqueEnd, UniqueKey, UniqueLocks, UniqueMessage } from "./unique-locks.ts";
 
 /** What a transport is opened with. */
 export interface TransportOptions {
@@ -231,11 +231,16 @@ export interface Consumer {
 }
 
 export type Settlement =
-  | { readonly kind: "ack" }
+  /** `unique`: frees the key in the same step, unless the hold had ended. Not of an admitted delivery. */
+  | { readonly kind: "ack"; readonly unique?: UniqueEnd | undefined }
   /** The same at the start of a run: an admitted delivery keeps its slot until `release`. */
   | { readonly kind: "ack-early" }
   /** Result first, ack second, one step. Only where `capabilities.storesResults` and the locations match. */
-  | { readonly kind: "ack-with-result"; readonly write: StoredWrite }
+  | {
+      readonly kind: "ack-with-result";
+      readonly write: StoredWrite;
+      readonly unique?: UniqueEnd | undefined;
+    }
   /** `Reject(requeue=true)`: back of the queue, redelivered. */
   | { readonly kind: "requeue" }
   /** The process that ran it died of it: as if its holder was lost (`losses.ts`), told by `onDead` when it was too often. */

@@ -21,6 +21,12 @@ export interface UniqueKey {
   readonly until: "start" | "done";
 }
 
+/** The end of a unique task: its key is free, if the task of this id holds it. */
+export interface UniqueEnd {
+  readonly key: string;
+  readonly id: string;
+}
+
 /** How a message takes its key. */
 export interface UniqueTerms {
   readonly unique: UniqueKey;

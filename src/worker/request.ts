@@ -68,7 +68,7 @@ export class Request extends Linked implements Job, JobPort {
   uuidText = "";
   /** The key of a unique task; null: none. */
   readonly unique: UniqueKey | null;
-  /** It goes on in another message, which frees the key. Written by the tracer. */
+  /** It goes on in another message, which frees the key, or is freed with its ack. Written by the endings and the settler. */
   keepsUnique = false;
   /** The broker was lost while it ran: it is to end, and goes back. Written by the consumer. */
   cancelled = false;

@@ -23,6 +23,7 @@ import {
   type StoredWrite,
   sameStore,
   type Transport,
+  type UniqueEnd,
 } from "../transports/transport.ts";
 import type { FollowUp } from "./follow-ups.ts";
 import { KeptLog } from "./kept-log.ts";
@@ -106,16 +107,26 @@ export class Settler {
   /** The task is over: stores `write`, if any, and ends the hold. */
   finish(request: Request, write: StoredWrite | null): Storing {
     if (write === null) {
-      this.ack(request);
+      if (request.unique === null) this.ack(request);
+      else this.settle(request, { kind: "ack", unique: this.#uniqueEnd(request) });
       return null;
     }
     if (request.settled) return this.#storeLater(write, request);
     if (this.#oneStep) {
-      this.settle(request, { kind: "ack-with-result", write });
+      if (request.unique === null) this.settle(request, { kind: "ack-with-result", write });
+      else this.settle(request, { kind: "ack-with-result", write, unique: this.#uniqueEnd(request) });
       return null;
     }
     if (!request.strategy.acksLate) this.ack(request);
     return this.#storeLater(write, request);
+  }
+
+  /** The key is freed in the step that ends the hold, where it can be: it is nobody else's to free then. */
+  #uniqueEnd(request: Request): UniqueEnd | undefined {
+    const { id, unique, strategy, settled, keepsUnique } = request;
+    if (unique === null || settled || keepsUnique || strategy.limits !== null) return undefined;
+    request.keepsUnique = true;
+    return { key: unique.key, id };
   }
 
   /** As {@link finish}, for a message of which no request was made: stores, and then ends the hold as said. */

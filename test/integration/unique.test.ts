@@ -79,6 +79,17 @@ describe.each(["memory", "redis"])("unique tasks over %s", (kind) => {
     expect(ran.toSorted((a, b) => Number(a) - Number(b))).toEqual([1, 1, 2]);
   });
 
+  test("the key is free as soon as the result is there: one step does both", async () => {
+    const task = app.task("u.quick", { unique: true }, (x: number) => note(x));
+    await start();
+    for (let i = 0; i < 20; i++) {
+      const result = await task.delay(1);
+      expect(result.duplicate).toBe(false);
+      await result.get(SECONDS);
+    }
+    expect(ran).toHaveLength(20);
+  });
+
   test("keys: of all arguments, in whatever order their properties are; or of one's own", async () => {
     const plain = app.task("u.plain", { unique: true }, (x: { a: number; b: number }) => x.a);
     const one = await plain.delay({ a: 1, b: 2 });

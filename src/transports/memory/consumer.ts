@@ -26,6 +26,7 @@ import type { MemoryBroker, QueueState, StoredMessage } from "./broker.ts";
 import type { DeadLists } from "./dead.ts";
 import type { QueueOrder } from "./options.ts";
 import { patchRedelivered, readDeliveryCount, readRedelivered } from "./redelivery.ts";
+import { freeKey } from "./unique.ts";
 
 /** What a consumer needs of its transport. */
 export interface ConsumerContext {
@@ -125,8 +126,10 @@ export class MemoryConsumer implements Consumer {
     if (this.#slots !== null && as.kind !== "ack-early") this.#freeSlot(delivery);
     switch (as.kind) {
       case "ack":
-      case "ack-early":
       case "ack-with-result":
+        if (as.unique !== undefined) freeKey(broker.unique, as.unique);
+        break;
+      case "ack-early":
         break;
       case "requeue":
         broker.push(delivery.queue, { ...held.stored, count: held.count, redelivered: true });

@@ -3,6 +3,7 @@ import type { Clock } from "../../base/clock.ts";
 import {
   type Claim,
   REPLACED_MS,
+  type UniqueEnd,
   type UniqueKey,
   type UniqueLocks,
   type UniqueMessage,
@@ -28,6 +29,12 @@ export interface MemoryLock {
 
 export function memoryLocks(): MemoryLocks {
   return { locks: new Map(), replaced: new Map(), kept: 0 };
+}
+
+/** Unless another holds it. */
+export function freeKey({ locks, replaced }: MemoryLocks, { key, id }: UniqueEnd): void {
+  replaced.delete(id);
+  if (locks.get(key)?.id === id) locks.delete(key);
 }
 
 /** Entries that are kept without a look at their times. */
@@ -88,9 +95,7 @@ export class MemoryUniqueLocks implements UniqueLocks {
   }
 
   async release({ key }: UniqueKey, id: string): Promise<void> {
-    const { locks, replaced } = this.#state;
-    replaced.delete(id);
-    if (this.#lockOf(key, this.#clock.now())?.id === id) locks.delete(key);
+    freeKey(this.#state, { key, id });
   }
 
   #lockOf(key: string, nowMs: number): MemoryLock | null {

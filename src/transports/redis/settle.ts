@@ -5,7 +5,7 @@
 import type { RedisArg, RedisConnection } from "../../redis/connection.ts";
 import type { RedisError } from "../../redis/errors.ts";
 import type { LuaScript } from "../../redis/scripts.ts";
-import type { Settlement, StoredWrite } from "../transport.ts";
+import type { Settlement, StoredWrite, UniqueEnd } from "../transport.ts";
 import type { Call } from "./calls.ts";
 import type { RedisDelivery } from "./holds.ts";
 import {
@@ -16,7 +16,7 @@ import {
   type SettlerContext,
   secondsText,
 } from "./moves.ts";
-import { ACK, FINISH, PARK } from "./scripts/settle.lua.ts";
+import { ACK, FINISH, FINISH_UNIQUE, PARK } from "./scripts/settle.lua.ts";
 import { parkedTag } from "./tags.ts";
 
 /** Tags of one ACK; `unpack` of Lua takes a few thousand at most. */
@@ -24,6 +24,13 @@ const TAGS_AT_MOST = 1000;
 /** Messages whose bytes are read at once to be moved. */
 const MOVES_AT_MOST = 64;
 const PARKS_AT_MOST = 200;
+
+/** The end of a task with a key. */
+interface UniqueFinish extends UniqueEnd {
+  readonly delivery: RedisDelivery;
+  readonly write: StoredWrite | null;
+  readonly resolve: Resolve;
+}
 
 interface Parking {
   readonly delivery: RedisDelivery;
@@ -95,6 +102,7 @@ export class Settler {
   #finishBytes = 0;
   #moves: Moving[] = [];
   #parks: Parking[] = [];
+  #uniques: UniqueFinish[] = [];
 
   constructor(context: SettlerContext) {
     this.#context = context;
@@ -108,7 +116,11 @@ export class Settler {
   /** Whether something waits for `flush`. */
   get pending(): boolean {
     return (
-      this.#finishes.length > 0 || this.#acks.length > 0 || this.#moves.length > 0 || this.#parks.length > 0
+      this.#finishes.length > 0 ||
+      this.#acks.length > 0 ||
+      this.#moves.length > 0 ||
+      this.#parks.length > 0 ||
+      this.#uniques.length > 0
     );
   }
 
@@ -120,9 +132,14 @@ export class Settler {
   ): void {
     switch (as.kind) {
       case "ack-with-result":
-        this.#finish(delivery, as.write, resolve);
+        if (as.unique === undefined) this.#finish(delivery, as.write, resolve);
+        else this.#uniques.push({ ...as.unique, delivery, write: as.write, resolve });
         return;
       case "ack":
+        if (as.unique !== undefined) {
+          this.#uniques.push({ ...as.unique, delivery, write: null, resolve });
+          return;
+        }
         this.#acks.push(delivery);
         this.#ackResolves.push(resolve);
         return;
@@ -140,6 +157,7 @@ export class Settler {
   flush(): void {
     this.#flushFinishes();
     if (this.#acks.length > 0) this.#flushAcks();
+    if (this.#uniques.length > 0) this.#flushUniques();
     if (this.#parks.length > 0) this.#flushParks();
     if (this.#moves.length > 0) this.#flushMoves();
   }
@@ -205,9 +223,39 @@ export class Settler {
     }
   }
 
-  #issue(script: LuaScript, args: RedisArg[], about: Pick<HoldsCall, "deliveries" | "resolves">): void {
+  /** Each in a call of its own: it names two keys more. */
+  #flushUniques(): void {
+    const { keys } = this.#context;
+    for (const { delivery, key, id, write, resolve } of this.#uniques) {
+      const db = write === null || dbOf(write) === this.#context.db() ? "" : dbOf(write);
+      const args: RedisArg[] = [
+        delivery.started ? "1" : "",
+        1,
+        db,
+        write?.keepSuccess === true ? "1" : "",
+        delivery.brokerTag,
+        id,
+      ];
+      if (write !== null) args.push(write.key, Math.floor(write.ttlSeconds), write.value);
+      this.#issue(
+        FINISH_UNIQUE,
+        args,
+        { deliveries: [delivery], resolves: [resolve] },
+        keys.unique(key),
+        keys.replaced(id),
+      );
+    }
+    this.#uniques = [];
+  }
+
+  #issue(
+    script: LuaScript,
+    args: RedisArg[],
+    about: Pick<HoldsCall, "deliveries" | "resolves">,
+    ...more: readonly string[]
+  ): void {
     const { unacked, index, lease, started } = this.#context.keys;
-    const keys = [unacked, index, lease, started];
+    const keys = [unacked, index, lease, started, ...more];
     this.#context.calls.issue(new HoldsCall(this.#context, script, { keys, args, ...about }));
   }
 

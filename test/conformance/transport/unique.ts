@@ -1,4 +1,5 @@
 /** Unique tasks: what the broker decides. */
+import assert from "node:assert/strict";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Claim, Transport, UniqueKey, UniqueMessage } from "../../../src/transports/transport.ts";
@@ -86,6 +87,27 @@ export function uniqueTests(suite: Suite): void {
       await send(producer, message(queue, "a", unique));
       await worker(producer, queue, unique).release("b");
       expect(await send(producer, message(queue, "c", unique))).toEqual(["a"]);
+    });
+
+    test("a settlement frees the key in its own step; one whose hold had ended leaves it to who has the message now", async () => {
+      const queue = suite.name();
+      const unique = keyOf();
+      const [producer, inbox] = [await suite.open("producer"), await suite.consume(queue)];
+      const end = (id: string): { key: string; id: string } => ({ key: unique.key, id: `${queue}/${id}` });
+      await send(producer, message(queue, "a", unique));
+      const [a] = await inbox.take(1);
+      assert(a);
+      expect(await worker(producer, queue, unique).claim("a")).toEqual({ kind: "run" });
+      const acked = inbox.consumer.settle(a, { kind: "ack", unique: end("a") });
+      expect(await acked).toBe("done");
+      expect(await send(producer, message(queue, "b", unique))).toEqual(["b"]);
+      // Not its own: the key stays.
+      const [b] = await inbox.take(1);
+      assert(b);
+      expect(await inbox.consumer.settle(b, { kind: "ack", unique: end("z") })).toBe("done");
+      expect(await send(producer, message(queue, "c", unique))).toEqual(["b"]);
+      expect(await inbox.consumer.settle(b, { kind: "ack", unique: end("b") })).toBe("gone");
+      expect(await send(producer, message(queue, "d", unique))).toEqual(["b"]);
     });
 
     test("a redelivered holder still has its key, and takes a free one again", async () => {

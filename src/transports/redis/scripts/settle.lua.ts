@@ -3,6 +3,23 @@ import { type LuaScript, luaScript } from "../../../redis/scripts.ts";
 import { IS_SUCCESS } from "./is-success.lua.ts";
 
 /**
+ * Text shared by scripts that store results. ARGV: from `at` on (key, ttl, value) for each; ttl 0 or less keeps for ever.
+ */
+const STORE = `
+local function store(at, db, keep)
+  if db ~= '' then redis.call('SELECT', db) end
+  for i = at, #ARGV, 3 do
+    local key, ttl, value = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+    local stored = keep and redis.pcall('GET', key)
+    if type(stored) ~= 'string' or not is_success(stored) then
+      if ttl > 0 then redis.call('SETEX', key, ttl, value) else redis.call('SET', key, value) end
+      redis.call('PUBLISH', key, value)
+    end
+  end
+end
+`;
+
+/**
  * Text shared by ACK and FINISH. A mismatch of the count is rare; which tags were gone is then read from the index, which
  * goes with the hash and is removed after it.
  */
@@ -40,25 +57,34 @@ return gone
 /**
  * FINISH: stores results, tells those who wait, and acks, in one step.
  * KEYS as ACK. ARGV: "1" when the start of one was recorded, number of tags (500 at most), db of the results or "" for this
- * one, "1" = leave a stored SUCCESS alone, then the tags, then (key, ttl, value) for each; ttl 0 or less keeps for ever.
+ * one, "1" = leave a stored SUCCESS alone, then the tags, then the results.
  * Returns as ACK. HDEL comes first: it is never refused for lack of memory, and what follows in a script then is not either.
  * Counterpart: Celery's SETEX + PUBLISH, then kombu's ack.
  */
 export const FINISH: LuaScript = luaScript(
   "finish",
-  `${RELEASE}${IS_SUCCESS}
+  `${RELEASE}${IS_SUCCESS}${STORE}
 local count = tonumber(ARGV[2])
 release(5, 4 + count, ARGV[1] == '1')
-if ARGV[3] ~= '' then redis.call('SELECT', ARGV[3]) end
-local keep = ARGV[4] == '1'
-for at = 5 + count, #ARGV, 3 do
-  local key, ttl, value = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
-  local stored = keep and redis.pcall('GET', key)
-  if type(stored) ~= 'string' or not is_success(stored) then
-    if ttl > 0 then redis.call('SETEX', key, ttl, value) else redis.call('SET', key, value) end
-    redis.call('PUBLISH', key, value)
-  end
+store(5 + count, ARGV[3], ARGV[4] == '1')
+return gone
+`,
+);
+
+/**
+ * FINISH of one unique task, which frees its key: unless its hold was gone, for then the task is another's, and the key with it.
+ * KEYS: as ACK, then the lock and the replaced key (`scripts/unique.lua.ts`). ARGV: as FINISH with its one tag, behind it the id of
+ * the task, then its result, if any.
+ */
+export const FINISH_UNIQUE: LuaScript = luaScript(
+  "finish unique",
+  `${RELEASE}${IS_SUCCESS}${STORE}
+release(5, 5, ARGV[1] == '1')
+if gone == 0 then
+  redis.call('DEL', KEYS[6])
+  if redis.call('HGET', KEYS[5], 'id') == ARGV[6] then redis.call('DEL', KEYS[5]) end
 end
+store(7, ARGV[3], ARGV[4] == '1')
 return gone
 `,
 );
