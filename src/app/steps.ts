@@ -2,6 +2,7 @@
 import type { Logger } from "../base/logger.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import type { Celery } from "./app.ts";
+import type { StateDbConfig } from "./state-db.ts";
 
 /** The worker's own steps, as `petiole worker --print-steps` lists them. */
 export const WORKER_STEP_NAMES = [
@@ -35,6 +36,8 @@ export interface WorkerStepContext {
   readonly pool: string;
   /** Tasks at once, at most. */
   readonly concurrency: number;
+  /** Where revoked tasks are kept; null: nowhere. */
+  readonly stateDb: StateDbConfig | null;
   /** Aborted when the worker is told to stop. */
   readonly signal: AbortSignal;
   /** Ends the worker as SIGTERM does. */

@@ -86,6 +86,17 @@ describe("what it offers", () => {
     expect(run("node", "--input-type=module", "-e", script)).toBe("");
   });
 
+  test("the state DB is used by hand, and a Redis that is away is said", () => {
+    const script = `import { RedisStateDB } from "petiole/statedb";
+      const db = new RedisStateDB({ redisUrl: "redis://user:secret@127.0.0.1:1/0", workerName: "celery@host" });
+      const said = await db.addRevoked("id").catch((error) => error.code + " " + error.message);
+      console.log(await db.ping(), said);
+      db.close();`;
+    const said = run("node", "--input-type=module", "-e", script);
+    expect(said).toMatch(/^false PET_\w+ .*127\.0\.0\.1:1/);
+    expect(said).not.toContain("secret");
+  });
+
   test("its types compile in a user's strict program, library checks on", () => {
     mkdirSync(join(dir, "user"), { recursive: true });
     writeFileSync(join(dir, "user/program.ts"), PROGRAM);
@@ -113,6 +124,7 @@ describe("what it offers", () => {
 
 const PROGRAM = `
 import { type AsyncResult, Celery, kw, RemoteError, type Task } from "petiole";
+import { purgeOldRevokedTasks, RedisPersistent, RedisStateDB, RedisStatePersistence } from "petiole/statedb";
 import { Worker } from "petiole/worker";
 
 const app = new Celery("user", { brokerUrl: "redis://localhost:6379/0" });
@@ -128,6 +140,14 @@ export async function program(): Promise<number> {
   }
 }
 export const worker: Worker = new Worker(app, { concurrency: 2, queues: ["celery"] });
+app.steps.worker.add(new RedisStatePersistence(app, { url: "redis://localhost:6379/1", policy: "fail" }));
+export async function revoked(): Promise<ReadonlyMap<string, Date>> {
+  const options = { redisUrl: "redis://localhost:6379/1", workerName: "celery@host" };
+  const kept = new RedisPersistent({ ...options, state: { revoked: new Set<string>() } });
+  await kept.save();
+  await purgeOldRevokedTasks(app, { olderThan: 86_400 });
+  return new RedisStateDB(options).getRevoked();
+}
 // @ts-expect-error: a wrong argument does not compile
 void add.delay(1, "2");
 `;

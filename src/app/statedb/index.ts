@@ -1,9 +1,17 @@
 /** `petiole/statedb`: where revoked tasks are kept, from a program. Python: `celery_redis_statedb`. */
+import type { Task } from "../../task/task-types.ts";
 import type { Celery } from "../app.ts";
 import { internalsOf } from "../internals.ts";
 import { openOperatorStateDb, rememberInstall, type StateDbInstall } from "../state-db.ts";
 
+export { RedisStateDB, type RedisStateDBOptions } from "../../statedb/redis/by-hand.ts";
+export {
+  RedisPersistent,
+  type RedisPersistentOptions,
+  type RevokedState,
+} from "../../statedb/redis/persistent.ts";
 export type { StateDbInstall, StateDbPolicy } from "../state-db.ts";
+export { RedisStatePersistence } from "./persistence.ts";
 
 /**
  * Workers and clients of this app keep revoked tasks on Redis. Without a URL anywhere (options, settings, `REDIS_STATEDB_URL`)
@@ -24,14 +32,28 @@ export interface PurgeRevokedOptions {
 }
 
 /**
+ * A task that does so, {@link purgeOldRevokedTasks} with these options, for a schedule or by hand; its result is the number. Nothing
+ * schedules it by itself: a revoke holds until somebody says otherwise.
+ */
+export function purgeRevokedTask(
+  app: Celery,
+  options: PurgeRevokedOptions & {
+    /** Default: `petiole.purge_revoked`. */
+    readonly name?: string | undefined;
+  },
+): Task<[], number> {
+  const { name = "petiole.purge_revoked", ...purge } = options;
+  ageOf(purge);
+  return app.task(name, () => purgeOldRevokedTasks(app, purge));
+}
+
+/**
  * Takes out what was revoked long ago, and is no longer to hold. The number of ids and stamps, each counted once for each worker
  * that had it. Python: documented by celery-redis-statedb, and never written.
  */
 export async function purgeOldRevokedTasks(app: Celery, options: PurgeRevokedOptions): Promise<number> {
-  const { olderThan, workerName = null, redisUrl } = options;
-  if (!Number.isFinite(olderThan) || olderThan < 0) {
-    throw new TypeError(`olderThan is seconds, 0 or more, not ${String(olderThan)}`);
-  }
+  const { workerName = null, redisUrl } = options;
+  const olderThan = ageOf(options);
   const internals = internalsOf(app);
   await internals.finalize();
   const words = redisUrl === undefined ? {} : { redisStatedb: redisUrl };
@@ -44,4 +66,9 @@ export async function purgeOldRevokedTasks(app: Celery, options: PurgeRevokedOpt
   } finally {
     await db.stop();
   }
+}
+
+function ageOf({ olderThan }: PurgeRevokedOptions): number {
+  if (Number.isFinite(olderThan) && olderThan >= 0) return olderThan;
+  throw new TypeError(`olderThan is seconds, 0 or more, not ${String(olderThan)}`);
 }

@@ -142,6 +142,7 @@ export class RedisStateDb implements StateDb {
         this.#keys.channel,
         ttlSeconds ?? 0,
         ids,
+        "",
       ];
       await this.#session.script(RECORD, { keys, args: [...head, ...page.map(({ text }) => text)] });
     }

@@ -77,12 +77,15 @@ export async function show(
 
 interface PurgeOptions {
   readonly olderThanSeconds: number;
+  /** null: all workers, and what they share. */
   readonly node: string | null;
+  /** What all share, too. */
+  readonly withShared?: boolean;
   readonly logger: Logger;
 }
 
 export async function purge(session: RedisSession, keys: StateKeys, options: PurgeOptions): Promise<number> {
-  const { node, olderThanSeconds } = options;
+  const { node, olderThanSeconds, withShared = node === null } = options;
   const nodes = node === null ? await nodesOf(session, keys) : [node];
   let total = 0;
   const ofWorkers = new Set<string>();
@@ -94,7 +97,7 @@ export async function purge(session: RedisSession, keys: StateKeys, options: Pur
     total += await purgeBlob(session, keys, { node: name, ids: new Set(ids), options });
     for (const one of [...ids, ...stamps]) ofWorkers.add(one);
   }
-  if (node === null) {
+  if (withShared) {
     const ids = await purgeSet(session, keys.sharedIds, olderThanSeconds);
     const stamps = await purgeSet(session, keys.sharedStamps, olderThanSeconds);
     total += [...ids, ...stamps].filter((one) => !ofWorkers.has(one)).length;
@@ -157,7 +160,7 @@ export async function forget(
       const known = (await session.command("zmscore", [own.ids, ...ids])) as readonly unknown[];
       const fresh = ids.filter((_, index) => known[index] === null);
       if (fresh.length === 0) continue;
-      await session.script(RECORD, { keys: into, args: [0, 1, keys.channel, 0, fresh.length, ...fresh] });
+      await session.script(RECORD, { keys: into, args: [0, 1, keys.channel, 0, fresh.length, "", ...fresh] });
       merged += fresh.length;
     }
   }

@@ -9,7 +9,7 @@ local now = time[1] .. '.' .. string.format('%06d', time[2])
 /**
  * RECORD: revokes.
  * KEYS: own ids, own stamps, shared ids, shared stamps, seq. ARGV: "1" = own, "1" = shared, channel, ttl (s; 0: none), number
- * of ids, the ids, the stamps.
+ * of ids, when (epoch seconds; '': now), the ids, the stamps.
  * Tells the channel what was new to the shared set. Returns how many were. A second run does no harm.
  */
 export const RECORD: LuaScript = luaScript(
@@ -17,8 +17,9 @@ export const RECORD: LuaScript = luaScript(
   `
 ${NOW}local own, shared, ttl, ids = ARGV[1] == '1', ARGV[2] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
 local news, count = { ids = {}, stamps = {} }, 0
-for i = 6, #ARGV do
-  local isid = i < 6 + ids
+if ARGV[6] ~= '' then now = ARGV[6] end
+for i = 7, #ARGV do
+  local isid = i < 7 + ids
   if own then redis.call('ZADD', KEYS[isid and 1 or 2], 'GT', now, ARGV[i]) end
   if shared and redis.call('ZADD', KEYS[isid and 3 or 4], 'GT', now, ARGV[i]) == 1 then
     local list = isid and news.ids or news.stamps
@@ -134,6 +135,16 @@ export const REPLACE_BLOB: LuaScript = luaScript(
 local blob = redis.call('GET', KEYS[1])
 if (blob and redis.sha1hex(blob) or '') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2]) end
+return 1
+`,
+);
+
+/** CLEAR: KEYS: seq, the keys to delete. ARGV: channel. Tells workers to load anew. */
+export const CLEAR: LuaScript = luaScript(
+  "clear",
+  `
+redis.call('DEL', unpack(KEYS, 2))
+redis.call('PUBLISH', ARGV[1], cjson.encode({ seq = redis.call('INCR', KEYS[1]), reload = true }))
 return 1
 `,
 );

@@ -40,6 +40,7 @@ function stepsIn(context: WorkerContext): UserSteps {
       hostname: settings.hostname,
       pool: settings.pool,
       concurrency: settings.concurrency,
+      stateDb: settings.stateDb,
       signal: context.stopping,
       stop: () => context.requestStop(),
     },
