@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { type Fleet, startFleet } from "./harness.ts";
 
-const COUNT = 2_000;
+/** `make statedb-faults`: 10,000. */
+const COUNT = Number(process.env["PETIOLE_STATEDB_IDS"] ?? 2_000);
 
 let fleet: Fleet;
 beforeAll(async () => {
@@ -12,7 +13,9 @@ beforeAll(async () => {
 });
 afterAll(() => fleet.stop());
 
-test("a Python worker that starts when ours are ready runs nothing of what was revoked before", async () => {
+test("a Python worker that starts when ours are ready runs nothing of what was revoked before", {
+  timeout: 120_000,
+}, async () => {
   const statedb = { redisStatedbUrl: `${fleet.redis.url}/3` };
   const client = new Celery("revoker", { brokerUrl: fleet.broker, resultBackend: fleet.backend, ...statedb });
   const calls = Array.from({ length: COUNT }, () =>
@@ -21,7 +24,8 @@ test("a Python worker that starts when ours are ready runs nothing of what was r
   const sent = await client.sendMany(calls);
   await client.control.revoke(sent.map(({ id }) => id));
   await client.close();
-  await fleet.worker({ hostname: "ts@statedb", queues: ["ts"], app: statedb });
+  await fleet.worker({ hostname: "ts1@statedb", queues: ["ts"], app: statedb });
+  await fleet.worker({ hostname: "ts2@statedb", queues: ["ts"], app: statedb });
   await fleet.pythonWorker({ name: "py@statedb", queues: ["py"], concurrency: 2, mingle: true });
   const [last] = await fleet.app.sendMany([
     fleet.app.signature("demo.record", ["alive", 1], { queue: "py" }),
