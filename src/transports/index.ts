@@ -5,15 +5,17 @@ import type { Candidate } from "./failover.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 
 /** Schemes that are served, for messages. */
-const SERVED = "redis://, rediss://, redis+socket://, unix://, memory://";
+const SERVED = "redis://, rediss://, redis+socket://, unix://, sqlite:///path/to/file.db, memory://";
 
 /** Schemes that Celery knows and a later version will serve. */
-const LATER: ReadonlySet<string> = new Set(["amqp", "amqps", "pyamqp", "sentinel", "sqlite"]);
+const LATER: ReadonlySet<string> = new Set(["amqp", "amqps", "pyamqp", "sentinel"]);
 
 type Open = (options: TransportOptions) => Transport;
 
 const redis = async (): Promise<Open> => (await import("./redis/index.ts")).openRedisTransport;
 const memory = async (): Promise<Open> => (await import("./memory/index.ts")).openMemoryTransport;
+
+const sqlite = async (): Promise<Open> => (await import("./sqlite/index.ts")).openSqliteTransport;
 
 const OPENERS: ReadonlyMap<string, () => Promise<Open>> = new Map([
   ["redis", redis],
@@ -21,6 +23,7 @@ const OPENERS: ReadonlyMap<string, () => Promise<Open>> = new Map([
   ["redis+socket", redis],
   ["socket", redis],
   ["unix", redis],
+  ["sqlite", sqlite],
   ["memory", memory],
 ]);
 

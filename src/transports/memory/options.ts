@@ -12,7 +12,7 @@ export interface MemoryOptions extends LossPolicy {
   readonly order: QueueOrder;
 }
 
-/** What has a meaning here; the Redis transport's other options are taken too, so that a test may only change the URL. */
+/** What has a meaning here; the Redis transport's other options are taken too, so that only the URL need be changed. */
 const OWN_NAMES: readonly string[] = [
   "priority_steps",
   "queue_order_strategy",
@@ -21,12 +21,23 @@ const OWN_NAMES: readonly string[] = [
   "redelivery_backoff_max",
 ];
 
-function snakeCase(name: string): string {
+/** The transport that reads them, and what else has a meaning there. */
+export interface OptionReader {
+  readonly scheme: string;
+  readonly others: readonly string[];
+}
+
+const MEMORY: OptionReader = { scheme: "memory://", others: [] };
+
+export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** @throws ImproperlyConfigured for an unknown name or a value that is no use */
-export function readMemoryOptions(options: Readonly<Record<string, unknown>>): MemoryOptions {
+export function readMemoryOptions(
+  options: Readonly<Record<string, unknown>>,
+  reader: OptionReader = MEMORY,
+): MemoryOptions {
   let prioritySteps: readonly number[] = [0, 3, 6, 9];
   let order: QueueOrder = "round_robin";
   let { deliveryLimit, redeliveryBackoffMs, redeliveryBackoffMaxMs } = DEFAULT_LOSS_POLICY;
@@ -50,7 +61,7 @@ export function readMemoryOptions(options: Readonly<Record<string, unknown>>): M
         redeliveryBackoffMaxMs = readSeconds(name, value) * 1000;
         break;
       default:
-        if (!OPTION_NAMES.includes(name)) throw unknownOption(given, name);
+        if (!OPTION_NAMES.includes(name)) throw unknownOption(given, name, reader);
     }
   }
   return { prioritySteps, order, deliveryLimit, redeliveryBackoffMs, redeliveryBackoffMaxMs };
@@ -74,7 +85,7 @@ function readLimit(value: unknown): number {
   throw invalid("delivery_limit", "a whole number of 1 or more", value);
 }
 
-function readSeconds(name: string, value: unknown): number {
+export function readSeconds(name: string, value: unknown): number {
   if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
   throw invalid(name, "a number of seconds, at least 0", value);
 }
@@ -85,10 +96,10 @@ function invalid(name: string, expected: string, value: unknown): ImproperlyConf
   );
 }
 
-function unknownOption(given: string, name: string): ImproperlyConfigured {
+function unknownOption(given: string, name: string, { scheme, others }: OptionReader): ImproperlyConfigured {
   const near = nearest(name, OPTION_NAMES);
   return new ImproperlyConfigured(
-    `broker_transport_options has no option ${JSON.stringify(given)}${near === null ? "" : `; the nearest is ${JSON.stringify(near)}`} (memory:// has ${OWN_NAMES.join(", ")}, and takes the others without effect)`,
+    `broker_transport_options has no option ${JSON.stringify(given)}${near === null ? "" : `; the nearest is ${JSON.stringify(near)}`} (${scheme} has ${[...OWN_NAMES, ...others].join(", ")}, and takes the others without effect)`,
     { code: "PET_CONFIG_UNKNOWN" },
   );
 }

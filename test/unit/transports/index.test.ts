@@ -68,6 +68,7 @@ test("a scheme that is not served is named, with those that are, without the pas
     );
     expect(failure?.message).toContain(text);
     expect(failure?.message).toContain("redis://");
+    expect(failure?.message).toContain("sqlite://");
     expect(failure?.message).not.toContain("secret");
     expect([failure?.name, failure?.code]).toEqual(["ImproperlyConfigured", "PET_URL_INVALID"]);
   }
