@@ -4,15 +4,13 @@ import { redactUrl } from "../redis/url.ts";
 import type { BackendOptions, ResultBackend } from "./backend.ts";
 
 /** Schemes that are served, for messages. */
-const SERVED = "redis://, rediss://, redis+socket://, unix://, cache+memory:// or disabled://";
+const SERVED =
+  "redis://, rediss://, redis+socket://, unix://, sqlite:///path/to/file.db, cache+memory:// or disabled://";
 
 /** What Celery has and this version does not: scheme -> what to say about it. */
 const NOT_SERVED: readonly (readonly [RegExp, string])[] = [
   [/^(?:sentinel)$/, "Redis Sentinel comes with a later version"],
-  [
-    /^(?:db\+.*|django-db|postgres(?:ql)?|mysql|sqlite|database)$/,
-    "results in SQL come with a later version",
-  ],
+  [/^(?:db\+.*|django-db|postgres(?:ql)?|mysql|database)$/, "results in SQL come with a later version"],
   [/^(?:rpc|amqp|amqps|pyamqp)$/, "results over AMQP come with a later version"],
   [
     /^(?:django-cache|cache\+.*|cache|memcache|memcached|pymemcache|pylibmc)$/,
@@ -25,6 +23,7 @@ type Open = (options: BackendOptions) => ResultBackend;
 
 const redis = async (): Promise<Open> => (await import("./redis/index.ts")).openRedisBackend;
 const memory = async (): Promise<Open> => (await import("./memory/index.ts")).openMemoryBackend;
+const sqlite = async (): Promise<Open> => (await import("./sqlite/index.ts")).openSqliteBackend;
 const disabled = async (): Promise<Open> => (await import("./disabled.ts")).openDisabledBackend;
 
 const OPENERS: ReadonlyMap<string, () => Promise<Open>> = new Map([
@@ -33,6 +32,7 @@ const OPENERS: ReadonlyMap<string, () => Promise<Open>> = new Map([
   ["redis+socket", redis],
   ["socket", redis],
   ["unix", redis],
+  ["sqlite", sqlite],
   ["memory", memory],
   ["cache+memory", memory],
   ["disabled", disabled],

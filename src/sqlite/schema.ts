@@ -45,6 +45,7 @@ const STEPS: readonly string[] = [
   CREATE TABLE petiole_results (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, value NOT NULL, success INTEGER NOT NULL,
     expires INTEGER);
+  CREATE TABLE petiole_past (seq INTEGER PRIMARY KEY, key TEXT NOT NULL, value NOT NULL);
   CREATE INDEX petiole_results_expire ON petiole_results (expires) WHERE expires IS NOT NULL;
   CREATE TABLE petiole_chords (
     name TEXT PRIMARY KEY, extra INTEGER NOT NULL DEFAULT 0, claimed INTEGER, note TEXT, expires INTEGER) WITHOUT ROWID;

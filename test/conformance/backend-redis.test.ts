@@ -56,6 +56,7 @@ async function redisStore(): Promise<BackendStore> {
         return channels === "" ? 0 : channels.split("\n").length;
       },
     },
+    redisLists: true,
     endChordLeases: async () => {
       const due = "'celery-taskset-meta-petiole.due'";
       await inDb(

@@ -2,6 +2,7 @@
 import type { Transport, TransportOptions } from "../transport.ts";
 import { SqliteTransport } from "./transport.ts";
 
+export { Messages, readList } from "./messages.ts";
 export { ResultTable, type SqliteWrite, type StoredText } from "./results.ts";
 export { SqliteTransport } from "./transport.ts";
 

@@ -230,6 +230,16 @@ export class Messages {
   }
 }
 
+/** A queue's step as one text, for whoever puts messages there: `StoredMessages`. */
+export function listOf(queue: string, step: number): string {
+  return `${step}:${queue}`;
+}
+
+export function readList(list: string): { readonly queue: string; readonly step: number } {
+  const end = list.indexOf(":");
+  return { step: Number(list.slice(0, end)), queue: list.slice(end + 1) };
+}
+
 /** Whose turn it is, as indices of queues, until all are empty. */
 function* order(
   ids: readonly (readonly number[])[],

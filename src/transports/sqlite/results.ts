@@ -11,6 +11,8 @@ export type StoredText = StoredWrite["value"];
 
 /** Expired ones that are deleted in one transaction. */
 const EXPIRED_COUNT = 2000;
+/** Results that were written since one was overwritten, until it is deleted. */
+const PAST_LENGTH = 1000;
 
 export class ResultTable {
   readonly #db: Database;
@@ -19,12 +21,14 @@ export class ResultTable {
     this.#db = db;
   }
 
-  /** Inside a write; unless a SUCCESS is to be kept. */
+  /** Inside a write; unless what is there is to be kept. */
   write(write: StoredWrite, nowMs: number): void {
-    const { key, keepSuccess } = write;
-    if (keepSuccess) {
-      const kept = this.#db.get("SELECT success, expires FROM petiole_results WHERE key = ?", key);
-      if (kept?.["success"] === 1 && isLive(kept["expires"], nowMs)) return;
+    const { key } = write;
+    const old = this.#db.get("SELECT seq, success, expires FROM petiole_results WHERE key = ?", key);
+    if (old !== undefined) {
+      if (isLive(old["expires"], nowMs) && (write.keepAny || (write.keepSuccess && old["success"] === 1)))
+        return;
+      this.#keepPast(old["seq"] as number);
     }
     const value = typeof write.value === "string" ? storedText(write.value) : write.value;
     const success = "success" in write ? (write as SqliteWrite).success : isSuccessText(write.value);
@@ -39,11 +43,16 @@ export class ResultTable {
     );
   }
 
+  /** For who waits for the key and has not read it yet. */
+  #keepPast(seq: number): void {
+    this.#db.run("INSERT INTO petiole_past SELECT seq, key, value FROM petiole_results WHERE seq = ?", seq);
+    this.#db.run("DELETE FROM petiole_past WHERE seq < ?", seq - PAST_LENGTH);
+  }
+
   read(key: string, nowMs: number): StoredText | null {
     const row = this.#db.get("SELECT value, expires FROM petiole_results WHERE key = ?", key);
     if (row === undefined || !isLive(row["expires"], nowMs)) return null;
-    const value = row["value"];
-    return value instanceof Uint8Array ? asBuffer(value) : String(value);
+    return textOf(row["value"]);
   }
 
   delete(key: string): void {
@@ -56,10 +65,21 @@ export class ResultTable {
     return (row?.["seq"] ?? 0) as number;
   }
 
-  /** Keys that were written after `seq`. */
-  keysAfter(seq: number): readonly string[] {
-    const rows = this.#db.all("SELECT key FROM petiole_results WHERE seq > ? ORDER BY seq", seq);
-    return rows.map((row) => String(row["key"]));
+  /** What was written after `seq`, in its order. */
+  after(seq: number): readonly { readonly seq: number; readonly key: string }[] {
+    const rows = this.#db.all(
+      "SELECT seq, key FROM petiole_past WHERE seq > ?1 UNION ALL SELECT seq, key FROM petiole_results WHERE seq > ?1 ORDER BY seq",
+      seq,
+    );
+    return rows.map((row) => ({ seq: row["seq"] as number, key: String(row["key"]) }));
+  }
+
+  /** One of {@link after}; null: it is gone. */
+  readSeq(seq: number): StoredText | null {
+    const row =
+      this.#db.get("SELECT value FROM petiole_results WHERE seq = ?", seq) ??
+      this.#db.get("SELECT value FROM petiole_past WHERE seq = ?", seq);
+    return row === undefined ? null : textOf(row["value"]);
   }
 
   hasExpired(nowMs: number): boolean {
@@ -73,6 +93,10 @@ export class ResultTable {
       EXPIRED_COUNT,
     );
   }
+}
+
+function textOf(value: SqlValue | undefined): StoredText {
+  return value instanceof Uint8Array ? asBuffer(value) : String(value);
 }
 
 function isLive(expires: SqlValue | undefined, nowMs: number): boolean {

@@ -26,6 +26,7 @@ import type {
   Outgoing,
   PausedQueues,
   QueueDeclaration,
+  StoredMessages,
   StoreLocation,
   Transport,
   TransportCapabilities,
@@ -37,7 +38,7 @@ import { DeadLists } from "./dead.ts";
 import { Hearing, type SubscribeOptions } from "./hearing.ts";
 import { Keeper } from "./keeper.ts";
 import { LimitTable } from "./limits.ts";
-import { Messages } from "./messages.ts";
+import { listOf, Messages } from "./messages.ts";
 import { readSqliteOptions, type SqliteOptions } from "./options.ts";
 import { SqlitePausedQueues } from "./paused.ts";
 import { ResultTable } from "./results.ts";
@@ -202,6 +203,18 @@ export class SqliteTransport implements Transport {
     }
   }
 
+  encode(messages: readonly Outgoing[]): StoredMessages | null {
+    const { location } = this;
+    if (location.kind !== "file" || messages.some(({ exchange }) => exchange !== "")) return null;
+    return {
+      location,
+      messages: messages.map((one) => ({
+        list: listOf(one.routingKey, this.#stepOf(one.priority)),
+        text: this.#encode(one),
+      })),
+    };
+  }
+
   consume(options: ConsumeOptions): Consumer {
     const store = this.#running();
     if (this.#options.role !== "worker") {
@@ -297,9 +310,13 @@ export class SqliteTransport implements Transport {
       routes.broadcast(exchange, routingKey, { raw, nowMs: clock.now() });
       return;
     }
-    const { prioritySteps } = this.#settings;
-    const step = prioritySteps[stepIndex(prioritySteps, priority)] ?? 0;
+    const step = this.#stepOf(priority);
     for (const queue of routes.route(exchange, type, routingKey)) messages.push(queue, step, raw);
+  }
+
+  #stepOf(priority: number): number {
+    const { prioritySteps } = this.#settings;
+    return prioritySteps[stepIndex(prioritySteps, priority)] ?? 0;
   }
 
   /** @throws EncodeError */

@@ -225,7 +225,7 @@ export function chordTests(suite: BackendSuite): void {
         const { chords, group, transport } = await complete();
         const queue = list();
         const body = encoded(transport, queue, 1200);
-        if (body === null) return expect(transport.capabilities.durable).toBe(false);
+        if (body === null || !suite.store.redisLists) return expect(suite.store.redisLists).toBe(undefined);
         // As left behind by a worker that had sent the first part.
         await suite.store.raw.set(`celery-taskset-meta-${group}.sent`, "500");
         expect(await chords.push(group, body)).toBe("sent");
@@ -236,7 +236,7 @@ export function chordTests(suite: BackendSuite): void {
         const { chords, group, transport } = await complete();
         const queue = list();
         const body = encoded(transport, queue, 2);
-        if (body === null) return expect(transport.capabilities.durable).toBe(false);
+        if (body === null || !suite.store.redisLists) return expect(suite.store.redisLists).toBe(undefined);
         const [first, second] = body.messages;
         if (first === undefined || second === undefined) throw new Error("two messages");
         const spoiled = { ...body, messages: [first, { ...second, list: "_kombu.binding.spoiled" }] };

@@ -19,6 +19,8 @@ export interface BackendStore {
     /** Watchers that the store knows of. */
     listening(): Promise<number>;
   };
+  /** Bodies of chords go to lists of Redis: a big one in parts, and not to a key of another type. */
+  readonly redisLists?: true;
   /** Whoever has a chord that is complete has had it long enough. */
   endChordLeases(): Promise<void>;
   /** Moves a clock that does not move by itself. */

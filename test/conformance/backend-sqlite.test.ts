@@ -1,0 +1,64 @@
+import type { BackendOptions } from "../../src/backends/backend.ts";
+import { openBackend } from "../../src/backends/index.ts";
+import { systemClock } from "../../src/base/clock.ts";
+import { silentLogger } from "../../src/base/logger.ts";
+import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
+import { openTransport } from "../../src/transports/index.ts";
+import { isSuccessText } from "../../src/transports/sqlite/results.ts";
+import { sqliteRig } from "../support/sqlite-rig.ts";
+import { type BackendStore, backendConformance } from "./backend.ts";
+
+async function sqliteStore(): Promise<BackendStore> {
+  const rig = await sqliteRig();
+  const options: BackendOptions = {
+    url: `${rig.url}?busy_timeout=0.1`,
+    tls: null,
+    options: {},
+    expiresSeconds: 86_400,
+    serializer: "json",
+    accept: ["json"],
+    logger: silentLogger,
+    clock: systemClock,
+    limits: DEFAULT_LIMITS,
+    retry: { maxRetries: Number.POSITIVE_INFINITY, baseMs: 10, capMs: 1_000 },
+    clientName: null,
+  };
+  const first = await openBackend(options);
+  await first.start(new AbortController().signal);
+  await first.stop();
+  const db = rig.raw();
+  return {
+    create: (overrides) => openBackend({ ...options, ...overrides }),
+    transport: () => openTransport(rig.options()),
+    raw: {
+      async get(key) {
+        const row = db.prepare("SELECT value FROM petiole_results WHERE key = ?").get(key);
+        return row === undefined ? null : String(row["value"]);
+      },
+      async set(key, value) {
+        db.prepare("INSERT OR REPLACE INTO petiole_results (key, value, success) VALUES (?, ?, ?)").run(
+          key,
+          value,
+          isSuccessText(value) ? 1 : 0,
+        );
+      },
+      async ttl(key) {
+        const row = db.prepare("SELECT expires FROM petiole_results WHERE key = ?").get(key);
+        if (row === undefined) return -2;
+        return row["expires"] === null ? -1 : Math.round(((row["expires"] as number) - Date.now()) / 1000);
+      },
+      // A file knows of nobody who looks at it.
+      listening: async () => 0,
+    },
+    async endChordLeases() {
+      db.exec("UPDATE petiole_chords SET claimed = 0 WHERE claimed IS NOT NULL");
+    },
+    advance: () => {},
+    // Another process has the lock.
+    crash: async () => db.exec("BEGIN IMMEDIATE"),
+    restart: async () => db.exec("COMMIT"),
+    stop: () => rig.stop(),
+  };
+}
+
+backendConformance("sqlite", { durable: true }, sqliteStore);
