@@ -166,8 +166,23 @@ export const ACCUMULATE: SignatureData = {
  */
 export function countable(header: SignatureData): SignatureData {
   const members = membersOf(header);
-  const counted = members.map((member) => (endsInGroup(member) ? compose(member, ACCUMULATE) : member));
+  const counted = members.map((member) =>
+    endsInGroup(member) ? compose(member, withOptions(ACCUMULATE, stampsOf(member))) : member,
+  );
   return groupData(counted, header.options);
+}
+
+/** Stamps of the first task in it: what is done for it is found by them too. */
+function stampsOf(data: SignatureData): Readonly<Record<string, unknown>> {
+  const kind = kindOf(data);
+  if (kind !== "task") {
+    const [first] = kind === "chord" ? [bodyOf(data)] : tasksOf(asGroup(data));
+    return first === undefined ? {} : stampsOf(first);
+  }
+  const { stamped_headers: names } = data.options;
+  if (!Array.isArray(names)) return {};
+  const stamps = (names as readonly string[]).map((name) => [name, data.options[name]]);
+  return { ...Object.fromEntries(stamps), stamped_headers: names };
 }
 
 function freezeChord(signature: SignatureData, place: Place, context: FreezeContext): Frozen {

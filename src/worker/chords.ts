@@ -18,7 +18,8 @@ import type { StoredMessages, StoredWrite } from "../transports/transport.ts";
 import type { Errbacks } from "./errbacks.ts";
 import { derivedIds, parentOf } from "./follow-ups.ts";
 import { errbacksOf, type NeverRun, neverRun } from "./never-run.ts";
-import { failureState, type MetaMaker, type StoredState } from "./outcome.ts";
+import { failureState, type MetaMaker, revokedState, type StoredState } from "./outcome.ts";
+import type { Revoked } from "./revoked.ts";
 import type { Settler } from "./settler.ts";
 
 export interface ChordsOptions {
@@ -27,6 +28,9 @@ export interface ChordsOptions {
   readonly settler: Settler;
   readonly metas: MetaMaker;
   readonly errbacks: Errbacks;
+  readonly revoked: Pick<Revoked, "knows">;
+  /** Aborted when nothing more is waited for. */
+  readonly hurry: AbortSignal;
   readonly logger: Logger;
 }
 
@@ -45,6 +49,9 @@ interface Note {
   /** The task that was counted last. */
   readonly parent: SendParent;
 }
+
+/** What errbacks of a body hear that was revoked itself. */
+const REVOKED: ExceptionInfo = decodeException(revokedState("revoked").result, null);
 
 const NOTE_LIMITS = { maxDepth: 250 };
 
@@ -95,6 +102,14 @@ export class Chords {
       if (group === null || chord === null) await settler.store(write, null);
       else await this.#count({ group, taskId: id, index, state, note: { body: chord, parent } }, write);
     }
+  }
+
+  /** Of tasks that will not run, those that are revoked themselves, by their id or a stamp. */
+  async revokedAmong(tasks: readonly NeverRun[]): Promise<ReadonlySet<NeverRun>> {
+    const { revoked, hurry } = this.#options;
+    const found = new Set<NeverRun>();
+    for (const one of tasks) if (await revoked.knows(one, hurry)) found.add(one);
+    return found;
   }
 
   /** Ends what other workers have left behind. */
@@ -175,12 +190,15 @@ export class Chords {
       { task: body.task, id: tasks.at(-1)?.id ?? null },
       `a chord failed: ${String(error.args[0])}`,
     );
+    const revoked = await this.revokedAmong(tasks);
+    await this.never([...revoked], revokedState("revoked"), parent);
+    const others = tasks.filter((one) => !revoked.has(one));
+    await this.never(others, failureState(error), parent);
     const [first] = tasks;
-    const state = failureState(error);
-    await this.never(tasks, state, parent);
     if (first === undefined) return;
     const failed = { id: first.id, rootId: first.id, priority: parent.priority };
-    await errbacks.call(errbacksOf(body), { failed, task: body.task, error, request: null });
+    const told = revoked.has(first) ? REVOKED : error;
+    await errbacks.call(errbacksOf(body), { failed, task: body.task, error: told, request: null });
   }
 
   #failed(group: string, err: unknown): void {

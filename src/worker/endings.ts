@@ -302,15 +302,19 @@ export class Endings {
     return storing.catch(() => {});
   }
 
-  /** The steps after it stay pending, as in Celery; but a chord that waits for one of them hears of it. */
+  /**
+   * The steps after it stay pending, as in Celery, unless they are revoked themselves; but a chord that waits for one of them
+   * hears of it.
+   */
   async #revokePart(request: Request, state: StoredState): Promise<void> {
     const { decoded, ignoreResult } = request;
     const stored = !ignoreResult && this.#settler.storesResults;
     const write = stored ? this.#settler.encode(this.#metas.state(decoded, state)) : null;
-    const waited = (decoded.embed.chain ?? [])
-      .flatMap((step) => neverRun(step))
-      .filter((one) => one.chord !== null);
+    const steps = (decoded.embed.chain ?? []).flatMap((step) => neverRun(step));
+    const revoked = await this.#chords.revokedAmong(steps);
+    const waited = steps.filter((one) => one.chord !== null && !revoked.has(one));
     if (!(await this.#chords.ended(decoded, state, write))) return this.#settler.afterLostResult(request);
+    await this.#chords.never([...revoked], revokedState("revoked"), parentOf(decoded));
     await this.#chords.never(waited, state, parentOf(decoded));
     this.#settler.ack(request);
   }

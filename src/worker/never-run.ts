@@ -2,10 +2,10 @@
 import { asGroup, bodyOf, headerOf, kindOf, membersOf, tasksOf } from "../canvas/data.ts";
 import { idOf } from "../canvas/freeze.ts";
 import type { SignatureData } from "../protocol/wire.ts";
+import type { Marked } from "./revoked.ts";
 
 /** A task that will not run. */
-export interface NeverRun {
-  readonly id: string;
+export interface NeverRun extends Marked {
   readonly group: string | null;
   readonly index: number | null;
   /** The body of the chord that waits for it. */
@@ -48,6 +48,8 @@ function ownTasks(data: SignatureData, options: Around): readonly NeverRun[] {
       return [
         {
           id,
+          task: data.task,
+          ...stampsIn(options),
           group: typeof group === "string" ? group : null,
           index: typeof index === "number" ? index : null,
           chord: typeof chord === "object" ? (chord as SignatureData | null) : null,
@@ -56,6 +58,15 @@ function ownTasks(data: SignatureData, options: Around): readonly NeverRun[] {
     }
   }
 }
+
+function stampsIn(options: Around): Pick<NeverRun, "stampedHeaders" | "stamps"> {
+  const stampedHeaders = options["stamped_headers"];
+  return Array.isArray(stampedHeaders)
+    ? { stampedHeaders: stampedHeaders as readonly string[], stamps: options }
+    : NO_STAMPS;
+}
+
+const NO_STAMPS: Pick<NeverRun, "stampedHeaders" | "stamps"> = { stampedHeaders: [], stamps: {} };
 
 /** What a canvas hands on to what ends it. */
 function inherited({ group_id, group_index, chord }: Around): Around {

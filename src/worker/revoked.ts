@@ -18,10 +18,13 @@ export const MAX_ID_LENGTH = 1024;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** What a task can be revoked by. */
+export type Marked = Pick<DecodedTask, "id" | "task" | "stampedHeaders" | "stamps">;
+
 /** Knows more than memory does. */
 export interface RevokedDoubt {
   /** Whether this task is revoked, for all that can be known. Never rejects; ends when `signal` aborts. */
-  check(task: DecodedTask, signal: AbortSignal): Promise<boolean>;
+  check(task: Marked, signal: AbortSignal): Promise<boolean>;
 }
 
 export class Revoked {
@@ -52,9 +55,14 @@ export class Revoked {
   }
 
   /** Whether this task is not to run. */
-  covers(task: DecodedTask): boolean {
+  covers(task: Marked): boolean {
     if (this.ids.has(task.id)) return true;
     return this.#stamps.size > 0 && task.stampedHeaders.some((name) => this.#coversStamp(name, task.stamps));
+  }
+
+  /** As {@link covers}, of all that can be known. */
+  async knows(task: Marked, signal: AbortSignal): Promise<boolean> {
+    return this.covers(task) || (this.doubt !== null && (await this.doubt.check(task, signal)));
   }
 
   #coversStamp(name: string, stamps: Readonly<Record<string, unknown>>): boolean {
@@ -77,7 +85,7 @@ export class Revoked {
   }
 
   /** What a task carries that may be revoked. */
-  stampsOf(task: DecodedTask): readonly string[] {
+  stampsOf(task: Marked): readonly string[] {
     return task.stampedHeaders.flatMap((name) =>
       Object.hasOwn(task.stamps, name) ? listOf(task.stamps[name]).map((value) => stampKey(name, value)) : [],
     );

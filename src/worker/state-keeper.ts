@@ -16,10 +16,9 @@ import type { LamportClock } from "../base/lamport-clock.ts";
 import type { Logger } from "../base/logger.ts";
 import { RareWarning } from "../base/rare-warning.ts";
 import { ImproperlyConfigured, OperationalError } from "../errors.ts";
-import type { DecodedTask } from "../protocol/wire.ts";
 import type { Follower, Revocations, StateDb, StateSnapshot } from "../statedb/state-db.ts";
 import { RevokeQueue } from "./revoke-queue.ts";
-import type { Revoked, RevokedDoubt } from "./revoked.ts";
+import type { Marked, Revoked, RevokedDoubt } from "./revoked.ts";
 
 export interface StateKeeperOptions {
   readonly db: StateDb;
@@ -156,7 +155,7 @@ export class StateKeeper implements RevokedDoubt, Follower {
    * Before a task starts while memory may lack something: whether the store says that it is revoked. Never rejects. Ends when
    * `signal` aborts: the task is not to start then.
    */
-  async check(task: DecodedTask, signal: AbortSignal): Promise<boolean> {
+  async check(task: Marked, signal: AbortSignal): Promise<boolean> {
     const { revoked, policy } = this.#options;
     for (;;) {
       if (revoked.covers(task)) return true;

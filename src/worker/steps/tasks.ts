@@ -39,7 +39,17 @@ function taskParts(context: WorkerContext): TaskParts {
   const unique = new UniqueTasks({ transport, settler, logger });
   const metas = new MetaMaker({ hostname, extended: settings.resultExtended, clock });
   const errbacks = new Errbacks({ app, settler, logger });
-  const chords = new Chords({ app, backend, settler, metas, errbacks, logger });
+  const { revoked } = context;
+  const chords = new Chords({
+    app,
+    backend,
+    settler,
+    metas,
+    errbacks,
+    revoked,
+    hurry: context.hurry.signal,
+    logger,
+  });
   const strategies = new Strategies(app, settings);
   const isDone = async (id: string): Promise<boolean> => (await backend.get([id]))[0]?.status === "SUCCESS";
   const consumer = new TaskConsumer({
@@ -53,7 +63,7 @@ function taskParts(context: WorkerContext): TaskParts {
     prefetch: settings.prefetch,
     disablePrefetch: settings.disablePrefetch,
     queues: settings.queues.map((queue) => queue.name),
-    revoked: context.revoked,
+    revoked,
     cancelsOnLoss: app.conf.workerCancelLongRunningTasksOnConnectionLoss === true,
     rateOf: (task) => strategies.of(task)?.rate ?? 0,
     hasLimits: () => [...app.registry.values()].some(({ options }) => limitsOf(options) !== null),
@@ -81,7 +91,7 @@ function taskParts(context: WorkerContext): TaskParts {
     settler,
     states,
     endings,
-    revoked: context.revoked,
+    revoked,
     clock,
     logger,
     events,
