@@ -110,11 +110,13 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: "types",
           include: [],
+          globalSetup: ["test/support/global-setup.ts"],
           typecheck: {
             enabled: true,
             only: true,
             include: ["test/types/**/*.test-d.ts"],
-            tsconfig: "test/types/tsconfig.json",
+            // Against the declarations that are shipped.
+            tsconfig: "test/types/tsconfig.built.json",
           },
         },
       },
