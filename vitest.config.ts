@@ -101,9 +101,9 @@ const config: ViteUserConfig = defineConfig({
     },
     projects: [
       project("unit", { timeoutMs: 60_000, hookMs: 60_000, prepared: false, shared: true }),
-      project("conformance", { timeoutMs: 60_000, hookMs: 60_000, prepared: true }),
-      project("integration", { timeoutMs: 60_000, hookMs: 60_000, prepared: true }),
-      project("interop", { timeoutMs: 90_000, hookMs: 120_000, prepared: true }),
+      project("conformance", { timeoutMs: 120_000, hookMs: 120_000, prepared: true }),
+      project("integration", { timeoutMs: 120_000, hookMs: 120_000, prepared: true }),
+      project("interop", { timeoutMs: 180_000, hookMs: 180_000, prepared: true }),
       project("package", { timeoutMs: 240_000, hookMs: 240_000, prepared: true }),
       {
         extends: true,

@@ -10,6 +10,7 @@ const ROUNDS = 40;
 interface Member {
   readonly name: string;
   readonly log: () => string;
+  readonly kill: () => Promise<unknown>;
 }
 
 let fleet: Fleet;
@@ -19,18 +20,19 @@ beforeAll(async () => {
   fleet = await startFleet();
   const started = ["ts1@test", "ts2@test"].map(async (name): Promise<Member> => {
     const worker: CliWorker = await fleet.cliWorker({ name, queues: [name], args: ["-l", "debug"] });
-    return { name, log: () => worker.log() };
+    return { name, log: () => worker.log(), kill: () => worker.kill("SIGKILL") };
   });
   ours = await Promise.all(started);
 }, 60_000);
 afterAll(() => fleet?.stop());
 
 /** Two workers of Python, when all know all. */
-async function startPythons(): Promise<readonly Member[]> {
-  const started = ["a@test", "b@test"].map(async (name): Promise<Member> => {
+async function startPythons(generation: number): Promise<readonly Member[]> {
+  const names = ["a", "b"].map((name) => `${name}${generation}@test`);
+  const started = names.map(async (name): Promise<Member> => {
     const args = ["-l", "DEBUG"];
     const worker = await fleet.pythonWorker({ name, cluster: true, pool: "solo", queues: ["py"], args });
-    return { name, log: () => worker.log() };
+    return { name, log: () => worker.log(), kill: () => worker.kill() };
   });
   const pythons = await Promise.all(started);
   const known = [...ours, ...pythons].map(({ name }) => name);
@@ -46,6 +48,13 @@ async function startPythons(): Promise<readonly Member[]> {
   return pythons;
 }
 
+/**
+ * On a machine that is so busy that heartbeats are late, a worker of Celery's takes others for gone, waits for fewer acks, and
+ * dies of a single candidate (IndexError in kombu's sort_heap).
+ */
+const isCelerysDeath = ({ log }: Member): boolean =>
+  log().includes("in sort_heap") && log().includes("IndexError");
+
 /** Whom this worker names as the winner. */
 function winnerBy({ name, log }: Member, id: string): string | undefined {
   const line = log()
@@ -57,8 +66,10 @@ function winnerBy({ name, log }: Member, id: string): string | undefined {
 }
 
 test(`each of ${ROUNDS} elections has one winner, whoever begins it`, async () => {
-  const pythons = await startPythons();
-  const all = [...ours, ...pythons];
+  let pythons = await startPythons(1);
+  let all = [...ours, ...pythons];
+  let begun = 0;
+  let deaths = 0;
   const record = fleet.app.remote<(key: string, value: string) => string>("demo.record");
   const decided: string[] = [];
   const acks = new Map<string, number>();
@@ -74,8 +85,9 @@ test(`each of ${ROUNDS} elections has one winner, whoever begins it`, async () =
   });
   await receiver.start();
   while (decided.length < ROUNDS) {
-    const id = `election-${decided.length};`;
-    if (decided.length % 2 === 0) {
+    const id = `election-${begun};`;
+    begun += 1;
+    if (begun % 2 === 1) {
       const action = record.s("won", id).set({ queue: "won" });
       await fleet.app.control.broadcast("election", { id, topic: "task", action });
     } else {
@@ -87,7 +99,28 @@ test(`each of ${ROUNDS} elections has one winner, whoever begins it`, async () =
         id,
       );
     }
-    await eventually(`all have decided ${id}`, () => all.every((one) => winnerBy(one, id)));
+    await eventually(
+      `all have decided ${id}, or one has died of it`,
+      () => pythons.some(isCelerysDeath) || all.every((one) => winnerBy(one, id)),
+    );
+    if (pythons.some(isCelerysDeath)) {
+      deaths += 1;
+      expect(deaths).toBeLessThan(4);
+      await Promise.all(pythons.map((one) => one.kill()));
+      await eventually(
+        "ours know that they are gone",
+        () =>
+          ours.every((one) =>
+            pythons.every(({ name }) =>
+              new RegExp(`(?:a worker left|missed heartbeat of a worker) node=${name}`).test(one.log()),
+            ),
+          ),
+        { timeoutMs: 60_000 },
+      );
+      pythons = await startPythons(deaths + 1);
+      all = [...ours, ...pythons];
+      continue;
+    }
     const named = all.map((one) => winnerBy(one, id));
     expect([...new Set(named)], `${id} ${named.join()}`).toHaveLength(1);
     decided.push(id);
