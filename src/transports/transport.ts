@@ -180,14 +180,15 @@ export interface ConsumeOptions {
   onSettled?(): void;
   /**
    * Not a task message, one that no envelope check lets through, or one that lost its holder too often, whoever that was:
-   * already on the dead list when this is called.
+   * already on the dead list when this is called. Of the last kind it is told again, by another consumer, when this one dies or
+   * resolves with false.
    */
   onDead(dead: {
     readonly queue: string;
     readonly reason: string;
     readonly raw: string;
     readonly message: WireMessage | null;
-  }): void;
+  }): void | Promise<boolean>;
   /** The lease is gone: drop it if not started; if running, finish (its settlement will answer "gone"). */
   onLost(deliveries: readonly Delivery[]): void;
   onState(state: ConsumerState): void;

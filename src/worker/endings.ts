@@ -364,10 +364,17 @@ export class Endings {
 
   // ---- ends without a run
 
-  /** Its workers died of it too often: its message is on the dead list, and all that a failure does is left to do. */
-  giveUp(request: Request, error: ExceptionInfo): void {
+  /** Its workers died of it too often: its message is on the dead list, and all that a failure does is left to do. False: it still is. */
+  async giveUp(request: Request, error: ExceptionInfo): Promise<boolean> {
     request.settled = true;
-    this.#fail(request, error, NOT_EXPECTED);
+    try {
+      return await this.#failures.giveUp(request, error);
+    } catch (err) {
+      this.endFailed(request, err);
+      return false;
+    } finally {
+      this.end(request);
+    }
   }
 
   /** It could not be found out whether it may start. */

@@ -1,5 +1,6 @@
 /** What a failure does: FAILURE, the same for the steps of the chain that will not run, errbacks, and then the ack. */
 import type { DecodedTask, ExceptionInfo, SignatureData } from "../protocol/wire.ts";
+import type { TaskRequest } from "../task/context-types.ts";
 import type { Settlement, StoredWrite } from "../transports/transport.ts";
 import type { Chords } from "./chords.ts";
 import type { Errbacks } from "./errbacks.ts";
@@ -83,11 +84,25 @@ export class Failures {
     this.#settler.settle(request, this.#settlementOf(request, error));
   }
 
-  /** Of a task that no worker of this kind knows: stored by the caller's write; its chord, its chain and its errbacks hear of it. */
+  /** Its message is on the dead list. False: not stored. */
+  async giveUp(request: Request, error: ExceptionInfo): Promise<boolean> {
+    this.#log.failed(request, error, false);
+    const write = this.#writeOf(request, error, NOT_EXPECTED);
+    const told = await this.failUnknown(request.decoded, { error, write, request: request.taskRequest });
+    if (told) this.#events.tasks?.failed(request, error);
+    return told;
+  }
+
+  /** Without a hold: stored by the caller's write; its chord, its chain and its errbacks hear of it. */
   async failUnknown(
     task: DecodedTask,
-    { error, write }: { readonly error: ExceptionInfo; readonly write: StoredWrite | null },
+    failure: {
+      readonly error: ExceptionInfo;
+      readonly write: StoredWrite | null;
+      readonly request?: TaskRequest;
+    },
   ): Promise<boolean> {
+    const { error, write, request = null } = failure;
     const { chain, chord, errbacks } = task.embed;
     const stored =
       chord === null
@@ -96,7 +111,7 @@ export class Failures {
     if (!stored) return false;
     if (chain !== null) await this.#failChain(task, chain, error);
     if (errbacks !== null)
-      await this.#errbacks.call(errbacks, { failed: task, task: task.task, error, request: null });
+      await this.#errbacks.call(errbacks, { failed: task, task: task.task, error, request });
     return true;
   }
 

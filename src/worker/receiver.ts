@@ -172,12 +172,22 @@ export class Receiver {
     unique.releaseOf(decoded);
   }
 
-  /** A message that the transport put on its dead list. */
-  onDead(dead: Dead): void {
+  /** A message that the transport put on its dead list. False: its failure could not be told. Never rejects. */
+  onDead(dead: Dead): Promise<boolean> {
+    return this.#tellDead(dead).catch((err: unknown) => {
+      this.#options.logger.error(
+        { queue: dead.queue, err },
+        "a message was given up, and nobody could be told",
+      );
+      return false;
+    });
+  }
+
+  async #tellDead(dead: Dead): Promise<boolean> {
     const id = dead.message === null ? deadTaskId(dead.raw) : taskIdOf(dead.message);
     this.#options.log.dead(dead.queue, dead.reason, id);
     this.#signalRejected(dead.message ?? dead.raw, new PetioleError("PET_MESSAGE_INVALID", dead.reason));
-    if (id === null) return;
+    if (id === null) return true;
     const decoded = dead.message === null ? null : readTask(dead.message, this.#decode);
     const error =
       decoded === null
@@ -186,12 +196,15 @@ export class Receiver {
     const strategy = decoded === null ? null : this.#options.strategies.of(decoded.task);
     if (dead.message !== null && decoded !== null && strategy !== null) {
       const delivery = deadDelivery(dead.queue, dead.message, this.#options.app.clock.now());
-      this.#options.endings.giveUp(new Request(this.#options.tracer, strategy, { delivery, decoded }), error);
-      return;
+      return this.#options.endings.giveUp(
+        new Request(this.#options.tracer, strategy, { delivery, decoded }),
+        error,
+      );
     }
     const write = this.#writeOf(id, { ...error, traceback: null });
-    const storing = write === null ? null : this.#options.settler.store(write, null);
-    tellStored(this.#options.events, storing, (tasks) => tasks.failedBefore(id, error));
+    const stored = write === null || (await this.#options.settler.store(write, null));
+    if (stored) this.#options.events.tasks?.failedBefore(id, error);
+    return stored;
   }
 
   #writeOf(id: string, error: ExceptionInfo): StoredWrite | null {

@@ -22,6 +22,8 @@ export interface InboxOptions {
   readonly prefetch?: number;
   /** Settles each delivery inside `onBatch`. */
   readonly settleAs?: (delivery: Delivery) => Settlement | null;
+  /** Tells of a dead one. Without it all are told at once. */
+  readonly tells?: () => Promise<boolean>;
 }
 
 const EMBED = { callbacks: null, errbacks: null, chain: null, chord: null };
@@ -68,7 +70,7 @@ export class Inbox {
   #waiting: (() => void)[] = [];
 
   constructor(transport: Transport, queues: readonly string[], options: InboxOptions = {}) {
-    const { settleAs } = options;
+    const { settleAs, tells } = options;
     const callbacks: Omit<ConsumeOptions, "queues" | "prefetch"> = {
       onBatch: (batch) => {
         this.deliveries.push(...batch);
@@ -83,6 +85,7 @@ export class Inbox {
       onDead: (dead) => {
         this.dead.push(dead);
         this.#tell();
+        return tells?.();
       },
       onLost: (lost) => {
         this.lost.push(...lost);

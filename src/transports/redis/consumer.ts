@@ -42,6 +42,7 @@ import { Renewal } from "./renewal.ts";
 import { Settler } from "./settle.ts";
 import { Sweeper } from "./sweeper.ts";
 import { newestFirst, newNode, nodePrefix } from "./tags.ts";
+import { Untold } from "./untold.ts";
 
 /** What a consumer needs of its transport. */
 export interface ConsumerContext {
@@ -93,7 +94,15 @@ export class RedisConsumer implements Consumer {
     const holds = this.#holds;
     const onRefused = (error: RedisError): void => this.#refused(error);
     const tell = (call: () => void): void => this.#tell(call);
-    const onDead: ConsumeOptions["onDead"] = (dead) => tell(() => options.onDead(dead));
+    const untold = new Untold({
+      session,
+      keys,
+      clock,
+      logger,
+      limits: context.limits,
+      leaseMs: settings.leaseMs,
+      onDead: (dead) => options.onDead(dead),
+    });
     this.#calls = new CallQueue({
       clock,
       connection: () => (session.state === "live" ? session.connection : null),
@@ -123,7 +132,7 @@ export class RedisConsumer implements Consumer {
       serverNowMs: () => this.intake.lot.serverNowMs(),
       onRefused,
       onParked: (untilMs) => this.intake.lot.parked(untilMs),
-      onDead,
+      untold,
     });
     this.#renewal = new Renewal({
       session,
@@ -149,11 +158,7 @@ export class RedisConsumer implements Consumer {
       beatHere: () => void this.#renewal.verify(null),
       onStall: () => void this.#afterStall(),
     });
-    this.sweeper = new Sweeper({
-      ...context,
-      node,
-      onDead,
-    });
+    this.sweeper = new Sweeper({ ...context, node, untold });
     if (session.state === "live") {
       queueMicrotask(() => {
         if (this.#state === "connecting") this.sessionState("live");

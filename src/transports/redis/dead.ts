@@ -48,7 +48,10 @@ export class DeadLists {
       // latin1 keeps bytes that are no UTF-8 as they are.
       const again = Buffer.from(restartDeliveryCount(raw.toString("latin1")), "latin1");
       moved += Number(
-        await session.script(REQUEUE_DEAD, { keys: [keys.dead(list), target], args: [entry, again] }),
+        await session.script(REQUEUE_DEAD, {
+          keys: [keys.dead(list), target, keys.untold, keys.untoldTexts],
+          args: [entry, again],
+        }),
       );
     }
     return moved;

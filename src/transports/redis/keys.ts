@@ -23,6 +23,10 @@ export class RedisKeys {
   readonly limitBase: string;
   /** STRING with TTL: at most one sweep a second in the whole fleet. */
   readonly sweep: string;
+  /** ZSET: SHA-1 of a line of a dead list that nobody was told of -> when another worker tells (s). */
+  readonly untold: string;
+  /** HASH: the same SHA-1 -> the line. */
+  readonly untoldTexts: string;
   /** ZSET: paused queue -> server time. */
   readonly paused: string;
   readonly prefix: string;
@@ -46,6 +50,8 @@ export class RedisKeys {
     this.limitLines = `${prefix}${unackedKey}_limit_lines`;
     this.limitBase = `${prefix}${unackedKey}_limit`;
     this.sweep = `${prefix}${unackedKey}_sweep`;
+    this.untold = `${prefix}${unackedKey}_untold`;
+    this.untoldTexts = `${prefix}${unackedKey}_untold_texts`;
     this.paused = `${prefix}${unackedKey}_paused`;
     const { fanoutPrefix } = settings;
     this.#fanoutPrefix =

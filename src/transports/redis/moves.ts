@@ -1,17 +1,17 @@
 /** Moves held messages to lists: back to their queue, to a dead list. Their bytes are read first: they are not kept in memory. */
-import { createHash } from "node:crypto";
 import type { RedisConnection } from "../../redis/connection.ts";
 import type { RedisError } from "../../redis/errors.ts";
 import { afterLoss } from "../losses.ts";
-import type { ConsumeOptions } from "../transport.ts";
 import type { Call, CallQueue } from "./calls.ts";
 import type { Holds, RedisDelivery } from "./holds.ts";
 import type { RedisKeys } from "./keys.ts";
 import type { RedisTransportSettings } from "./options.ts";
 import { MOVE, PARK } from "./scripts/settle.lua.ts";
+import { sha1 } from "./sha1.ts";
 import { parkedTag } from "./tags.ts";
 import { markRedelivered, NotAnObject } from "./text-patch.ts";
 import { parseUnackedValue, unackedValue } from "./unacked-value.ts";
+import type { Untold } from "./untold.ts";
 
 export type Answer = "done" | "gone";
 export type Resolve = (answer: Answer) => void;
@@ -28,7 +28,7 @@ export interface SettlerContext {
   readonly onRefused: (error: RedisError) => void;
   /** A message was parked until then. */
   readonly onParked: (untilMs: number) => void;
-  readonly onDead: ConsumeOptions["onDead"];
+  readonly untold: Untold;
 }
 
 /** Something that moves a message to a list. */
@@ -99,10 +99,9 @@ export class MovesCall implements Call {
       case "lost":
         return this.#afterLoss(connection, delivery, { value, raw });
       case "dead": {
-        const { reason } = move;
-        const count = delivery.deliveryCount;
+        const text = this.#deadText(delivery, { raw, reason: move.reason, count: delivery.deliveryCount });
         const list = keys.dead(move.list ?? delivery.queue);
-        return this.#bury(connection, delivery, { value, raw, reason, count, list });
+        return moveEntry(connection, keys, { tag: delivery.brokerTag, value, list, text, end: "back" });
       }
       case "requeue":
       case "return":
@@ -116,27 +115,13 @@ export class MovesCall implements Call {
     }
   }
 
-  #bury(
-    connection: RedisConnection,
-    delivery: RedisDelivery,
-    dead: {
-      readonly value: Buffer;
-      readonly raw: string;
-      readonly reason: string;
-      readonly count: number;
-      readonly list: string;
-    },
-  ): Promise<unknown> {
-    const { queue } = delivery;
-    const { value, raw, reason, count, list } = dead;
+  #deadText(
+    { queue }: RedisDelivery,
+    dead: { readonly raw: string; readonly reason: string; readonly count: number },
+  ): Buffer {
+    const { raw, reason, count } = dead;
     const line = deadLine({ queue, reason, atMs: this.#context.serverNowMs(), count });
-    return moveEntry(connection, this.#context.keys, {
-      tag: delivery.brokerTag,
-      value,
-      list,
-      text: Buffer.concat([line, Buffer.from(raw, "latin1")]),
-      end: "back",
-    });
+    return Buffer.concat([line, Buffer.from(raw, "latin1")]);
   }
 
   async #afterLoss(
@@ -144,17 +129,19 @@ export class MovesCall implements Call {
     delivery: RedisDelivery,
     of: { readonly value: Buffer; readonly raw: string },
   ): Promise<number> {
-    const { keys, settings, serverNowMs, onParked, onDead } = this.#context;
+    const { keys, settings, serverNowMs, onParked, untold } = this.#context;
     const { brokerTag: tag, queue, step } = delivery;
     const count = delivery.deliveryCount + 1;
     const next = afterLoss(count, settings);
     if (next.to === "dead") {
       const { reason } = next;
-      const moved = await this.#bury(connection, delivery, { ...of, reason, count, list: keys.dead(queue) });
-      if (moved !== 1) return 0;
+      const text = this.#deadText(delivery, { raw: of.raw, reason, count });
       const raw = Buffer.from(of.raw, "latin1").toString("utf8");
-      onDead({ queue, reason, raw, message: delivery.message });
-      return 1;
+      return untold.bury(
+        connection,
+        { tag, value: of.value, list: keys.dead(queue), text },
+        { queue, reason, raw, message: delivery.message },
+      );
     }
     const raw = marked(of.raw, count);
     if (next.to === "queue") {
@@ -202,10 +189,6 @@ export function moveEntry(connection: RedisConnection, keys: RedisKeys, entry: E
     keys: [keys.unacked, keys.index, keys.lease, keys.started, keys.parked, entry.list],
     args: [entry.tag, sha1(entry.value), entry.text, entry.end === "front" ? "r" : "l"],
   });
-}
-
-export function sha1(bytes: Buffer): string {
-  return createHash("sha1").update(bytes).digest("hex");
 }
 
 /** The line in front of a message on a dead list. */

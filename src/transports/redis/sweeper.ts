@@ -15,16 +15,17 @@ import type { Limits, WireMessage } from "../../protocol/wire.ts";
 import type { RedisConnection } from "../../redis/connection.ts";
 import type { RedisSession } from "../../redis/session.ts";
 import { afterLoss, lossesAfter } from "../losses.ts";
-import type { ConsumeOptions } from "../transport.ts";
 import { matchingQueues, parseBindings } from "./bindings.ts";
 import { deliveryCountOf } from "./holds.ts";
 import type { RedisKeys } from "./keys.ts";
-import { deadLine, marked, moveEntry, secondsText, sha1 } from "./moves.ts";
+import { deadLine, marked, moveEntry, secondsText } from "./moves.ts";
 import type { RedisTransportSettings } from "./options.ts";
 import { SWEEP } from "./scripts/lease.lua.ts";
 import { PARK } from "./scripts/settle.lua.ts";
+import { sha1 } from "./sha1.ts";
 import { newestFirst, parkedTag, parseTag } from "./tags.ts";
 import { parseUnackedValue, unackedValue } from "./unacked-value.ts";
+import type { Untold } from "./untold.ts";
 
 export interface SweeperOptions {
   readonly session: RedisSession;
@@ -37,7 +38,7 @@ export interface SweeperOptions {
   readonly random: () => number;
   /** Tags of strangers need one of ours to be parked under. */
   readonly node: string;
-  readonly onDead: ConsumeOptions["onDead"];
+  readonly untold: Untold;
 }
 
 /** What became of one entry; for tests. */
@@ -114,7 +115,7 @@ export class Sweeper {
       for (let gateMs = GATE_MS; !this.#stopped; gateMs = 0) {
         const { connection } = session;
         if (connection === null || session.state !== "live" || clock.monotonic() < this.#graceUntil) return;
-        if (!(await this.#sweep(connection, gateMs))) return;
+        if (!(await this.#sweep(connection, gateMs))) return await this.#options.untold.look(connection);
       }
     } catch (error) {
       logger.debug({ err: error }, "sweep failed, it will be repeated");
@@ -273,20 +274,19 @@ export class Sweeper {
       readonly serverMs: number;
     },
   ): Promise<void> {
-    const { keys, logger, onDead } = this.#options;
+    const { keys, logger, untold } = this.#options;
     const { queue, reason, count } = dead;
+    const { tag, value } = found;
     const bytes = Buffer.from(dead.raw, "latin1");
-    const moved = await moveEntry(connection, keys, {
-      tag: found.tag,
-      value: found.value,
-      list: keys.dead(dead.list),
-      text: Buffer.concat([deadLine({ queue, reason, atMs: dead.serverMs, count }), bytes]),
-      end: "back",
-    });
+    const text = Buffer.concat([deadLine({ queue, reason, atMs: dead.serverMs, count }), bytes]);
+    const moved = await untold.bury(
+      connection,
+      { tag, value, list: keys.dead(dead.list), text },
+      { queue, reason, raw: bytes.toString("utf8"), message: this.#decode(dead.raw) },
+    );
     if (moved !== 1) return;
-    logger.error({ queue, tag: found.tag, reason, count }, "message moved to the dead list");
-    this.signals.swept.signal({ tag: found.tag, to: "dead", queue, count });
-    onDead({ queue, reason, raw: bytes.toString("utf8"), message: this.#decode(dead.raw) });
+    logger.error({ queue, tag, reason, count }, "message moved to the dead list");
+    this.signals.swept.signal({ tag, to: "dead", queue, count });
   }
 
   /**

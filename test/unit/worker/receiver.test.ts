@@ -162,8 +162,9 @@ describe("a message with an ETA to come", () => {
 });
 
 describe("a message that the transport put on its dead list", () => {
-  const dead = (raw: string, wire: WireMessage | null, reason = "no delivery_info"): void =>
-    rig.consumer.options.onDead({ queue: "celery", reason, raw, message: wire });
+  const dead = (raw: string, wire: WireMessage | null, reason = "no delivery_info"): void => {
+    void rig.consumer.options.onDead({ queue: "celery", reason, raw, message: wire });
+  };
 
   test("fails under the id that can still be read", async () => {
     await started();
