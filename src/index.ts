@@ -21,6 +21,7 @@ export type {
   TaskSelector,
 } from "./app/control-types.ts";
 export type { AppEvents } from "./app/events.ts";
+export type { BeatEntry, PeriodicOptions } from "./app/periodic.ts";
 export type {
   AsyncResult,
   GetOptions,

@@ -3,10 +3,11 @@ import type { AnySignature, Signature } from "../canvas/canvas-types.ts";
 import { CanvasSignature, signatureFromData, TaskSignature } from "../canvas/signature.ts";
 import type { RemoteError } from "../errors.ts";
 import type { SignatureData } from "../protocol/wire.ts";
+import type { Schedule } from "../schedules/schedule.ts";
 import type { TaskRequest } from "../task/context-types.ts";
 import type { TaskRegistry } from "../task/registry-types.ts";
 import type { SendOptions } from "../task/send-types.ts";
-import type { Returned } from "../task/sendable-types.ts";
+import type { Returned, Seconds } from "../task/sendable-types.ts";
 import { addHost, chooseHost, removeHost } from "../task/shared.ts";
 import { RemoteHandle } from "../task/task.ts";
 import type {
@@ -24,6 +25,7 @@ import type { Control } from "./control-types.ts";
 import { AppCore } from "./core.ts";
 import type { AppEvents } from "./events.ts";
 import { appBrand, setInternals } from "./internals.ts";
+import type { PeriodicOptions } from "./periodic.ts";
 import type { AsyncResult, GroupResult } from "./result-types.ts";
 import type { CeleryOptions, Conf } from "./settings-types.ts";
 import type { Middleware, Signal, Signals } from "./signal-types.ts";
@@ -122,6 +124,19 @@ export class Celery {
     options?: NamedSendOptions,
   ): Promise<AsyncResult<ResultIn<Declared<N>>>> {
     return this.#core.calls.sendNamed(name, args ?? [], options ?? {}) as never;
+  }
+
+  /**
+   * Has `petiole beat` send a signature again and again. Returns the entry's name. For schedulers that start later.
+   *
+   * @throws ImproperlyConfigured when the schedule cannot be read
+   */
+  addPeriodicTask(
+    schedule: Schedule | Seconds,
+    signature: Signature<[], unknown>,
+    options: PeriodicOptions = {},
+  ): string {
+    return this.#core.periodic.add(schedule, signature as AnySignature, options);
   }
 
   /** A signature by name. Checked for names in {@link TaskRegistry}. */

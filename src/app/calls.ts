@@ -11,7 +11,7 @@ import {
   makeSignature,
   type SignatureHost,
   signatureFromData,
-  type TaskSignature,
+  TaskSignature,
 } from "../canvas/signature.ts";
 import { type CallOptions, joinWireOptions } from "../canvas/wire-options.ts";
 import type { SignatureData } from "../protocol/wire.ts";
@@ -21,7 +21,8 @@ import type { MapOf, TaskHost } from "../task/task.ts";
 import type { Celery } from "./app.ts";
 import { type CanvasHost, planned, sendCanvas } from "./canvas.ts";
 import type { Eager, EagerCall } from "./eager.ts";
-import type { AppInternals } from "./internals.ts";
+import type { AppInternals, PeriodicRun } from "./internals.ts";
+import { evaluated, type PeriodicTask } from "./periodic.ts";
 import { atIndex, type Producer } from "./producer.ts";
 import type { AsyncResult } from "./result-types.ts";
 import type { Results } from "./results.ts";
@@ -47,6 +48,7 @@ export interface CallHost extends AppInternals {
 }
 
 const NO_OPTIONS: CallOptions = Object.freeze({});
+const NO_ARGUMENTS: CallArguments = Object.freeze({ args: [], kwargs: {} });
 
 export class Calls implements TaskHost, SignatureHost {
   readonly #host: CallHost;
@@ -161,6 +163,28 @@ export class Calls implements TaskHost, SignatureHost {
     const plan = this.#host.plan(call.task, false);
     if (this.#host.alwaysEager && plan.registered) return this.applyCall(call);
     return this.#host.producer.sendCall(plan, call);
+  }
+
+  /** A canvas is sent without the key: what it is made of has ids of its own. */
+  async sendPeriodic(task: PeriodicTask, { id, key, keyMs }: PeriodicRun): Promise<AsyncResult<unknown>> {
+    const preparing = this.#host.prepare();
+    if (preparing !== null) await preparing;
+    const options = { ...task.options, taskId: task.options.taskId ?? id };
+    const { signature } = task;
+    if (signature instanceof CanvasSignature) return signature.applyAsync([], options);
+    const parts = { task: task.task, ...(signature === null ? evaluated(task) : NO_ARGUMENTS) };
+    const call = (
+      signature instanceof TaskSignature ? signature : makeSignature(this, parts, { immutable: true })
+    ).merge([], options);
+    const plan = this.#host.plan(call.task, false);
+    if (this.#host.alwaysEager && plan.registered) return this.applyCall(call);
+    const unique = { key, ttlMs: keyMs, until: "done" } as const;
+    return this.#host.producer.sendOnce(plan, call, {
+      unique,
+      replace: false,
+      debounceMs: 0,
+      maxWaitMs: null,
+    });
   }
 
   async sendCanvas(signature: SignatureData, call: CanvasCall): Promise<AsyncResult<unknown>> {

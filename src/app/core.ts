@@ -33,9 +33,10 @@ import { Config } from "./config.ts";
 import { ControlClient } from "./control.ts";
 import type { OwnCommand } from "./control-commands.ts";
 import { AppEvents } from "./events.ts";
-import type { ResolvedSettings, SignalEmitters } from "./internals.ts";
+import type { PeriodicRun, ResolvedSettings, SignalEmitters } from "./internals.ts";
 import { Observer } from "./observer.ts";
 import { openAppBackend, openAppTransport } from "./openers.ts";
+import { type PeriodicTask, PeriodicTasks } from "./periodic.ts";
 import { Producer } from "./producer.ts";
 import { type HandOver, Publisher } from "./publisher.ts";
 import { Queues } from "./queues.ts";
@@ -66,6 +67,7 @@ export class AppCore implements CallHost, SharedHost {
   readonly revokes: SharedRevokes;
   readonly control: ControlClient = new ControlClient(this);
   readonly events: AppEvents = new AppEvents(this);
+  readonly periodic: PeriodicTasks;
   readonly onConfigure: Emitter<object> = new Emitter();
   readonly onAfterConfigure: Emitter<object> = new Emitter();
   readonly onAfterFinalize: Emitter<object> = new Emitter();
@@ -88,6 +90,7 @@ export class AppCore implements CallHost, SharedHost {
     this.config = new Config(settings);
     this.logger = logger ?? stderrLogger;
     this.clock = parts.clock ?? systemClock;
+    this.periodic = new PeriodicTasks(this.logger);
     this.#observer = new Observer(this.emitters, this.logger);
     this.#publisher = new Publisher({ clock: this.clock, open: () => this.openTransport("producer") });
     this.results = new Results({
@@ -134,6 +137,14 @@ export class AppCore implements CallHost, SharedHost {
 
   get registry(): ReadonlyMap<string, TaskDefinition> {
     return this.#tasks.definitions;
+  }
+
+  get periodicTasks(): readonly PeriodicTask[] {
+    return this.periodic.all(this.conf.beatSchedule);
+  }
+
+  sendPeriodic(task: PeriodicTask, run: PeriodicRun): Promise<unknown> {
+    return this.calls.sendPeriodic(task, run);
   }
 
   get controlCommands(): ReadonlyMap<string, OwnCommand> {

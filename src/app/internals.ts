@@ -11,6 +11,7 @@ import type { QueueDeclaration, Transport } from "../transports/transport.ts";
 import type { Celery } from "./app.ts";
 import type { ControlClient } from "./control.ts";
 import type { OwnCommand } from "./control-commands.ts";
+import type { PeriodicTask } from "./periodic.ts";
 import type { HandOver } from "./publisher.ts";
 import type { Settings } from "./settings-types.ts";
 import type { Middleware, SignalEvents } from "./signal-types.ts";
@@ -21,6 +22,16 @@ export type ResolvedSettings = { readonly [K in keyof Settings]-?: Exclude<Setti
 
 /** Sending side of every signal. */
 export type SignalEmitters = { readonly [K in keyof SignalEvents]: Emitter<SignalEvents[K]> };
+
+/** One run of a periodic task. */
+export interface PeriodicRun {
+  /** The task's id: the same at every attempt. */
+  readonly id: string;
+  /** Names the run for all schedulers of the broker. */
+  readonly key: string;
+  /** How long the broker refuses to publish it again. */
+  readonly keyMs: number;
+}
 
 export interface AppInternals {
   readonly app: Celery;
@@ -38,6 +49,10 @@ export interface AppInternals {
   /** Tasks by name, built-in ones too. Complete after `finalize`. */
   readonly registry: ReadonlyMap<string, TaskDefinition>;
   readonly control: ControlClient;
+  /** Of the settings and of `addPeriodicTask`, without disabled ones. */
+  readonly periodicTasks: readonly PeriodicTask[];
+  /** Publishes a run, unless the broker had it before. */
+  sendPeriodic(task: PeriodicTask, run: PeriodicRun): Promise<unknown>;
   /** Of `app.control.command`, by name. */
   readonly controlCommands: ReadonlyMap<string, OwnCommand>;
   /** Freezes the settings, binds shared tasks, applies annotations, loads `imports` and `include`. Idempotent. */

@@ -13,6 +13,7 @@ import { type ResultTuple, resultTuple } from "../protocol/result-tuple.ts";
 import { currentExecution, type Execution } from "../task/current.ts";
 import type { CallArguments } from "../task/kw.ts";
 import type { QueueDeclaration, UniqueMessage } from "../transports/transport.ts";
+import type { UniqueTerms } from "../transports/unique-locks.ts";
 import type { ResolvedSettings } from "./internals.ts";
 import type { Observer } from "./observer.ts";
 import type { Batch, HandOver, Publisher } from "./publisher.ts";
@@ -96,6 +97,11 @@ export class Producer {
       parent: execution === undefined ? null : execution.parent,
     };
     return execution === undefined ? this.produce(send) : this.#inTask(execution, send);
+  }
+
+  /** Published only where its key is free. Not made in a task. */
+  sendOnce(plan: SendPlan, call: Call, once: UniqueTerms): Promise<AsyncResult<unknown>> {
+    return this.produce({ ...call, plan, embed: null, byUser: true, parent: null, once });
   }
 
   /** A send that is made for a task by its worker, or by {@link send}. */

@@ -31,6 +31,8 @@ export interface Send extends CallArguments {
   readonly parent: SendParent | null;
   /** Not made for a task by its worker. */
   readonly byUser: boolean;
+  /** A key that the message itself does not name: nobody frees it. */
+  readonly once?: UniqueTerms;
 }
 
 /** One send, ready for the transport. */
@@ -159,7 +161,7 @@ export class SendBuilder {
           : planner.policy(route, options),
       ignored,
       queue: destination.queue,
-      unique: unique === null ? null : unique.terms,
+      unique: unique?.terms ?? (send.once === undefined || destination.type === "fanout" ? null : send.once),
     };
   }
 

@@ -1,6 +1,7 @@
 import type { Logger } from "../base/logger.ts";
 import type { Compression, RetryPolicy, SendOptions, Serializer } from "../task/send-types.ts";
 import type { TaskOptions } from "../task/task-types.ts";
+import type { BeatEntry } from "./periodic.ts";
 
 /** TLS; certificates are verified unless `rejectUnauthorized` is false. */
 export interface TlsOptions {
@@ -72,15 +73,18 @@ export interface Settings {
    * Periodic tasks under their names: `{ task, schedule, args, kwargs, options }`.
    * `beat_schedule`. Default: {}.
    */
-  readonly beatSchedule?: Readonly<Record<string, object>> | undefined;
+  readonly beatSchedule?: Readonly<Record<string, BeatEntry>> | undefined;
   /** File of the file scheduler. `beat_schedule_filename`. Default: "celerybeat-schedule". */
   readonly beatScheduleFilename?: string | undefined;
   /**
-   * Where schedules are kept. The names of Celery's, django-celery-beat's and RedBeat's schedulers are understood.
+   * Where it is kept what has run: `celery.beat:PersistentScheduler` in a file, `celery.beat:Scheduler` nowhere. Those of django-celery-beat and RedBeat are refused by name.
    * `beat_scheduler`. Default: "celery.beat:PersistentScheduler".
    */
   readonly beatScheduler?: string | undefined;
-  /** Save the schedule after this many sent tasks. 0: by time only. `beat_sync_every`, tasks. Default: 0. */
+  /**
+   * Save the schedule after this many sent tasks. 0: within a second.
+   * `beat_sync_every`, tasks. Default: 0.
+   */
   readonly beatSyncEvery?: number | undefined;
   /** Node executable of a beat daemon. `beat_executable`. Default: null. */
   readonly beatExecutable?: string | null | undefined;

@@ -44,7 +44,10 @@ export function fromEnvironment(
 /** Names in the order in which they are looked at. */
 export function variablesOf(spec: OptionSpec, command: string | null): readonly string[] {
   const own = upper(flagsOf(spec).long.replace(/^-+/, ""));
-  return [...(spec.env ?? []), `CELERY_${command === null ? "" : `${upper(command)}_`}${own}`];
+  return [
+    ...(spec.env ?? []),
+    spec.variable ?? `CELERY_${command === null ? "" : `${upper(command)}_`}${own}`,
+  ];
 }
 
 function upper(name: string): string {

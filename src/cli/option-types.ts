@@ -11,6 +11,8 @@ export interface OptionSpec {
   readonly parse?: (value: string, previous: unknown) => unknown;
   /** Variables besides `CELERY_<NAME>` (global) or `CELERY_<COMMAND>_<NAME>`. They come first. */
   readonly env?: readonly string[];
+  /** Instead of `CELERY_<COMMAND>_<NAME>`, where that is a setting of another meaning. */
+  readonly variable?: string;
   /** Words to choose from, for completion. */
   readonly words?: readonly string[];
 }
@@ -25,6 +27,7 @@ export interface ArgumentSpec {
 
 export type CommandName =
   | "worker"
+  | "beat"
   | "multi"
   | "call"
   | "result"

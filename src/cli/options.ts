@@ -1,5 +1,6 @@
 /** Every command, as data: the parser, the help, the environment, the completion scripts and docs/cli.md read it. */
 import { type CommandSpec, withJson } from "./option-types.ts";
+import { BEAT } from "./specs/beat.ts";
 import { DEAD, LIMITS, LIST, PURGE, QUEUE } from "./specs/broker.ts";
 import { MULTI } from "./specs/multi.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
@@ -12,6 +13,7 @@ import { WORKER } from "./specs/worker.ts";
 /** In the order of the help. `--json` is on all. */
 export const COMMANDS: readonly CommandSpec[] = [
   WORKER,
+  BEAT,
   MULTI,
   CALL,
   RESULT,

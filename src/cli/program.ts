@@ -22,6 +22,7 @@ import { wrapped } from "./wrap.ts";
 /** The command's own module, loaded when it is its turn. */
 const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   worker: async () => (await import("./commands/worker.ts")).worker,
+  beat: async () => (await import("./commands/beat.ts")).beat,
   multi: async () => (await import("./commands/multi.ts")).multi,
   call: async () => (await import("./commands/call.ts")).call,
   result: async () => (await import("./commands/result.ts")).result,

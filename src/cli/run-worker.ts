@@ -1,6 +1,7 @@
 /** A worker as the process's only purpose: signals stop it, errors that nobody caught are told. */
 import type { Logger } from "../base/logger.ts";
 import { handleSignals, type Worker } from "../worker/index.ts";
+import { catchStrays } from "./daemon/process.ts";
 import type { ExitCode } from "./io.ts";
 
 export interface RunHooks {
@@ -30,7 +31,15 @@ export async function runUntilStopped(running: Worker, hooks: RunHooks): Promise
     ...(hooks.onHangup === null ? {} : { onHangup: hooks.onHangup }),
     force: () => process.exit(1),
   });
-  const removeNets = catchStrays(running, { logger, onFatal: () => (end.code = 1) });
+  // A rejected promise of one task must not end the others; after an exception outside of any promise the process is in a state
+  // that nobody knows.
+  const removeNets = catchStrays(logger, {
+    program: "worker",
+    onFatal: () => {
+      end.code = 1;
+    },
+    stop: () => running.stop({ how: "cold" }),
+  });
   try {
     try {
       await running.start();
@@ -46,35 +55,5 @@ export async function runUntilStopped(running: Worker, hooks: RunHooks): Promise
   } finally {
     removeHandlers();
     removeNets();
-  }
-}
-
-/**
- * Errors that nobody caught. A rejected promise of one task must not end the others, so it is only logged; after an
- * exception outside of any promise the process is in a state that nobody knows: the worker stops cold.
- */
-function catchStrays(running: Worker, hooks: { readonly logger: Logger; onFatal(): void }): () => void {
-  const { logger } = hooks;
-  const onRejection = (err: unknown): void => {
-    logger.error({ err }, "a promise was rejected and nobody handled it");
-  };
-  const onException = (err: unknown): void => {
-    hooks.onFatal();
-    logger.error({ err }, "an exception was not caught: the worker stops");
-    void stopCold(running);
-  };
-  process.on("unhandledRejection", onRejection);
-  process.on("uncaughtException", onException);
-  return () => {
-    process.off("unhandledRejection", onRejection);
-    process.off("uncaughtException", onException);
-  };
-}
-
-async function stopCold(running: Worker): Promise<void> {
-  try {
-    await running.stop({ how: "cold" });
-  } catch {
-    process.exit(1);
   }
 }

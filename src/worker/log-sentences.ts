@@ -21,6 +21,13 @@ const SENTENCES: Readonly<Record<string, (fields: Fields) => string>> = {
   [LINES.returned]: (f) => `Task ${task(f)} was not finished: its message goes back to the queue`,
   [LINES.lost]: (f) =>
     `Task ${task(f)} was not finished and is lost: its message was acknowledged early (acksLate is off)`,
+  // Of beat, which is no part of the worker: `LINES` of its dispatcher.
+  "Scheduler: Sending due task": (f) =>
+    `Scheduler: Sending due task ${show(f["entry"])} (${show(f["task"])})`,
+  "beat: task sent": (f) => `${show(f["task"])} sent. id->${show(f["id"])}`,
+  "beat: a due task cannot be sent": (f) => `Message Error: ${reason(f["err"])}`,
+  "beat: Connection error, trying again": (f) =>
+    `beat: Connection error: ${reason(f["err"])}. Trying again in ${show(f["seconds"])} seconds...`,
 };
 
 /** The text of a message: Celery's sentence, else the message with its fields behind it. */
@@ -40,6 +47,10 @@ export function sentence(message: string, fields: Fields, isTask: boolean): stri
     }
   }
   return text + trace;
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? visible(error.message) : show(error);
 }
 
 function task(fields: Fields): string {

@@ -77,6 +77,11 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
     await one.says(/ready/);
     for (const text of one.err.trimEnd().split("\n")) expect(JSON.parse(text)).toHaveProperty("msg");
   },
+  async beat() {
+    const one = start("beat", "-l", "INFO", "-q", "--json", "-S", "celery.beat:Scheduler");
+    await one.says(/beat: Starting/);
+    for (const text of one.err.trimEnd().split("\n")) expect(JSON.parse(text)).toHaveProperty("msg");
+  },
   async multi() {
     expect(await line(["multi", "names", "a@h", "b@h"])).toEqual(["a@h", "b@h"]);
     expect(await line(["multi", "show", "a@h"])).toEqual([

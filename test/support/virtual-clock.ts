@@ -59,6 +59,11 @@ export class VirtualClock implements Clock {
     this.#step(endMs - this.#monotonicMs);
   }
 
+  /** Sets the wall clock forward, or back; timers do not notice. */
+  jump(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   #step(ms: number): void {
     this.#nowMs += ms;
     this.#monotonicMs += ms;

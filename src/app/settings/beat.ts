@@ -1,26 +1,50 @@
+import { type BeatEntry, readBeatEntry } from "../periodic.ts";
 import { daemon } from "./daemon.ts";
-import type { Section, SettingRow } from "./row.ts";
+import type { Section } from "./row.ts";
 import { tls } from "./structures.ts";
-import { anyText, integer, oneOf, record, seconds, word } from "./values.ts";
+import {
+  anyText,
+  BadValue,
+  integer,
+  isRecord,
+  oneOf,
+  record,
+  seconds,
+  type ValueType,
+  word,
+} from "./values.ts";
 
-const beatSchedule: SettingRow<Readonly<Record<string, object>>> = {
-  old: "CELERYBEAT_SCHEDULE",
-  kind: "M",
-  type: { ...record, read: (value) => record.read(value) as Readonly<Record<string, object>> | undefined },
-  default: {},
-  text: "Periodic tasks under their names: `{ task, schedule, args, kwargs, options }`.",
-  effective: false,
+const beatEntries: ValueType<Readonly<Record<string, BeatEntry>>> = {
+  ...record,
+  accepts: "an object of entries ({ task, schedule, args, kwargs, options }) under their names",
+  read(value) {
+    if (!isRecord(value)) return undefined;
+    try {
+      return Object.freeze(
+        Object.fromEntries(Object.entries(value).map(([name, one]) => [name, readBeatEntry(name, one)])),
+      );
+    } catch (error) {
+      throw new BadValue((error as Error).message);
+    }
+  },
 };
 
 export const beat: Section<`beat${string}`> = {
-  beatSchedule,
+  beatSchedule: {
+    old: "CELERYBEAT_SCHEDULE",
+    kind: "M",
+    type: beatEntries,
+    default: {},
+    text: "Periodic tasks under their names: `{ task, schedule, args, kwargs, options }`.",
+    effective: true,
+  },
   beatScheduler: {
     old: "CELERYBEAT_SCHEDULER",
     kind: "M",
     type: word,
     default: "celery.beat:PersistentScheduler",
-    text: "Where schedules are kept. The names of Celery's, django-celery-beat's and RedBeat's schedulers are understood.",
-    effective: false,
+    text: "Where it is kept what has run: `celery.beat:PersistentScheduler` in a file, `celery.beat:Scheduler` nowhere. Those of django-celery-beat and RedBeat are refused by name.",
+    effective: true,
   },
   beatScheduleFilename: {
     old: "CELERYBEAT_SCHEDULE_FILENAME",
@@ -28,7 +52,7 @@ export const beat: Section<`beat${string}`> = {
     type: word,
     default: "celerybeat-schedule",
     text: "File of the file scheduler.",
-    effective: false,
+    effective: true,
   },
   beatMaxLoopInterval: {
     old: "CELERYBEAT_MAX_LOOP_INTERVAL",
@@ -37,7 +61,7 @@ export const beat: Section<`beat${string}`> = {
     unit: "seconds",
     default: 0,
     text: "Longest sleep between two looks at the schedule. 0: the scheduler's own.",
-    effective: false,
+    effective: true,
   },
   beatSyncEvery: {
     old: "CELERYBEAT_SYNC_EVERY",
@@ -45,8 +69,8 @@ export const beat: Section<`beat${string}`> = {
     type: integer({ min: 0 }),
     unit: "tasks",
     default: 0,
-    text: "Save the schedule after this many sent tasks. 0: by time only.",
-    effective: false,
+    text: "Save the schedule after this many sent tasks. 0: within a second.",
+    effective: true,
   },
   beatCronStartingDeadline: {
     old: "CELERYBEAT_CRON_STARTING_DEADLINE",
@@ -55,7 +79,7 @@ export const beat: Section<`beat${string}`> = {
     unit: "seconds",
     default: null,
     text: "A crontab run that was missed by more than this is skipped.",
-    effective: false,
+    effective: true,
   },
   ...daemon("beat"),
 };

@@ -9,7 +9,7 @@ type Rows<P extends string> = {
 
 /** The daemon options that Celery's `worker`, `beat` and `events` programs read from the settings. */
 export function daemon<P extends "worker" | "beat" | "events">(program: P): Rows<P> {
-  const about = { old: null, kind: "U", default: null, effective: program === "worker" } as const;
+  const about = { old: null, kind: "U", default: null, effective: program !== "events" } as const;
   const rows: Readonly<Record<string, SettingRow>> = {
     [`${program}Logfile`]: { ...about, type: anyText, text: `Log file of a ${program} daemon.` },
     [`${program}Pidfile`]: {

@@ -1,10 +1,10 @@
 /** `petiole worker`: runs tasks until it is told to stop. Python: `celery/bin/worker.py`. */
 import { hostname as osHostname } from "node:os";
-import { resolve } from "node:path";
 import type { Celery } from "../../app/app.ts";
 import { appFile } from "../../app/loader.ts";
 import type { Logger } from "../../base/logger.ts";
 import { version } from "../../base/version.ts";
+import type { Beat, BeatOptions } from "../../beat/index.ts";
 import { PetioleError } from "../../errors.ts";
 import { expandFileName, expandNodeName } from "../../protocol/nodenames.ts";
 import { configure } from "../../worker/child-init.ts";
@@ -17,37 +17,32 @@ import {
   workerSteps,
 } from "../../worker/index.ts";
 import { DETACHED, WATCHED } from "../daemon/marks.ts";
-import type { PidFile } from "../daemon/pid-file.ts";
-import type { Privileges } from "../daemon/privileges.ts";
+import { type DaemonWords, goOnAs, holdPidFile, maskOf, startInBackground } from "../daemon/process.ts";
 import { compileEarlySoon } from "../early-compile.ts";
 import type { ExitCode, Invocation, Io } from "../io.ts";
 import { enterWorkdir, openApp } from "../open-app.ts";
 import { runUntilStopped } from "../run-worker.ts";
 import { isTerminal, setUpLogging } from "../set-up-logging.ts";
-import { octal } from "../values.ts";
 
 /** What the option table reads for this command, besides the worker's own options. */
-interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule" | "health"> {
+interface WorkerWords extends Omit<WorkerOptions, "logger" | "appModule" | "health">, DaemonWords {
   readonly include?: readonly string[];
   readonly events?: boolean;
   readonly loglevel?: LogLevel;
-  readonly logfile?: string;
   readonly json?: boolean;
   readonly printSteps?: boolean;
   readonly healthPort?: { readonly host: string; readonly port: number };
-  readonly detach?: boolean;
   readonly watch?: boolean;
-  readonly pidfile?: string;
-  readonly uid?: string;
-  readonly gid?: string;
-  readonly umask?: number;
-  readonly executable?: string;
+  readonly beat?: boolean;
+  readonly scheduleFilename?: string;
+  readonly scheduler?: string;
 }
 
 export async function worker(invocation: Invocation): Promise<ExitCode> {
   const words = invocation.options as WorkerWords;
   const { include, events, loglevel, logfile, json, printSteps, healthPort, pidfile, ...others } = words;
-  const { detach, watch, uid, gid, umask, executable: _parents, ...options } = others;
+  const { detach, watch, uid, gid, umask, executable: _parents, beat: withBeat, ...more } = others;
+  const { scheduleFilename, scheduler, ...options } = more;
   const { io, globals } = invocation;
   if (watch && detach) {
     throw new PetioleError(
@@ -55,7 +50,14 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
       "--watch and --detach exclude each other: --watch is for development, in a terminal; leave one of them out",
     );
   }
-  if (detach && io.env[DETACHED] === undefined) return inBackground(invocation);
+  if (detach && io.env[DETACHED] === undefined) {
+    const name = nodeNameOf(options.hostname);
+    return startInBackground(invocation, {
+      program: "worker",
+      name,
+      expand: (file) => expandFileName(file, name),
+    });
+  }
   if (io.env[WATCHED] !== undefined) (await import("../daemon/watch.ts")).stopWithSupervisor();
   else if (watch && !printSteps && globals.app !== null) return watched(invocation, globals.app);
   // Before anything of the app runs.
@@ -88,9 +90,7 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   const path = (template: string | null): string | null =>
     template === null ? null : expandFileName(template, node);
   const left: string[] = [];
-  const pidFile = path(pidfile ?? conf.workerPidfile);
-  const held = pidFile === null ? null : await pidFileAt(resolve(pidFile));
-  held?.take((what) => left.push(what));
+  const held = await holdPidFile(path(pidfile ?? conf.workerPidfile), (what) => left.push(what));
   const { logger, end, reopen } = await setUpLogging(app, {
     level: loglevel ?? "WARNING",
     file: path(logfile ?? conf.workerLogfile),
@@ -101,53 +101,23 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   hintAtPool(options.pool, logger);
   running.logger = logger;
   if (io.env[DETACHED] !== undefined) (await import("../daemon/detach.ts")).tellParent();
-  const code = await runUntilStopped(running, {
-    logger,
-    onHangup: reopen,
-    onStarted: () => {
-      if (!globals.quiet) io.out(banner(running, version()));
-      compileEarlySoon();
-    },
-  });
+  const beat = withBeat ? await startBeat(app, { schedule: scheduleFilename, scheduler, logger }) : null;
+  let code: ExitCode;
+  try {
+    code = await runUntilStopped(running, {
+      logger,
+      onHangup: reopen,
+      onStarted: () => {
+        if (!globals.quiet) io.out(banner(running, version()));
+        compileEarlySoon();
+      },
+    });
+  } finally {
+    await beat?.stop();
+  }
   end();
   held?.release();
   return code;
-}
-
-async function goOnAs(as: Privileges): Promise<void> {
-  if (as.uid === undefined && as.gid === undefined && as.umask === undefined) return;
-  (await import("../daemon/privileges.ts")).dropPrivileges(as);
-}
-
-async function pidFileAt(path: string): Promise<PidFile> {
-  const module = await import("../daemon/pid-file.ts");
-  return new module.PidFile(path);
-}
-
-/** This process only starts the worker, and says what came of it. */
-async function inBackground({ io, globals, options }: Invocation): Promise<ExitCode> {
-  const { logfile, hostname, executable, uid, gid } = options as WorkerWords;
-  const cwd = enterWorkdir(globals, io.cwd);
-  // A worker that changes its user could not write to a file that this one has made.
-  const opens = logfile !== undefined && uid === undefined && gid === undefined;
-  const file = opens ? resolve(cwd, expandFileName(logfile, nodeNameOf(hostname))) : null;
-  const { detach } = await import("../daemon/detach.ts");
-  const started = await detach(process.argv.slice(2), {
-    executable: executable ?? null,
-    logfile: file,
-    cwd: io.cwd,
-  });
-  if (started.kind === "up") {
-    if (!globals.quiet) io.out(`${nodeNameOf(hostname)} runs in the background, pid ${started.pid}\n`);
-    return 0;
-  }
-  const { code, signal, said } = started;
-  io.err(
-    said === ""
-      ? `petiole worker: it ended at once, with ${signal ?? `exit code ${code}`} [PET_DAEMON]\n`
-      : said,
-  );
-  return code === 64 || code === 69 || code === 73 ? code : 1;
 }
 
 /** This process starts the worker, again and again. */
@@ -165,6 +135,15 @@ async function watched({ io, globals, options }: Invocation, app: string): Promi
   return code;
 }
 
+/** A scheduler in this process. It ends as the worker begins to. */
+async function startBeat(app: Celery, options: BeatOptions): Promise<Beat> {
+  const { Beat: Scheduler } = await import("../../beat/index.ts");
+  const beat = new Scheduler(app, { ...options, embedded: true });
+  await beat.start();
+  app.signals.workerShuttingDown.connect(() => beat.stop());
+  return beat;
+}
+
 async function printStepsOf(
   app: Celery,
   { io, json }: { readonly io: Io; readonly json: boolean },
@@ -176,12 +155,6 @@ async function printStepsOf(
       io.out(`${name}${requires.length > 0 ? ` (after ${requires.join(", ")})` : ""}\n`);
     }
   }
-}
-
-/** A text is octal, as on the command line. */
-function maskOf(given: string | number | null): number | undefined {
-  if (given === null) return undefined;
-  return typeof given === "number" ? given : octal(given);
 }
 
 /** Green threads are what Node's event loop is. */

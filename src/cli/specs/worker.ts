@@ -1,10 +1,7 @@
 /** The words of `petiole worker`. */
 import type { CommandSpec } from "../option-types.ts";
-import { count, endpoint, list, octal, oneOf, range, seconds, size, text } from "../values.ts";
-import { EXCLUDE_QUEUES, QUEUES } from "./shared.ts";
-
-/** Celery's levels. */
-const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL"] as const;
+import { count, endpoint, list, oneOf, range, seconds, size, text } from "../values.ts";
+import { EXCLUDE_QUEUES, IDENTITY, LOGLEVEL, QUEUES } from "./shared.ts";
 
 const POOLS = ["async", "prefork", "threads", "solo"] as const;
 
@@ -82,6 +79,23 @@ export const WORKER: CommandSpec = {
     },
     { flags: "--soft-time-limit <seconds>", about: "soft limit of a task", group: "Pool", parse: seconds },
     {
+      flags: "-B, --beat",
+      about: "send periodic tasks too; of several workers on one schedule file only one does",
+      group: "Schedule",
+    },
+    {
+      flags: "-s, --schedule-filename <file>",
+      about: "with -B: file of what has run (default: celerybeat-schedule)",
+      group: "Schedule",
+      parse: text,
+    },
+    {
+      flags: "--scheduler <name>",
+      about: "with -B: where it is kept what has run (default: celery.beat:PersistentScheduler)",
+      group: "Schedule",
+      parse: text,
+    },
+    {
       flags: "--without-gossip",
       about: "do not listen to other workers: who is there, who is lost, elections",
       group: "Steps",
@@ -137,13 +151,7 @@ export const WORKER: CommandSpec = {
       about: "print the order in which the worker starts its parts, and end",
       group: "Steps",
     },
-    {
-      flags: "-l, --loglevel <level>",
-      about: `${LOG_LEVELS.join(", ")} (default: WARNING)`,
-      group: "Logs",
-      parse: oneOf(LOG_LEVELS),
-      words: LOG_LEVELS,
-    },
+    LOGLEVEL,
     {
       flags: "-f, --logfile <file>",
       about: "file to append to, instead of stderr; %n is the node's name, %h its host; SIGHUP opens it anew",
@@ -168,10 +176,7 @@ export const WORKER: CommandSpec = {
       group: "Process",
       parse: text,
     },
-    { flags: "--uid <user>", about: "go on as this user, name or number", group: "Process", parse: text },
-    { flags: "--gid <group>", about: "go on as this group, name or number", group: "Process", parse: text },
-    { flags: "--umask <mask>", about: "file mode mask, octal", group: "Process", parse: octal },
-    { flags: "--executable <node>", about: "the Node that --detach starts", group: "Process", parse: text },
+    ...IDENTITY,
   ],
   json: {
     about: "log lines as JSON",

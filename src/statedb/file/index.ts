@@ -10,6 +10,8 @@
  */
 import { type FileHandle, mkdir, open, rename } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { FileLock } from "../../base/file-lock.ts";
+import { isPythonDbm } from "../../base/python-dbm.ts";
 import { ImproperlyConfigured, PetioleError } from "../../errors.ts";
 import type {
   Aged,
@@ -24,25 +26,11 @@ import type {
   StateSnapshot,
 } from "../state-db.ts";
 import { HEAD, type Line, lineText, scan } from "./lines.ts";
-import { FileLock } from "./lock.ts";
 
 type Member = Extract<Line, { readonly kind: "id" | "stamp" }>;
 
 /** So many lines are never too many. */
 const SMALL = 2_000;
-/** First bytes, in hex, of what Python's `dbm` writes: gdbm (both byte orders), SQLite. */
-const PYTHON = [
-  "cd9a5713",
-  "ce9a5713",
-  "cf9a5713",
-  "13579acd",
-  "13579ace",
-  "13579acf",
-  "53514c69746520666f726d6174",
-];
-/** Of Berkeley DB, after twelve others. */
-const BERKELEY = "611506";
-
 export class FileStateDb implements StateDb {
   readonly location: string;
   readonly shared = false;
@@ -76,7 +64,12 @@ export class FileStateDb implements StateDb {
     await this.#guarded(async () => {
       await mkdir(dirname(this.#path), { recursive: true });
       await this.#refusePython();
-      await this.#lock.take();
+      const holder = await this.#lock.take();
+      if (holder !== null) {
+        throw new ImproperlyConfigured(
+          `the state file ${this.#path} is in use by process ${holder}: give each worker its own, for example with %n in the name`,
+        );
+      }
       try {
         await this.#mend();
       } catch (error) {
@@ -201,7 +194,12 @@ export class FileStateDb implements StateDb {
 
   async #inUse(): Promise<boolean> {
     try {
-      await this.#lock.take();
+      const holder = await this.#lock.take();
+      if (holder !== null) {
+        throw new ImproperlyConfigured(
+          `the state file ${this.#path} is in use by process ${holder}: give each worker its own, for example with %n in the name`,
+        );
+      }
       await this.#lock.release();
       return false;
     } catch {
@@ -319,9 +317,7 @@ export class FileStateDb implements StateDb {
   }
 
   async #refusePython(): Promise<void> {
-    const head = await readHead(this.#path);
-    const isPython = PYTHON.some((magic) => head.startsWith(magic)) || head.slice(24).startsWith(BERKELEY);
-    if (!isPython) return;
+    if (!isPythonDbm(await readHead(this.#path))) return;
     throw new ImproperlyConfigured(
       `${this.#path} is a database of Python's shelve, which cannot be read here and is left alone: name another file; docs/guides/state-db.md says how to take its revokes over`,
     );

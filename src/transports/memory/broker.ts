@@ -9,11 +9,12 @@
  * | parked | `#parked` | its time, on anybody's next take |
  * | dead   | the queue `<name>.dead` | an operator |
  */
+
+import { DueHeap } from "../../base/due-heap.ts";
 import type { BoundQueue, ConsumeOptions, ExchangeType, QueueDeclaration } from "../transport.ts";
 import { MemoryChordTable } from "./chords.ts";
 import { Deque } from "./deque.ts";
 import { MemoryLimits } from "./limits.ts";
-import { ParkedHeap } from "./parked.ts";
 import { MemoryResults } from "./results.ts";
 import { compileSubscription, compileTopic, matchesTopic, type TopicPattern } from "./topic.ts";
 import { type MemoryLocks, memoryLocks } from "./unique.ts";
@@ -64,7 +65,7 @@ export class MemoryBroker {
   readonly #queues = new Map<string, QueueState>();
   /** Exchange -> bindings by `routing key NUL queue`. */
   readonly #bindings = new Map<string, Map<string, Binding>>();
-  readonly #parked = new ParkedHeap<{ readonly queue: string; readonly message: StoredMessage }>();
+  readonly #parked = new DueHeap<{ readonly queue: string; readonly message: StoredMessage }>();
   readonly #subscriptions = new Map<string, Set<Subscription>>();
   /** Called when a message was parked: its time may be the next. */
   readonly #parkListeners = new Set<() => void>();

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { DueHeap } from "../../../../src/base/due-heap.ts";
 import { Deque } from "../../../../src/transports/memory/deque.ts";
-import { ParkedHeap } from "../../../../src/transports/memory/parked.ts";
 import { cpuMs } from "../../../support/best-of.ts";
 import { seed } from "../../../support/seed.ts";
 
@@ -44,7 +44,7 @@ test("parked values come out by time, equal times in the order of arrival", () =
   const step = fc.tuple(fc.boolean(), fc.nat(40));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const heap = new ParkedHeap<number>();
+      const heap = new DueHeap<number>();
       let model: { dueMs: number; value: number }[] = [];
       const seen: unknown[] = [];
       const expected: unknown[] = [];
@@ -70,7 +70,7 @@ test("parked values come out by time, equal times in the order of arrival", () =
 });
 
 test("hundreds of thousands parked in any order are cheap", () => {
-  const heap = new ParkedHeap<number>();
+  const heap = new DueHeap<number>();
   const costMs = cpuMs(() => {
     for (let i = 0; i < 200_000; i++) heap.add((i * 7919) % 100_003, i);
     expect(heap.takeDue(100_003).length).toBe(200_000);

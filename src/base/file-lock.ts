@@ -1,12 +1,11 @@
 /**
- * Who writes a state file: `<file>.lock` says which process. A process that is gone, or is on another host (a volume that was
- * moved), has lost it; if that one lives after all it sees so at its next checkpoint, and only appends from then on.
+ * Who writes a file: `<file>.lock` says which process. A process that is gone, or is on another host (a volume that was moved),
+ * has lost it; if that one lives after all, {@link FileLock.mine} tells it so.
  */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { ImproperlyConfigured } from "../../errors.ts";
 
 interface Holder {
   readonly pid: number;
@@ -18,7 +17,6 @@ interface Holder {
 
 export class FileLock {
   readonly #path: string;
-  readonly #file: string;
   readonly #mine: Holder = {
     pid: process.pid,
     host: hostname(),
@@ -27,23 +25,17 @@ export class FileLock {
   };
 
   constructor(file: string) {
-    this.#file = file;
     this.#path = `${file}.lock`;
   }
 
-  /** @throws ImproperlyConfigured when a process of this host has it */
-  async take(): Promise<void> {
+  /** The process of this host that has it; null: it is ours from now on. */
+  async take(): Promise<number | null> {
     const holder = await this.#read();
-    if (holder !== null && lives(holder)) {
-      throw new ImproperlyConfigured(
-        `the state file ${this.#file} is in use by process ${holder.pid}: give each worker its own, for example with %n in the name`,
-      );
-    }
+    if (holder !== null && holder.token !== this.#mine.token && lives(holder)) return holder.pid;
     const temporary = `${this.#path}.${this.#mine.token}`;
     await writeFile(temporary, JSON.stringify(this.#mine), { flag: "wx", mode: 0o600 });
     await rename(temporary, this.#path);
-    if (!(await this.mine()))
-      throw new ImproperlyConfigured(`the state file ${this.#file} was taken by another worker`);
+    return (await this.mine()) ? null : ((await this.#read())?.pid ?? process.pid);
   }
 
   async mine(): Promise<boolean> {

@@ -1,4 +1,4 @@
-/** Messages that wait for their time: a binary heap, so that hundreds of thousands cost what a few do. */
+/** What waits for its time: a binary heap, so that hundreds of thousands cost what a few do. */
 
 interface Entry<T> {
   /** Wall clock, ms since the epoch. */
@@ -8,7 +8,7 @@ interface Entry<T> {
   readonly value: T;
 }
 
-export class ParkedHeap<T> {
+export class DueHeap<T> {
   readonly #entries: Entry<T>[] = [];
   #order = 0;
 

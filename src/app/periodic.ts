@@ -1,0 +1,156 @@
+/** Periodic tasks of an app: the setting `beatSchedule`, and what `addPeriodicTask` adds. Python: `Celery.add_periodic_task`. */
+import type { Logger } from "../base/logger.ts";
+import type { AnySignature } from "../canvas/canvas-types.ts";
+import { ImproperlyConfigured } from "../errors.ts";
+import { repr } from "../protocol/python-repr.ts";
+import { crontab, type Schedule, schedule } from "../schedules/schedule.ts";
+import type { SendOptions } from "../task/send-types.ts";
+import type { Seconds } from "../task/sendable-types.ts";
+import { camelKeys } from "./settings/names.ts";
+import { isRecord } from "./settings/values.ts";
+
+/** An entry of `beatSchedule`. */
+export interface BeatEntry {
+  /** The task, or its name. */
+  readonly task: string | { readonly name: string };
+  readonly schedule: Schedule | Seconds;
+  /** A function among them is called at every run, and what it gives is sent. Python: `BeatLazyFunc`. */
+  readonly args?: readonly unknown[] | undefined;
+  /** As `args`. */
+  readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
+  readonly options?: SendOptions | undefined;
+  /** Of an interval given in seconds: see `schedule`. */
+  readonly relative?: boolean | undefined;
+  /** false: it does not run. Default: true. */
+  readonly enabled?: boolean | undefined;
+}
+
+/** An entry, complete. */
+export interface PeriodicTask {
+  readonly name: string;
+  readonly task: string;
+  readonly schedule: Schedule;
+  readonly args: readonly unknown[];
+  readonly kwargs: Readonly<Record<string, unknown>>;
+  readonly options: SendOptions;
+  /** What is sent instead of task, arguments and options; null: those. */
+  readonly signature: AnySignature | null;
+}
+
+const KEYS = ["task", "schedule", "args", "kwargs", "options", "relative", "enabled"];
+
+/**
+ * An entry as the settings have it; what comes from JSON has `{"type": "crontab", "minute": …}` as its schedule.
+ *
+ * @throws ImproperlyConfigured when it cannot be read
+ */
+export function readBeatEntry(name: string, entry: unknown): BeatEntry {
+  const where = `entry ${JSON.stringify(name)}`;
+  if (!isRecord(entry)) throw new ImproperlyConfigured(`${where} is not an object`);
+  const strange = Object.keys(entry).find((key) => !KEYS.includes(key));
+  if (strange !== undefined) {
+    throw new ImproperlyConfigured(`${where} has ${JSON.stringify(strange)}: it takes ${KEYS.join(", ")}`);
+  }
+  const { task, schedule: given, args, kwargs, options, relative, enabled } = entry;
+  const taskName = typeof task === "string" ? task : (task as { name?: unknown } | null | undefined)?.name;
+  if (typeof taskName !== "string" || taskName === "") {
+    throw new ImproperlyConfigured(`${where} has no task: give its name, or the task itself`);
+  }
+  if (args !== undefined && !Array.isArray(args))
+    throw new ImproperlyConfigured(`${where}: args is no array`);
+  for (const [key, one] of Object.entries({ kwargs, options })) {
+    if (one !== undefined && !isRecord(one)) throw new ImproperlyConfigured(`${where}: ${key} is no object`);
+  }
+  return Object.freeze({
+    task: taskName,
+    schedule: readSchedule(given, { where, relative: relative === true }),
+    args: (args ?? []) as readonly unknown[],
+    kwargs: (kwargs ?? {}) as Readonly<Record<string, unknown>>,
+    options: camelKeys((options ?? {}) as Readonly<Record<string, unknown>>) as SendOptions,
+    enabled: enabled !== false,
+  });
+}
+
+function readSchedule(given: unknown, { where, relative }: { where: string; relative: boolean }): Schedule {
+  try {
+    if (typeof given === "number") return schedule(given, { relative });
+    if (isRecord(given)) {
+      const { type, ...fields } = camelKeys(given);
+      if (type === "crontab")
+        return crontab({ ...fields, timezone: fields["timezone"] ?? undefined } as never);
+      if (type === "interval")
+        return schedule(fields["every"] as number, { relative: fields["relative"] === true });
+    }
+  } catch (error) {
+    throw new ImproperlyConfigured(`${where}: ${(error as Error).message}`, { cause: error });
+  }
+  throw new ImproperlyConfigured(`${where} has no schedule: give seconds, schedule(…) or crontab(…)`);
+}
+
+/** Options of `addPeriodicTask`: those of the send, and a name of your own. */
+export type PeriodicOptions = SendOptions & {
+  /** Default: the call as Python writes it, `shop.add(2, 3)`. */
+  readonly name?: string | undefined;
+};
+
+/** What `addPeriodicTask` was given. */
+export class PeriodicTasks {
+  readonly #added = new Map<string, PeriodicTask>();
+  readonly #logger: Logger;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  add(when: Schedule | Seconds, signature: AnySignature, { name, ...options }: PeriodicOptions): string {
+    const key = name ?? callText(signature);
+    if (name === undefined && this.#added.has(key)) {
+      this.#logger.warn(
+        { entry: key },
+        "this periodic task takes the place of one of the same call: give each a name to keep both",
+      );
+    }
+    this.#added.set(key, {
+      name: key,
+      task: signature.task,
+      schedule: readSchedule(when, { where: `addPeriodicTask ${JSON.stringify(key)}`, relative: false }),
+      args: signature.args,
+      kwargs: signature.kwargs,
+      options,
+      signature,
+    });
+    return key;
+  }
+
+  /** Those of the settings too, but for disabled ones. What was added goes before one of the same name. */
+  all(settings: Readonly<Record<string, BeatEntry>> | null): readonly PeriodicTask[] {
+    const all = new Map<string, PeriodicTask>();
+    for (const [name, entry] of Object.entries(settings ?? {})) {
+      if (entry.enabled === false) continue;
+      all.set(name, {
+        name,
+        task: entry.task as string,
+        schedule: entry.schedule as Schedule,
+        args: entry.args ?? [],
+        kwargs: entry.kwargs ?? {},
+        options: entry.options ?? {},
+        signature: null,
+      });
+    }
+    for (const [name, one] of this.#added) all.set(name, one);
+    return [...all.values()];
+  }
+}
+
+/** The call as Python shows a signature. */
+function callText({ task, args, kwargs }: AnySignature): string {
+  const named = Object.entries(kwargs).map(([key, value]) => `${key}=${repr(value)}`);
+  return `${task}(${[...args.map((one) => repr(one)), ...named].join(", ")})`;
+}
+
+/** Arguments of one run: functions are called. */
+export function evaluated(task: PeriodicTask): Pick<PeriodicTask, "args" | "kwargs"> {
+  const valueOf = (one: unknown): unknown => (typeof one === "function" ? (one as () => unknown)() : one);
+  const kwargs = Object.entries(task.kwargs).map(([key, one]) => [key, valueOf(one)]);
+  return { args: task.args.map(valueOf), kwargs: Object.fromEntries(kwargs) as Record<string, unknown> };
+}

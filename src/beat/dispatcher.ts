@@ -1,0 +1,118 @@
+/**
+ * Sends what is due, until the broker has it or its entry's next slot comes. Attempts at one slot have one id and one key, so that
+ * the broker publishes it once.
+ */
+import type { AppInternals } from "../app/internals.ts";
+import { fullJitterMs } from "../base/backoff.ts";
+import type { Logger } from "../base/logger.ts";
+import { OperationalError } from "../errors.ts";
+import { runOf } from "./runs.ts";
+import type { DueEntry, Entry } from "./scheduler.ts";
+
+export interface DispatcherOptions {
+  readonly app: AppInternals;
+  readonly logger: Logger;
+  /** A slot needs no further attempt. */
+  readonly onConfirmed: () => void;
+}
+
+const BACKOFF = { baseMs: 500, capMs: 15_000 };
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #sending = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  send(due: DueEntry): void {
+    const { entry } = due;
+    const { logger } = this.#options;
+    const { name, task } = entry.task;
+    logger.info({ entry: name, task }, LINES.due);
+    const sending = this.#attempts(due).then((confirmed) => {
+      this.#sending.delete(sending);
+      if (!confirmed) return;
+      entry.confirmedMs = Math.max(entry.confirmedMs, due.slotMs);
+      this.#options.onConfirmed();
+    });
+    this.#sending.add(sending);
+  }
+
+  /** Resolves when every attempt has ended: no further one is begun. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#sending);
+  }
+
+  /** false: it was not sent, and is not given up. */
+  async #attempts({ entry, slotMs }: DueEntry): Promise<boolean> {
+    const { app, logger } = this.#options;
+    const { task } = entry;
+    const run = runOf(app.app.name, task.name, slotMs);
+    const fields = { entry: task.name, task: task.task, id: run.id };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await app.sendPeriodic(task, run);
+        logger.debug(fields, LINES.sent);
+        return true;
+      } catch (err) {
+        if (!(err instanceof OperationalError)) {
+          logger.error({ ...fields, err }, LINES.failed);
+          return true;
+        }
+        if (isPast(entry, slotMs)) return this.#missed(fields, err);
+        if (this.#stop.signal.aborted) {
+          logger.error(
+            { ...fields, err },
+            "a due task was not sent before the end: it will be at the next start",
+          );
+          return false;
+        }
+        const delayMs = fullJitterMs(attempt, BACKOFF);
+        logger.error({ ...fields, err, seconds: Math.round(delayMs / 100) / 10 }, LINES.again);
+        await this.#pause(delayMs);
+        if (isPast(entry, slotMs)) return this.#missed(fields, err);
+      }
+    }
+  }
+
+  #missed(fields: object, err: unknown): true {
+    this.#options.logger.error(
+      { ...fields, err },
+      "a due task was not sent before its next slot: it is given up for that one",
+    );
+    return true;
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    const { signal } = this.#stop;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = this.#options.app.clock.setTimer(delayMs, done);
+      signal.addEventListener("abort", done);
+      if (signal.aborted) done();
+    });
+  }
+}
+
+/** The entry is at a later slot. */
+function isPast(entry: Entry, slotMs: number): boolean {
+  return entry.lastRunAtMs > slotMs;
+}
+
+/** Constant texts; as Celery words them in `LINES` of the log. */
+export const LINES = {
+  starting: "beat: Starting...",
+  stopping: "beat: Shutting down...",
+  due: "Scheduler: Sending due task",
+  sent: "beat: task sent",
+  failed: "beat: a due task cannot be sent",
+  again: "beat: Connection error, trying again",
+} as const;

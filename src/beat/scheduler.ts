@@ -1,0 +1,108 @@
+/**
+ * Which entry runs when. It keeps no clock running: the service asks it what is due. Python: `celery.beat.Scheduler`.
+ *
+ * | an entry is | due                                  | sent                 | given up                       |
+ * |-------------|--------------------------------------|----------------------|--------------------------------|
+ * | waiting     | -> sending, with the slot; too late (`beatCronStartingDeadline`): -> waiting | | |
+ * | sending     | the slot before is given up; -> sending, with the new slot | -> waiting; confirmed | -> waiting; confirmed |
+ *
+ * What is saved is the slot that was confirmed: one that was being sent when the process ended is sent again, with the same id.
+ */
+import type { PeriodicTask } from "../app/periodic.ts";
+import { DueHeap } from "../base/due-heap.ts";
+import { dueRun, nextRun } from "../schedules/due.ts";
+import type { StoredRuns } from "../schedules/stores/store.ts";
+
+export interface Entry {
+  readonly task: PeriodicTask;
+  /** The slot that it counts from. */
+  lastRunAtMs: number;
+  /** The latest slot that needs no further attempt. */
+  confirmedMs: number;
+  totalRunCount: number;
+}
+
+/** An entry that is to be sent now. */
+export interface DueEntry {
+  readonly entry: Entry;
+  readonly slotMs: number;
+  /** Of a crontab, later than the setting allows: it is not to be sent. */
+  readonly tooLate: boolean;
+}
+
+export interface SchedulerOptions {
+  /** IANA name: the setting `timezone`. */
+  readonly zone: string;
+  /** `beat_cron_starting_deadline`; null: none. */
+  readonly deadlineMs: number | null;
+}
+
+export class Scheduler {
+  readonly #options: SchedulerOptions;
+  readonly #entries = new Map<string, Entry>();
+  #heap = new DueHeap<Entry>();
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options;
+  }
+
+  get entries(): ReadonlyMap<string, Entry> {
+    return this.#entries;
+  }
+
+  /** What is not stored begins now: its first run is the first slot after. */
+  begin(tasks: readonly PeriodicTask[], stored: StoredRuns, nowMs: number): void {
+    this.#entries.clear();
+    this.#heap = new DueHeap();
+    for (const task of tasks) {
+      const runs = stored.get(task.name);
+      const lastRunAtMs = runs?.lastRunAtMs ?? nowMs;
+      const entry: Entry = {
+        task,
+        lastRunAtMs,
+        confirmedMs: lastRunAtMs,
+        totalRunCount: runs?.totalRunCount ?? 0,
+      };
+      this.#entries.set(task.name, entry);
+      this.#plan(entry);
+    }
+  }
+
+  /** When there is something to do; null: never. */
+  nextMs(): number | null {
+    return this.#heap.nextDueMs();
+  }
+
+  /** What has become due, earliest first. Runs that were missed are one: the latest. */
+  takeDue(nowMs: number): DueEntry[] {
+    const { zone, deadlineMs } = this.#options;
+    const due: DueEntry[] = [];
+    for (const entry of this.#heap.takeDue(nowMs)) {
+      const { schedule } = entry.task;
+      const slotMs = dueRun(schedule, { lastRunAtMs: entry.lastRunAtMs, nowMs, zone });
+      if (slotMs !== null) {
+        entry.lastRunAtMs = slotMs;
+        const late = schedule.type === "crontab" && deadlineMs !== null && nowMs - slotMs > deadlineMs;
+        if (late) entry.confirmedMs = slotMs;
+        else entry.totalRunCount += 1;
+        due.push({ entry, slotMs, tooLate: late });
+      }
+      this.#plan(entry);
+    }
+    return due;
+  }
+
+  /** For the store. */
+  runs(): StoredRuns {
+    return new Map(
+      [...this.#entries].map(([name, { confirmedMs, totalRunCount }]) => [
+        name,
+        { lastRunAtMs: confirmedMs, totalRunCount },
+      ]),
+    );
+  }
+
+  #plan(entry: Entry): void {
+    this.#heap.add(nextRun(entry.task.schedule, entry.lastRunAtMs, this.#options.zone), entry);
+  }
+}

@@ -1,0 +1,286 @@
+/** The scheduler on a clock that the test moves: what it sends, and under which ids. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type AppInternals, internalsOf } from "../../../src/app/internals.ts";
+import { type Logger, silentLogger } from "../../../src/base/logger.ts";
+import { BeatService } from "../../../src/beat/service.ts";
+import { OperationalError } from "../../../src/errors.ts";
+import { type BeatEntry, Celery, type CeleryOptions, crontab } from "../../../src/index.ts";
+import { FileScheduleStore } from "../../../src/schedules/stores/file.ts";
+import { MemoryScheduleStore } from "../../../src/schedules/stores/memory.ts";
+import type { ScheduleStore } from "../../../src/schedules/stores/store.ts";
+import { eventually } from "../../support/eventually.ts";
+import { seed } from "../../support/seed.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+
+const START = Date.UTC(2026, 0, 1);
+const SECOND = 1000;
+const HOUR = 3_600_000;
+
+interface Sent {
+  readonly entry: string;
+  readonly id: string;
+  readonly atMs: number;
+}
+
+/** An app whose sends are noted, with failures on demand. */
+class Rig {
+  readonly clock = new VirtualClock(START);
+  readonly sent: Sent[] = [];
+  readonly attempts: Sent[] = [];
+  readonly log: string[] = [];
+  readonly logger: Logger;
+  /** Throw to fail. */
+  broker: () => void = () => {};
+  readonly #services: BeatService[] = [];
+
+  constructor() {
+    const note = (_fields: object, message: string): void => void this.log.push(message);
+    this.logger = { ...silentLogger, info: note, warn: note, error: note };
+  }
+
+  async beat(
+    schedule: Readonly<Record<string, BeatEntry>>,
+    more: { store?: ScheduleStore; settings?: CeleryOptions } = {},
+  ): Promise<BeatService> {
+    const celery = new Celery("shop", { ...more.settings, beatSchedule: schedule });
+    const { attempts, sent, clock, logger } = this;
+    const app = Object.create(internalsOf(celery), {
+      clock: { value: clock },
+      sendPeriodic: {
+        value: async ({ name }: { name: string }, { id }: { id: string }): Promise<void> => {
+          const one = { entry: name, id, atMs: clock.now() };
+          attempts.push(one);
+          this.broker();
+          sent.push(one);
+        },
+      },
+    }) as AppInternals;
+    const service = new BeatService({
+      app,
+      store: more.store ?? new MemoryScheduleStore(),
+      logger,
+      maxIntervalMs: 300_000,
+      embedded: false,
+    });
+    this.#services.push(service);
+    await service.start();
+    return service;
+  }
+
+  /** In steps, so that what was sent is answered meanwhile. */
+  async advance(ms: number, step = 250): Promise<void> {
+    for (let left = ms; left > 0; left -= step) {
+      this.clock.advance(Math.min(step, left));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  get seconds(): number[] {
+    return this.sent.map(({ atMs }) => (atMs - START) / SECOND);
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#services.map((one) => one.stop()));
+  }
+}
+
+let rig: Rig;
+beforeEach(() => {
+  rig = new Rig();
+});
+afterEach(() => rig.end());
+
+const away = (): never => {
+  throw new OperationalError("the broker is away", { outcome: "not sent" });
+};
+
+test("an interval keeps to its grid for a day of a second each, and its first run is a whole interval away", async () => {
+  const service = await rig.beat({ tick: { task: "tick", schedule: 1 } });
+  rig.clock.advance(24 * HOUR);
+  expect(rig.seconds).toHaveLength(86_400);
+  expect([rig.seconds[0], rig.seconds.at(-1)]).toEqual([1, 86_400]);
+  expect(new Set(rig.sent.map(({ id }) => id)).size).toBe(86_400);
+  expect(service.scheduler.entries.get("tick")?.totalRunCount).toBe(86_400);
+}, 60_000);
+
+test("a crontab runs at its minutes, in the zone of the settings", async () => {
+  await rig.beat(
+    { daily: { task: "t", schedule: crontab({ minute: 30, hour: 2 }) } },
+    { settings: { timezone: "Europe/Rome" } },
+  );
+  rig.clock.advance(3 * 24 * HOUR);
+  expect(rig.sent.map(({ atMs }) => new Date(atMs).toISOString())).toEqual([
+    "2026-01-01T01:30:00.000Z",
+    "2026-01-02T01:30:00.000Z",
+    "2026-01-03T01:30:00.000Z",
+  ]);
+});
+
+test("ids are of the app, the entry and the slot", async () => {
+  await rig.beat({ a: { task: "t", schedule: 60 }, b: { task: "t", schedule: 60 } });
+  rig.clock.advance(120 * SECOND);
+  const other = new Rig();
+  await other.beat({ a: { task: "other", schedule: 60 } });
+  other.clock.advance(120 * SECOND);
+  await other.end();
+  expect(new Set(rig.sent.map(({ id }) => id)).size).toBe(4);
+  expect(rig.sent.filter(({ entry }) => entry === "a").map(({ id }) => id)).toEqual(
+    other.sent.map(({ id }) => id),
+  );
+  expect(rig.sent[0]?.id).toMatch(/^[\da-f]{8}-[\da-f]{4}-8[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+});
+
+describe("while the broker is away", () => {
+  test("a run is tried again under its id, until it is there", async () => {
+    await rig.beat({ a: { task: "t", schedule: 60 } });
+    rig.broker = away;
+    await rig.advance(70 * SECOND);
+    rig.broker = () => {};
+    await rig.advance(40 * SECOND);
+    expect(rig.attempts.length).toBeGreaterThan(3);
+    expect(new Set(rig.attempts.map(({ id }) => id)).size).toBe(1);
+    expect(rig.sent).toHaveLength(1);
+    expect(rig.log).toContain("beat: Connection error, trying again");
+  });
+
+  test("it is given up when the next slot comes, and that is said", async () => {
+    const service = await rig.beat({ a: { task: "t", schedule: 10 } });
+    rig.broker = away;
+    await rig.advance(35 * SECOND);
+    rig.broker = () => {};
+    await rig.advance(10 * SECOND);
+    expect(new Set(rig.attempts.map(({ id }) => id)).size).toBe(4);
+    expect(rig.log.filter((one) => one.includes("it is given up"))).toHaveLength(2);
+    expect(new Set(rig.sent.map(({ id }) => id)).size).toBe(2);
+    expect(service.scheduler.entries.get("a")?.totalRunCount).toBe(4);
+  });
+
+  test("what was not sent before the end is sent by the next start, with its id", async () => {
+    const store = new MemoryScheduleStore();
+    const first = await rig.beat({ a: { task: "t", schedule: 60 } }, { store });
+    rig.broker = away;
+    await rig.advance(61 * SECOND);
+    await first.stop();
+    expect(rig.sent).toEqual([]);
+    expect(rig.log.some((one) => one.includes("will be at the next start"))).toBe(true);
+    rig.broker = () => {};
+    await rig.beat({ a: { task: "t", schedule: 60 } }, { store });
+    await rig.advance(SECOND);
+    expect(rig.sent.map(({ id }) => id)).toEqual([rig.attempts[0]?.id]);
+  });
+
+  test("an error that no attempt mends is told once", async () => {
+    await rig.beat({ a: { task: "t", schedule: 60 } });
+    rig.broker = () => {
+      throw new TypeError("no such argument");
+    };
+    await rig.advance(90 * SECOND);
+    expect(rig.attempts).toHaveLength(1);
+    expect(rig.log).toContain("beat: a due task cannot be sent");
+  });
+});
+
+describe("the wall clock jumps", () => {
+  const schedule = { a: { task: "t", schedule: 10 }, b: { task: "t", schedule: crontab() } };
+
+  test.each([HOUR, 72 * HOUR])("forward by %d ms: of the missed runs the latest", async (jump) => {
+    await rig.beat({ a: schedule.a });
+    await rig.advance(30 * SECOND);
+    rig.clock.jump(jump + 5 * SECOND);
+    await rig.advance(30 * SECOND);
+    expect(rig.sent).toHaveLength(3 + 3);
+    expect(rig.log.filter((one) => one.includes("went forward"))).toHaveLength(1);
+  });
+
+  test.each([HOUR, 72 * HOUR])("back by %d ms: no slot runs twice", async (jump) => {
+    await rig.beat(schedule);
+    await rig.advance(150 * SECOND);
+    const before = rig.sent.length;
+    rig.clock.jump(-jump);
+    await rig.advance(10 * SECOND);
+    expect(rig.sent).toHaveLength(before);
+    rig.clock.advance(jump + 60 * SECOND);
+    const ids = rig.sent.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(rig.sent.length).toBeGreaterThan(before);
+    expect(rig.log.filter((one) => one.includes("went back"))).toHaveLength(1);
+  });
+});
+
+test("a crontab run that was missed by more than the deadline is skipped, and that is said", async () => {
+  const store = new MemoryScheduleStore();
+  const entries = { a: { task: "t", schedule: crontab({ minute: 0 }) } };
+  const settings = { beatCronStartingDeadline: 120 };
+  const first = await rig.beat(entries, { store, settings });
+  await first.stop();
+  rig.clock.advance(HOUR + 121 * SECOND);
+  await rig.beat(entries, { store, settings });
+  expect(rig.sent).toEqual([]);
+  expect(rig.log).toContain("a run is skipped: it is past beatCronStartingDeadline");
+  rig.clock.advance(HOUR);
+  expect(rig.sent).toHaveLength(1);
+});
+
+test("beats on one file: one leads, another takes over when it ends, and no run is lost or repeated", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "petiole-beat-"));
+  try {
+    const { clock, logger } = rig;
+    const store = (): ScheduleStore => new FileScheduleStore({ path: join(dir, "schedule"), clock, logger });
+    const entries = { a: { task: "t", schedule: 10 } };
+    const first = await rig.beat(entries, { store: store() });
+    const second = await rig.beat(entries, { store: store() });
+    expect([first.leading, second.leading]).toEqual([true, false]);
+    await rig.advance(25 * SECOND);
+    await first.stop();
+    await eventually("the second leads", async () => {
+      await rig.advance(SECOND);
+      return second.leading;
+    });
+    const tookOver = clock.now();
+    await rig.advance(20 * SECOND);
+    const slots = rig.sent.map(({ atMs }) => Math.floor((atMs - START) / (10 * SECOND)));
+    expect(new Set(slots).size).toBe(slots.length);
+    expect(slots.at(-1)).toBe(Math.floor((clock.now() - START) / (10 * SECOND)));
+    expect(tookOver - START).toBeGreaterThan(25 * SECOND);
+    expect(rig.log).toContain("this beat leads now");
+  } finally {
+    await rig.end();
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test("whatever happens to clock, broker and process: no slot is sent twice, and none of those after the last outage is missing", async () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant("pass" as const), ms: fc.integer({ min: 100, max: 90_000 }) }),
+    fc.record({ kind: fc.constant("jump" as const), ms: fc.integer({ min: -3 * HOUR, max: 3 * HOUR }) }),
+    fc.record({ kind: fc.constant("broker" as const), ms: fc.constantFrom(0, 1) }),
+    fc.record({ kind: fc.constant("restart" as const), ms: fc.constant(0) }),
+  );
+  const entries = { a: { task: "t", schedule: 7 }, b: { task: "t", schedule: crontab({ minute: "*/2" }) } };
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
+      const one = new Rig();
+      const store = new MemoryScheduleStore();
+      let service = await one.beat(entries, { store });
+      for (const { kind, ms } of steps) {
+        if (kind === "pass") await one.advance(ms, 5000);
+        else if (kind === "jump") one.clock.jump(ms);
+        else if (kind === "broker") one.broker = ms === 0 ? away : () => {};
+        else {
+          await service.stop();
+          service = await one.beat(entries, { store });
+        }
+      }
+      one.broker = () => {};
+      await one.advance(4 * 60 * SECOND, 5000);
+      await one.end();
+      const ids = one.sent.map(({ id }) => id);
+      expect(new Set(ids).size).toBe(ids.length);
+    }),
+    { seed, numRuns: 60 },
+  );
+});
