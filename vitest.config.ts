@@ -19,18 +19,22 @@ const entry = (name: string): string =>
 /** What takes longest starts first, so that nothing long is left at the end: `make test` lists the slowest files. */
 const LONGEST = [
   "conformance/transport-redis",
-  "interop/commands",
-  "interop/control",
-  "interop/events",
-  "integration/redis-transport-leases",
+  "integration/canvas-model",
   "integration/faults",
-  "interop/wire-variants",
-  "interop/mixed-workers",
+  "integration/redis-transport-leases",
+  "interop/commands",
   "integration/cli",
   "integration/pool-prefork",
-  "integration/redis-transport-wake",
+  "interop/control",
+  "interop/events",
+  "interop/wire-variants",
   "interop/recovery",
-  "interop/broadcast",
+  "interop/mixed-workers",
+  "integration/chord-kill",
+  "integration/example/page",
+  "integration/redis-transport-wake",
+  "integration/cli-json",
+  "integration/cli-events",
   "unit/documents/fences",
   "unit/types/types",
   "unit/protocol/fuzz",
@@ -38,10 +42,10 @@ const LONGEST = [
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId, project }: TestSpecification): number => {
-      const known = LONGEST.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));
+    const rank = (file: TestSpecification): number => {
+      const known = LONGEST.findIndex((name) => file.moduleId.endsWith(`/test/${name}.test.ts`));
       // Unit tests are short: they fill the end.
-      return (known < 0 ? LONGEST.length : known) + (project.name === "unit" ? 1000 : 0);
+      return (known < 0 ? LONGEST.length : known) + (file.project.name === "unit" ? 1000 : 0);
     };
     return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
   }

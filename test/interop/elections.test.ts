@@ -105,7 +105,7 @@ test(`each of ${ROUNDS} elections has one winner, whoever begins it`, async () =
     );
     if (pythons.some(isCelerysDeath)) {
       deaths += 1;
-      expect(deaths).toBeLessThan(4);
+      if (deaths > 3) throw new Error(`Celery's workers have died ${deaths} times`);
       await Promise.all(pythons.map((one) => one.kill()));
       await eventually(
         "ours know that they are gone",

@@ -9,7 +9,7 @@ import { trackProcess } from "../../support/left-overs.ts";
 import { freePort } from "../../support/redis.ts";
 
 const folder = join(root, "examples/web");
-const READY_MS = 40_000;
+const READY_MS = 90_000;
 const STOP_MS = 15_000;
 
 /** One process of the example. */
