@@ -37,8 +37,8 @@ faults: build ## kill and stop workers, kill their children and restart Redis un
 	@node bench/faults/run.mjs
 
 statedb-faults: ## kill a worker 200 times after it acknowledged a revoke, revoke 11,000 tasks with no worker online; none runs
-	@PETIOLE_STATEDB_KILLS=200 PETIOLE_STATEDB_IDS=10000 npx vitest run test/integration/statedb-kill.test.ts \
-		test/integration/statedb-eleven.test.ts test/interop/statedb.test.ts
+	@PETIOLE_STATEDB_KILLS=200 PETIOLE_STATEDB_IDS=10000 npx vitest run --no-file-parallelism \
+		test/integration/statedb-kill.test.ts test/integration/statedb-eleven.test.ts test/interop/statedb.test.ts
 
 canvas-model: ## 5,000 random canvases on workers that are killed 200 times, against a reference; prints seed and figures
 	@PETIOLE_CANVASES=5000 npx vitest run test/integration/canvas-model.test.ts
