@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect as shown } from "node:util";
 import { Celery, type CeleryOptions } from "petiole";
 import { Worker, type WorkerOptions } from "petiole/worker";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -317,6 +318,19 @@ test.each([
   [{ statedb: "/dev/null/x.state" }, /cannot be used: E(?:EXIST|NOTDIR)/],
 ])("%o ends the start with a clear error", async (options, message) => {
   await expect(start(options, { redisStatedbUrl: null })).rejects.toThrow(message);
+});
+
+test("nothing that is logged has the password", async () => {
+  await store.command("ACL", "SETUSER", "worker", "on", ">hush", "~*", "&*", "+@all");
+  const logger = new LogKeeper();
+  const redisStatedb = store.url.replace("//", "//worker:hush@");
+  const worker = await start({ redisStatedb }, { logger, redisStatedbUrl: null });
+  await store.kill();
+  await eventually("it is said", () => textOf(logger).includes("the state DB is away"));
+  await worker.stop();
+  await store.restart();
+  expect(logger.lines.length).toBeGreaterThan(0);
+  expect(shown(logger.lines, { depth: 9 })).not.toContain("hush");
 });
 
 test("a wrong password is an error whatever the policy", async () => {

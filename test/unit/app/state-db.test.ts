@@ -55,6 +55,17 @@ test.each(SOURCES.map((_, index) => index))(
   },
 );
 
+test("what is installed twice is installed once: the later options count, wholly", () => {
+  const app = new Celery("a", { brokerUrl: "memory://x" });
+  rememberInstall(app, { url: "redis://first", keyPrefix: "first:" });
+  rememberInstall(app, { url: "redis://second" });
+  const { conf } = internalsOf(app);
+  expect(stateDbConfig({ app, conf, env: {} })).toMatchObject({
+    redis: "redis://second",
+    prefix: "celery:worker:state:",
+  });
+});
+
 test("a file may stand beside Redis", () => {
   const both = { words: { statedb: "/var/%n.state", redisStatedb: "redis://r" } };
   expect(configOf(both)).toMatchObject({ redis: "redis://r", file: "/var/%n.state" });
