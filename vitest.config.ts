@@ -104,7 +104,7 @@ const config: ViteUserConfig = defineConfig({
       reportOnFailure: true,
     },
     projects: [
-      project("unit", { timeoutMs: 60_000, hookMs: 60_000, prepared: false, shared: true }),
+      project("unit", { timeoutMs: 120_000, hookMs: 120_000, prepared: false, shared: true }),
       project("conformance", { timeoutMs: 120_000, hookMs: 120_000, prepared: true }),
       project("integration", { timeoutMs: 120_000, hookMs: 120_000, prepared: true }),
       project("interop", { timeoutMs: 180_000, hookMs: 180_000, prepared: true }),

@@ -74,4 +74,4 @@ test("the TypeScript of every document compiles", () => {
     });
   expect(files.length).toBeGreaterThan(5);
   expect(wrong).toEqual([]);
-}, 120_000);
+}, 240_000);
