@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench faults statedb-faults canvas-model cluster schedules parked format clean demo demo-python servers oracle docs
+.PHONY: help install build test check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model cluster schedules parked format clean demo demo-python servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ bench: build ## speed beside BullMQ and Python Celery
 
 faults: build ## kill and stop workers, kill their children and restart Redis under load, and count what is lost
 	@node bench/faults/run.mjs
+
+sqlite-faults: build ## kill workers and producers that share one SQLite file, and count what is lost
+	@node bench/faults/sqlite.mjs
+
+sqlite-bench: build ## speed of the embedded database
+	@node bench/sqlite/run.mjs
 
 statedb-faults: ## kill a worker 200 times after it acknowledged a revoke, revoke 11,000 tasks with no worker online; none runs
 	@PETIOLE_STATEDB_KILLS=200 PETIOLE_STATEDB_IDS=10000 npx vitest run --no-file-parallelism \

@@ -64,9 +64,9 @@ function lock(handle: Handle): void {
 }
 
 /** A holder whose file cannot be looked at is left alone. */
-export function isHolderAlive(path: string, id: number): boolean {
+export async function isHolderAlive(path: string, id: number): Promise<boolean> {
   const file = fileOf(path, id);
-  if (driver === null) return true;
+  driver ??= await loadDriver();
   if (!existsSync(file)) return false;
   let handle: Handle | null = null;
   try {

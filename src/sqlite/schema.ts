@@ -47,6 +47,12 @@ const STEPS: readonly string[] = [
     expires INTEGER);
   CREATE TABLE petiole_past (seq INTEGER PRIMARY KEY, key TEXT NOT NULL, value NOT NULL);
   CREATE INDEX petiole_results_expire ON petiole_results (expires) WHERE expires IS NOT NULL;
+  CREATE TABLE petiole_revoked (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT NOT NULL, owner TEXT NOT NULL, kind TEXT NOT NULL,
+    member TEXT NOT NULL, at REAL NOT NULL, by TEXT NOT NULL, UNIQUE (place, kind, member, owner));
+  CREATE TABLE petiole_nodes (
+    place TEXT NOT NULL, node TEXT NOT NULL, clock INTEGER NOT NULL DEFAULT 0, token TEXT, holder INTEGER, seen INTEGER,
+    PRIMARY KEY (place, node)) WITHOUT ROWID;
   CREATE TABLE petiole_chords (
     name TEXT PRIMARY KEY, extra INTEGER NOT NULL DEFAULT 0, claimed INTEGER, note TEXT, expires INTEGER) WITHOUT ROWID;
   CREATE TABLE petiole_chord_parts (

@@ -21,6 +21,10 @@ export async function openStateDb(options: StateDbOptions): Promise<StateDb> {
     const { openFileStateDb } = await import("./file/index.ts");
     return openFileStateDb(options);
   }
+  if (scheme === "sqlite") {
+    const { openSqliteStateDb } = await import("./sqlite/index.ts");
+    return openSqliteStateDb(options);
+  }
   if (!REDIS.has(scheme)) throw notServed(options.url, scheme);
   const { openRedisStateDb } = await import("./redis/index.ts");
   return openRedisStateDb(options);
@@ -29,7 +33,7 @@ export async function openStateDb(options: StateDbOptions): Promise<StateDb> {
 function notServed(url: string, scheme: string): ImproperlyConfigured {
   const why = scheme === "sentinel" ? " (Redis Sentinel comes with a later version)" : "";
   return new ImproperlyConfigured(
-    `the state DB ${JSON.stringify(redactUrl(url))} is not served${why}: give a file, redis://, rediss:// or redis+socket://`,
+    `the state DB ${JSON.stringify(redactUrl(url))} is not served${why}: give a file, sqlite:///path/to/file.db, redis://, rediss:// or redis+socket://`,
     { code: "PET_URL_INVALID" },
   );
 }

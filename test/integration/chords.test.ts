@@ -1,4 +1,7 @@
 /** Chords end to end on real workers: bodies run once, complete and in order, whatever is delivered twice, fails or dies. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Redis } from "ioredis";
 import { type AsyncResult, Celery, chain, chord, type GroupResult, group } from "petiole";
 import { Worker } from "petiole/worker";
@@ -14,20 +17,27 @@ const SECONDS = { timeout: 20 };
 let redis: RedisServer;
 let admin: Redis;
 let count = 0;
+let folder = "";
 let internals: (typeof Internals)["internalsOf"];
 
 beforeAll(async () => {
   ({ internalsOf: internals } = (await import(built("app/internals.js"))) as typeof Internals);
   redis = await startRedis();
+  folder = await mkdtemp(join(tmpdir(), "petiole-chords-"));
   admin = new Redis(redis.port, { db: 1 });
 });
 afterAll(async () => {
   admin.disconnect();
   await redis.stop();
+  await rm(folder, { recursive: true, force: true });
 });
 
 const places = {
   "memory://": () => ({ brokerUrl: `memory://chords-${count}`, resultBackend: `memory://chords-${count}` }),
+  SQLite: () => ({
+    brokerUrl: `sqlite://${folder}/chords-${count}.db`,
+    resultBackend: `sqlite://${folder}/chords-${count}.db`,
+  }),
   Redis: () => ({ brokerUrl: `${redis.url}/0`, resultBackend: `${redis.url}/1` }),
   "Redis, unordered": () => ({
     brokerUrl: `${redis.url}/0`,

@@ -29,9 +29,9 @@ import type { DeadMessage, Store } from "./store.ts";
 export interface ConsumerContext {
   readonly store: Store;
   nextTag(): string;
-  /** Inside a write: makes the holder known to others; true: it was not. */
+  /** Inside a write: makes the holder known to others; true: it was known no more. */
   register(): boolean;
-  onRegistered(): void;
+  onTakenOver(): void;
   onDead(dead: DeadMessage): void;
   onClosed(consumer: SqliteConsumer): void;
 }
@@ -41,7 +41,7 @@ interface Fetched {
   readonly turn: number;
   readonly wanted: number;
   readonly nowMs: number;
-  readonly registered: boolean;
+  readonly takenOver: boolean;
 }
 
 /** Messages of one fetch. */
@@ -301,7 +301,7 @@ export class SqliteConsumer implements Consumer {
     this.#drained = fetched === null || fetched.messages.length < fetched.wanted;
     if (fetched === null) return;
     this.#fetchedMs = this.#store.clock.monotonic();
-    if (fetched.registered) this.#context.onRegistered();
+    if (fetched.takenOver) this.#context.onTakenOver();
     this.#turn = fetched.turn;
     this.#deliver(fetched);
     if (!this.#drained) this.#fetch();
@@ -311,11 +311,11 @@ export class SqliteConsumer implements Consumer {
   /** Inside a write. */
   #take(): Fetched {
     const { messages, settings, holder } = this.#store;
-    const registered = this.#context.register();
+    const takenOver = this.#context.register();
     const wanted = Math.min(this.#prefetch - this.#held.size, BATCH);
     const nowMs = this.#now();
     if (wanted <= 0 || this.#paused || this.#state === "closed")
-      return { messages: [], turn: this.#turn, wanted: 0, nowMs, registered };
+      return { messages: [], turn: this.#turn, wanted: 0, nowMs, takenOver };
     const taken = messages.take({
       holder,
       queues: this.#queues,
@@ -324,7 +324,7 @@ export class SqliteConsumer implements Consumer {
       maxBytes: BATCH_BYTES,
       turn: settings.order === "round_robin" ? this.#turn : null,
     });
-    return { ...taken, wanted, nowMs, registered };
+    return { ...taken, wanted, nowMs, takenOver };
   }
 
   #deliver({ messages, nowMs }: Fetched): void {

@@ -108,7 +108,7 @@ export class Keeper {
     const rows = db.all("SELECT id FROM petiole_holders WHERE id <> ?", this.#store.holder);
     for (const row of rows) {
       const id = row["id"] as number;
-      if (!isHolderAlive(db.path, id)) await this.#putBackOf(id);
+      if (!(await isHolderAlive(db.path, id))) await this.#putBackOf(id);
       if (this.#closed) return;
     }
   }

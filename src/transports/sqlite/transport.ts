@@ -117,11 +117,14 @@ export class SqliteTransport implements Transport {
       }
       const declared = this.#declared;
       await db.write(() => {
+        if (role === "worker") this.#register(db);
         for (const queue of declared) this.#running().routes.bind(queue);
       });
+      this.#registered = role === "worker";
     } catch (error) {
       this.#keeper?.close();
       this.#store?.db.abandon();
+      this.#lock?.release();
       this.#store = null;
       throw this.#operational(error);
     }
@@ -224,8 +227,8 @@ export class SqliteTransport implements Transport {
       {
         store,
         nextTag: () => this.#nextTag(),
-        register: () => this.#register(store),
-        onRegistered: () => this.#onRegistered(),
+        register: () => this.#register(store.db),
+        onTakenOver: () => this.#takenOver(),
         onDead: (dead) => this.#tellDead(dead),
         onClosed: (closed) => this.#consumers.delete(closed),
       },
@@ -329,23 +332,19 @@ export class SqliteTransport implements Transport {
     return `${this.#tagPrefix}:${this.#tags}`;
   }
 
-  #register({ db, clock }: Store): boolean {
+  #register(db: Database): boolean {
+    const { clock } = this.#options;
     const name = this.#options.clientName ?? `${hostname()}:${process.pid}`;
     return (
       db.run("INSERT OR IGNORE INTO petiole_holders VALUES (?, ?, ?)", this.#holder, name, clock.now()) > 0
     );
   }
 
-  #onRegistered(): void {
-    if (this.#registered) {
-      const { logger } = this.#options;
-      logger.warn(
-        { holder: this.#holder },
-        "this worker was taken for a lost one: what it held is another's",
-      );
-      for (const one of this.#consumers) one.loseAll();
-    }
-    this.#registered = true;
+  /** Others took it for a dead one. */
+  #takenOver(): void {
+    const { logger } = this.#options;
+    logger.warn({ holder: this.#holder }, "this worker was taken for a lost one: what it held is another's");
+    for (const one of this.#consumers) one.loseAll();
   }
 
   /** To one consumer: a failure is stored once. */

@@ -211,13 +211,13 @@ test("tables live beside those of others", async () => {
 test("a holder lives as long as it has its lock", async () => {
   await open();
   const lock = await HolderLock.take(path, 1);
-  expect(isHolderAlive(path, 1)).toBe(true);
-  expect(isHolderAlive(path, 2)).toBe(false);
+  expect(await isHolderAlive(path, 1)).toBe(true);
+  expect(await isHolderAlive(path, 2)).toBe(false);
   lock.abandon();
-  expect(isHolderAlive(path, 1)).toBe(false);
+  expect(await isHolderAlive(path, 1)).toBe(false);
   removeHolderLock(path, 1);
   const second = await HolderLock.take(path, 1);
-  expect(isHolderAlive(path, 1)).toBe(true);
+  expect(await isHolderAlive(path, 1)).toBe(true);
   second.release();
-  expect(isHolderAlive(path, 1)).toBe(false);
+  expect(await isHolderAlive(path, 1)).toBe(false);
 });
