@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model cluster schedules parked format clean demo demo-python servers oracle docs
+.PHONY: help install build test check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model cluster schedules parked format clean demo demo-redis demo-python servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ docs: build ## write the generated documents
 
 demo: install ## the web service of examples/web with two workers, on port 8000 (PORT=8001 is another one)
 	@node scripts/demo.mjs
+
+demo-redis: install ## the same on a Redis that it starts itself
+	@node scripts/demo.mjs --redis
 
 demo-python: install ## a TypeScript and a Python worker, ten tasks each way, a chord over both
 	@node scripts/demo-python.mjs

@@ -22,8 +22,8 @@ const STOP_MS = 10_000;
 const out = (text = "") => process.stdout.write(`${text}\n`);
 const bold = (text) => styleText("bold", text);
 const dim = (text) => styleText("dim", text);
-const node = (script) =>
-  spawnSync(process.execPath, [join(root, script)], { stdio: ["ignore", 2, 2] }).status === 0;
+const node = (script, ...args) =>
+  spawnSync(process.execPath, [join(root, script), ...args], { stdio: ["ignore", 2, 2] }).status === 0;
 
 /** Stopped in reverse order. */
 const started = [];
@@ -181,7 +181,7 @@ function steer({ env, python }) {
 }
 
 async function main() {
-  if (!node("scripts/ensure-servers.mjs") || !node("scripts/build.mjs")) return false;
+  if (!node("scripts/ensure-servers.mjs", "Redis") || !node("scripts/build.mjs")) return false;
   const oracle = ensureOracle();
   const url = await startRedis();
   const urls = { CELERY_BROKER_URL: `${url}/0`, CELERY_RESULT_BACKEND: `${url}/1` };

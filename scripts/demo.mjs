@@ -1,5 +1,6 @@
 // `make demo`: examples/web with its two workers. Waits until it answers, says what to try, and streams what the processes log
-// until Ctrl-C stops all of them. PORT=8001 is another port.
+// until Ctrl-C stops all of them. PORT=8001 is another port. Without a server, in SQLite files; `make demo-redis` (--redis)
+// starts a Redis for it.
 // DEMO_EXIT=1 ends after one task went round. Everything that it starts is stopped by its pid.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -19,6 +20,7 @@ const STOP_MS = 20_000;
 const COLORS = ["cyan", "green", "yellow", "magenta", "blue", "gray"];
 
 /** Rows and messages: gone at the end. */
+const withRedis = process.argv.includes("--redis");
 const data = mkdtempSync(join(tmpdir(), "petiole-demo-"));
 
 const out = (text = "") => process.stdout.write(`${text}\n`);
@@ -100,6 +102,18 @@ async function startRedis() {
   return `redis://127.0.0.1:${port}`;
 }
 
+/** Where messages, results, revokes and rows are. */
+async function storage() {
+  const rows = { DATABASE_URL: `sqlite:${data}/web.db` };
+  if (!withRedis) {
+    const file = `sqlite://${data}/celery.db`;
+    return { ...rows, CELERY_BROKER_URL: file, CELERY_RESULT_BACKEND: file };
+  }
+  const redis = await startRedis();
+  const urls = { CELERY_BROKER_URL: `${redis}/0`, CELERY_RESULT_BACKEND: `${redis}/0` };
+  return { ...rows, ...urls, REDIS_STATEDB_URL: `${redis}/1` };
+}
+
 async function portFromEnvironment() {
   const port = Number(process.env.PORT ?? 8000);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
@@ -115,19 +129,13 @@ async function portFromEnvironment() {
 
 async function main() {
   const port = await portFromEnvironment();
-  for (const script of ["ensure-servers.mjs", "build.mjs"]) {
-    const run = spawnSync(process.execPath, [join(root, "scripts", script)], { stdio: ["ignore", 2, 2] });
+  for (const [script, ...args] of [...(withRedis ? [["ensure-servers.mjs", "Redis"]] : []), ["build.mjs"]]) {
+    const run = spawnSync(process.execPath, [join(root, "scripts", script), ...args], {
+      stdio: ["ignore", 2, 2],
+    });
     if (run.status !== 0) throw new Error(`scripts/${script} failed: see above`);
   }
-  const redis = await startRedis();
-  const env = {
-    ...process.env,
-    PORT: String(port),
-    CELERY_BROKER_URL: `${redis}/0`,
-    CELERY_RESULT_BACKEND: `${redis}/0`,
-    REDIS_STATEDB_URL: `${redis}/1`,
-    DATABASE_URL: `sqlite:${data}/web.db`,
-  };
+  const env = { ...process.env, ...(await storage()), PORT: String(port) };
   const options = { cwd: example, env };
   const worker = (name) =>
     start({

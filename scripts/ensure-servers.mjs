@@ -62,5 +62,8 @@ function ensure(server) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.exitCode = SERVERS.map(ensure).every(Boolean) ? 0 : 1;
+  // With names, only these.
+  const wanted = process.argv.slice(2);
+  const servers = SERVERS.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  process.exitCode = servers.map(ensure).every(Boolean) ? 0 : 1;
 }

@@ -46,6 +46,7 @@ export type CommandName =
   | "graph"
   | "logtool"
   | "explain"
+  | "dev"
   | "init"
   | "complete";
 

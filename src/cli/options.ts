@@ -4,7 +4,7 @@ import { BEAT } from "./specs/beat.ts";
 import { DEAD, LIMITS, LIST, PURGE, QUEUE } from "./specs/broker.ts";
 import { MULTI } from "./specs/multi.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
-import { INIT } from "./specs/start.ts";
+import { DEV, INIT } from "./specs/start.ts";
 import { STATEDB } from "./specs/statedb.ts";
 import { CALL, RESULT } from "./specs/tasks.ts";
 import { COMPLETE, EXPLAIN, GRAPH, LOGTOOL, REPORT, SHELL } from "./specs/tools.ts";
@@ -31,6 +31,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   SHELL,
   GRAPH,
   LOGTOOL,
+  DEV,
   INIT,
   EXPLAIN,
   COMPLETE,

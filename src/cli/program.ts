@@ -40,6 +40,7 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   shell: async () => (await import("./commands/shell.ts")).shell,
   graph: async () => (await import("./commands/graph.ts")).graph,
   logtool: async () => (await import("./commands/logtool.ts")).logtool,
+  dev: async () => (await import("./commands/dev.ts")).dev,
   init: async () => (await import("./commands/init.ts")).init,
   explain: async () => (await import("./commands/explain.ts")).explainCodes,
   complete: async () => (await import("./commands/complete.ts")).complete,

@@ -202,6 +202,14 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
     expect(await line(["logtool", "stats", log])).toMatchObject({ total: 1, types: { "a.b": 1 } });
     expect(await line(["logtool", "incomplete", log])).toEqual({ task: "a.b", id: "1" });
   },
+  async dev() {
+    const one = start("dev", "-q", "--json");
+    await one.says(/ready/);
+    one.kill("SIGINT");
+    const { code, err } = await one.ended;
+    expect(code).toBe(0);
+    for (const text of err.trimEnd().split("\n")) expect(JSON.parse(text)).toHaveProperty("msg");
+  },
   async init() {
     expect(await line(["init", "shop"])).toEqual({
       folder: join(project.dir, "shop"),

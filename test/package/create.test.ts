@@ -6,22 +6,18 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { root } from "../support/built.ts";
 import { eventually } from "../support/eventually.ts";
-import { type RedisServer, startRedis } from "../support/redis.ts";
 
 /** From the start of the worker to the first result, both by npm. */
 const FIRST_RESULT_MS = 10_000;
 const FLAGS = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"];
 
-let redis: RedisServer;
 let home: string;
 
-beforeAll(async () => {
-  redis = await startRedis();
+beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), "petiole-create-"));
 });
-afterAll(async () => {
+afterAll(() => {
   rmSync(home, { recursive: true, force: true });
-  await redis?.stop();
 });
 
 function pack(folder: string): string {
@@ -33,14 +29,9 @@ function pack(folder: string): string {
   return join(home, filename);
 }
 
-test("npm create petiole, npm install, and the first task's result within ten seconds", async () => {
+test("npm create petiole, npm install, and the first task's result within ten seconds, without a server", async () => {
   const packages = [pack("."), pack("packages/create-petiole")];
-  const env = {
-    ...process.env,
-    CELERY_BROKER_URL: `${redis.url}/0`,
-    CELERY_RESULT_BACKEND: `${redis.url}/0`,
-    NO_COLOR: "1",
-  };
+  const env = { ...process.env, NO_COLOR: "1" };
   const npm = (cwd: string, ...args: string[]): string =>
     execFileSync("npm", args, { cwd, env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   // What npm does for `npm create petiole`: it installs the two and runs the program of one.
@@ -52,7 +43,7 @@ test("npm create petiole, npm install, and the first task's result within ten se
 
   const started = performance.now();
   // A group of its own: npm hands no signal on.
-  const worker = spawn("npm", ["run", "worker"], {
+  const worker = spawn("npm", ["run", "dev"], {
     cwd: project,
     env,
     detached: true,

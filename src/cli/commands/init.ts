@@ -55,7 +55,7 @@ function nextSteps(folder: string): string {
   return `The project is written${folder === "" ? "" : ` to ${folder}`}. Next:
 
 ${enter}  npm install
-  npm run worker     # in one terminal
+  npm run dev        # in one terminal
   npm run call       # in another
 `;
 }

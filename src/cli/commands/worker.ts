@@ -16,7 +16,7 @@ import {
   type WorkerOptions,
   workerSteps,
 } from "../../worker/index.ts";
-import { DETACHED, WATCHED } from "../daemon/marks.ts";
+import { DETACHED, DEVELOPED, WATCHED } from "../daemon/marks.ts";
 import { type DaemonWords, goOnAs, holdPidFile, maskOf, startInBackground } from "../daemon/process.ts";
 import { compileEarlySoon } from "../early-compile.ts";
 import type { ExitCode, Invocation, Io } from "../io.ts";
@@ -63,6 +63,7 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   // Before anything of the app runs.
   await goOnAs({ uid, gid, umask });
   const app = await openApp(invocation, { needsModule: true });
+  if (io.env[DEVELOPED] !== undefined) (await import("../start/dev-defaults.ts")).setDevDefaults(app, io);
   // The module of --config is laid over the app by openApp.
   const { args } = invocation;
   const settings = args.length === 0 ? {} : (await import("../setting-words.ts")).settingsOf(args);

@@ -4,3 +4,5 @@
 export const DETACHED = "PETIOLE_DETACHED";
 /** This process is watched over. */
 export const WATCHED = "PETIOLE_WATCHED";
+/** The worker is one of `petiole dev`. */
+export const DEVELOPED = "PETIOLE_DEV";

@@ -32,6 +32,8 @@ export interface SuperviseOptions {
   readonly cwd: string;
   /** The app's module: watched also while it cannot be loaded. */
   readonly file: string;
+  /** What the worker is told besides. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly logger: Logger;
 }
 
@@ -73,7 +75,7 @@ class Supervisor {
   }
 
   #run(): void {
-    const { words, cwd, logger } = this.#options;
+    const { words, cwd, env, logger } = this.#options;
     // What is read now is what the worker loads.
     this.#files.look();
     this.#files.newOnes = false;
@@ -89,7 +91,7 @@ class Supervisor {
       {
         cwd,
         detached: true,
-        env: { ...process.env, [WATCHED]: "1", [REPORT_MODULES]: "1" },
+        env: { ...process.env, ...env, [WATCHED]: "1", [REPORT_MODULES]: "1" },
         stdio: ["ignore", "inherit", "inherit", "ipc"],
       },
     );

@@ -1,5 +1,21 @@
 /** The words of the commands that a project begins with. */
 import type { CommandSpec } from "../option-types.ts";
+import { WORKER } from "./worker.ts";
+
+/** Said as for the worker. */
+const WORKERS = ["--queues", "--concurrency", "--loglevel"];
+
+export const DEV: CommandSpec = {
+  name: "dev",
+  about: "run the project here while it is written: a worker that starts anew when a module changes",
+  arguments: [],
+  options: WORKER.options.filter(({ flags }) => WORKERS.some((one) => flags.includes(`${one} `))),
+  json: { about: "write each line of the log as JSON", shape: "lines as those of petiole worker --json" },
+  examples: [
+    ["petiole dev", "no server needed: without a brokerUrl it is a file"],
+    ["petiole -A lib/tasks.ts dev", "another module"],
+  ],
+};
 
 export const INIT: CommandSpec = {
   name: "init",

@@ -18,7 +18,8 @@ export function projectFiles(name: string): readonly ProjectFile[] {
     type: "module",
     engines: { node: ">=20.19.0" },
     scripts: {
-      worker: "petiole -A src/tasks.ts worker --watch -l info",
+      dev: "petiole dev",
+      worker: "petiole -A src/tasks.ts worker -l info",
       call: "node --import tsx src/call.ts",
       typecheck: "tsc",
     },
@@ -58,9 +59,10 @@ function tasks(name: string): string {
   return `import { Celery } from "petiole";
 
 export const app = new Celery(${JSON.stringify(name)}, {
-  // The environment variables CELERY_BROKER_URL and CELERY_RESULT_BACKEND win over these.
-  brokerUrl: "redis://localhost:6379/0",
-  resultBackend: "redis://localhost:6379/0",
+  // A file, shared by the processes of this host. Several hosts: redis://host:6379/0, here or in the environment variables
+  // CELERY_BROKER_URL and CELERY_RESULT_BACKEND.
+  brokerUrl: "sqlite://./.petiole/tasks.db",
+  resultBackend: "sqlite://./.petiole/tasks.db",
   // A message is acknowledged when its task is done: a worker that dies loses none, so a task may run twice.
   taskAcksLate: true,
 });
@@ -82,12 +84,13 @@ Tasks for [Petiole](https://www.npmjs.com/package/petiole), the Celery task queu
 
 \`\`\`sh
 npm install
-npm run worker     # in one terminal: runs tasks, and starts anew when a file changes
+npm run dev        # in one terminal: runs tasks, and starts anew when a file changes
 npm run call       # in another: sends add(2, 3), prints 5
 \`\`\`
 
 - \`src/tasks.ts\` has the app and its tasks. Add yours there.
 - \`src/call.ts\` sends one and waits for its result, as a web server would.
+- No server is needed: messages and results are in \`.petiole/\`.
 - \`npx petiole -A src/tasks.ts inspect active\` shows what runs; \`npx petiole --help\` all that there is.
 `;
 }

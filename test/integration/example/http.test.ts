@@ -3,135 +3,9 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../../support/eventually.ts";
 import { type RedisServer, startRedis } from "../../support/redis.ts";
-import { type Example, type Running, startExample } from "./running-example.ts";
-
-let redis: RedisServer;
-let example: Example;
-let worker: Running;
-
-beforeAll(async () => {
-  redis = await startRedis();
-  example = await startExample({ CELERY_BROKER_URL: `${redis.url}/0` });
-  worker = await example.startWorker("worker1@%h");
-});
-
-afterAll(async () => {
-  await example?.stop();
-  await redis?.stop();
-});
+import { type Example, petioleIn, type Running, startExample } from "./running-example.ts";
 
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
-
-test.each([
-  ["/tasks/hello/", { status: "Task triggered" }, "Hello World!"],
-  ["/tasks/add/?x=10&y=20", { status: "Task triggered", x: 10, y: 20 }, 30],
-  ["/tasks/multiply/?x=5&y=6", { status: "Task triggered", x: 5, y: 6 }, 30],
-  ["/tasks/multiply?x=5&y=6", { status: "Task triggered", x: 5, y: 6 }, 30],
-  ["/tasks/chain/?x=5", { status: "Chain triggered", x: 5 }, 30],
-  ["/tasks/future/?eta=1", { status: "Future task triggered", eta: 1 }, "Hello World!"],
-  ["/tasks/long/?duration=1", { status: "Long task triggered", duration: 1 }, "Completed after 1 seconds"],
-])("GET %s sends a task that a worker runs", async (path, answer, result) => {
-  const { status, body } = await example.get(path);
-  expect([status, body]).toEqual([200, { task_id: expect.stringMatching(UUID), ...answer }]);
-  expect(await example.ended(body["task_id"])).toEqual({
-    task_id: body["task_id"],
-    state: "SUCCESS",
-    ready: true,
-    successful: true,
-    failed: false,
-    result,
-    info: result,
-  });
-});
-
-test("a long task tells how far it is, and stops when it is revoked", async () => {
-  const { body } = await example.get("/tasks/long/?duration=30");
-  const id = String(body["task_id"]);
-  const progress = await eventually("it tells its progress", async () => {
-    const { body: status } = await example.get(`/tasks/status/${id}/`);
-    return status["state"] === "PROGRESS" && status;
-  });
-  expect(progress).toEqual({
-    task_id: id,
-    state: "PROGRESS",
-    ready: false,
-    successful: null,
-    failed: null,
-    info: { current: expect.any(Number), total: 30 },
-  });
-  expect(await example.post(`/tasks/revoke/${id}/`)).toEqual({
-    status: 200,
-    body: { task_id: id, status: "Task revoked" },
-  });
-  expect(await example.ended(id)).toMatchObject({ state: "REVOKED", successful: false, failed: false });
-});
-
-test("POST /api/start_task and GET /api/task/<id>/status", async () => {
-  const { status, body } = await example.post("/api/start_task", { duration: 1 });
-  expect([status, body]).toEqual([202, { task_id: expect.stringMatching(UUID), status: "submitted" }]);
-  const id = String(body["task_id"]);
-  await example.ended(id);
-  expect(await example.get(`/api/task/${id}/status`)).toEqual({
-    status: 200,
-    body: { task_id: id, status: "SUCCESS", result: "Completed after 1 seconds" },
-  });
-  expect((await example.post("/api/start_task")).body["status"]).toBe("submitted");
-});
-
-test("the debug task prints its request into the worker's log", async () => {
-  const { body } = await example.get("/tasks/debug/");
-  const id = String(body["task_id"]);
-  const line = `web.debug_task[${id}]: Request`;
-  expect(await eventually("the log has it", () => worker.log().includes(line))).toBe(true);
-});
-
-test("/tasks/list/ has what was sent, the newest first, and the tasks that there are", async () => {
-  const { body: sent } = await example.get("/tasks/add/?x=1&y=1");
-  const { body } = await example.get("/tasks/list/");
-  const [newest] = body["tasks"] as Record<string, unknown>[];
-  expect(newest).toEqual({ task_id: sent["task_id"], task: "web.add", submitted_at: expect.any(String) });
-  expect(body["registered"]).toContain("web.long_running_task");
-});
-
-describe("rows", () => {
-  test("a new user is stored, and gets one e-mail", async () => {
-    const user = { name: "Ada", email: "ada@example.com" };
-    const { status, body } = await example.post("/users/", user);
-    expect([status, body]).toEqual([201, { id: 1, ...user, task_id: expect.stringMatching(UUID) }]);
-    expect((await example.ended(body["task_id"]))["result"]).toBe("Sent to ada@example.com");
-    const sent = (await sentTasks()).length;
-    expect(await example.post("/users/", user)).toMatchObject({ status: 409, body: { field: "email" } });
-    expect(await sentTasks()).toHaveLength(sent);
-  });
-
-  test("a task loads a row by its id, and marks it", async () => {
-    const { body: row } = await example.post("/instances/", { name: "first" });
-    const id = Number(row["id"]);
-    const done = await example.post(`/instances/${id}/process/`);
-    expect((await example.ended(done.body["task_id"]))["result"]).toBe(`Processed instance ${id}`);
-    const none = await example.post("/instances/999/process/");
-    expect((await example.ended(none.body["task_id"]))["result"]).toBe("Instance 999 not found.");
-  });
-
-  test("an uploaded file is stored, then hashed by a task", async () => {
-    const form = new FormData();
-    form.set("file", new Blob(["hello\n"]), "hello.txt");
-    const { status, body } = await example.post("/uploads/", form);
-    expect([status, body]).toEqual([
-      202,
-      { id: 1, filename: "hello.txt", bytes: 6, task_id: expect.stringMatching(UUID) },
-    ]);
-    expect((await example.ended(body["task_id"]))["result"]).toEqual({
-      filename: "hello.txt",
-      bytes: 6,
-      sha256: "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
-    });
-  });
-});
-
-async function sentTasks(): Promise<readonly unknown[]> {
-  return (await example.get("/tasks/list/")).body["tasks"] as unknown[];
-}
 
 const tooLarge = new FormData();
 tooLarge.set("file", new Blob([new Uint8Array(1024 * 1024 + 1)]), "large.bin");
@@ -193,29 +67,167 @@ const WRONG: readonly (readonly [
   ["POST", "/uploads/", 413, "file", tooLarge],
 ];
 
-test("bad input gets a 4xx that names the field, and sends nothing", async () => {
-  const sent = await sentTasks();
-  for (const [method, path, code, field, body] of WRONG) {
-    const answer = method === "POST" ? await example.post(path, body) : await put(method, path);
-    expect([path, answer.status, answer.body["field"]]).toEqual([path, code, field]);
-    expect(answer.body["error"]).toEqual(expect.any(String));
-  }
-  const response = await fetch(`${example.url}/users/`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: "{",
+/** Without any server, and on Redis. */
+const STACKS = ["sqlite", "redis"] as const;
+
+describe.each(STACKS)("on %s", (stack) => {
+  let redis: RedisServer | undefined;
+  let example: Example;
+  let worker: Running;
+
+  beforeAll(async () => {
+    if (stack === "redis") redis = await startRedis();
+    example = await startExample(redis === undefined ? {} : { CELERY_BROKER_URL: `${redis.url}/0` });
+    worker = await example.startWorker("worker1@%h");
   });
-  expect([response.status, await response.json()]).toEqual([400, expect.objectContaining({ field: "body" })]);
-  expect(await sentTasks()).toEqual(sent);
-  expect(await redis.command("LLEN", "celery")).toBe("0");
-});
 
-async function put(method: string, path: string): Promise<{ status: number; body: Record<string, unknown> }> {
-  const response = await fetch(example.url + path, { method });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-}
+  afterAll(async () => {
+    await example?.stop();
+    await redis?.stop();
+  });
 
-test("it says whether it is alive and ready", async () => {
-  expect((await example.get("/livez")).status).toBe(200);
-  expect((await example.get("/readyz")).status).toBe(200);
+  test.each([
+    ["/tasks/hello/", { status: "Task triggered" }, "Hello World!"],
+    ["/tasks/add/?x=10&y=20", { status: "Task triggered", x: 10, y: 20 }, 30],
+    ["/tasks/multiply/?x=5&y=6", { status: "Task triggered", x: 5, y: 6 }, 30],
+    ["/tasks/multiply?x=5&y=6", { status: "Task triggered", x: 5, y: 6 }, 30],
+    ["/tasks/chain/?x=5", { status: "Chain triggered", x: 5 }, 30],
+    ["/tasks/future/?eta=1", { status: "Future task triggered", eta: 1 }, "Hello World!"],
+    ["/tasks/long/?duration=1", { status: "Long task triggered", duration: 1 }, "Completed after 1 seconds"],
+  ])("GET %s sends a task that a worker runs", async (path, answer, result) => {
+    const { status, body } = await example.get(path);
+    expect([status, body]).toEqual([200, { task_id: expect.stringMatching(UUID), ...answer }]);
+    expect(await example.ended(body["task_id"])).toEqual({
+      task_id: body["task_id"],
+      state: "SUCCESS",
+      ready: true,
+      successful: true,
+      failed: false,
+      result,
+      info: result,
+    });
+  });
+
+  test("a long task tells how far it is, and stops when it is revoked", async () => {
+    const { body } = await example.get("/tasks/long/?duration=30");
+    const id = String(body["task_id"]);
+    const progress = await eventually("it tells its progress", async () => {
+      const { body: status } = await example.get(`/tasks/status/${id}/`);
+      return status["state"] === "PROGRESS" && status;
+    });
+    expect(progress).toEqual({
+      task_id: id,
+      state: "PROGRESS",
+      ready: false,
+      successful: null,
+      failed: null,
+      info: { current: expect.any(Number), total: 30 },
+    });
+    expect(await example.post(`/tasks/revoke/${id}/`)).toEqual({
+      status: 200,
+      body: { task_id: id, status: "Task revoked" },
+    });
+    expect(await example.ended(id)).toMatchObject({ state: "REVOKED", successful: false, failed: false });
+  });
+
+  test("POST /api/start_task and GET /api/task/<id>/status", async () => {
+    const { status, body } = await example.post("/api/start_task", { duration: 1 });
+    expect([status, body]).toEqual([202, { task_id: expect.stringMatching(UUID), status: "submitted" }]);
+    const id = String(body["task_id"]);
+    await example.ended(id);
+    expect(await example.get(`/api/task/${id}/status`)).toEqual({
+      status: 200,
+      body: { task_id: id, status: "SUCCESS", result: "Completed after 1 seconds" },
+    });
+    expect((await example.post("/api/start_task")).body["status"]).toBe("submitted");
+  });
+
+  test("the debug task prints its request into the worker's log", async () => {
+    const { body } = await example.get("/tasks/debug/");
+    const id = String(body["task_id"]);
+    const line = `web.debug_task[${id}]: Request`;
+    expect(await eventually("the log has it", () => worker.log().includes(line))).toBe(true);
+  });
+
+  test("/tasks/list/ has what was sent, the newest first, and the tasks that there are", async () => {
+    const { body: sent } = await example.get("/tasks/add/?x=1&y=1");
+    const { body } = await example.get("/tasks/list/");
+    const [newest] = body["tasks"] as Record<string, unknown>[];
+    expect(newest).toEqual({ task_id: sent["task_id"], task: "web.add", submitted_at: expect.any(String) });
+    expect(body["registered"]).toContain("web.long_running_task");
+  });
+
+  describe("rows", () => {
+    test("a new user is stored, and gets one e-mail", async () => {
+      const user = { name: "Ada", email: "ada@example.com" };
+      const { status, body } = await example.post("/users/", user);
+      expect([status, body]).toEqual([201, { id: 1, ...user, task_id: expect.stringMatching(UUID) }]);
+      expect((await example.ended(body["task_id"]))["result"]).toBe("Sent to ada@example.com");
+      const sent = (await sentTasks()).length;
+      expect(await example.post("/users/", user)).toMatchObject({ status: 409, body: { field: "email" } });
+      expect(await sentTasks()).toHaveLength(sent);
+    });
+
+    test("a task loads a row by its id, and marks it", async () => {
+      const { body: row } = await example.post("/instances/", { name: "first" });
+      const id = Number(row["id"]);
+      const done = await example.post(`/instances/${id}/process/`);
+      expect((await example.ended(done.body["task_id"]))["result"]).toBe(`Processed instance ${id}`);
+      const none = await example.post("/instances/999/process/");
+      expect((await example.ended(none.body["task_id"]))["result"]).toBe("Instance 999 not found.");
+    });
+
+    test("an uploaded file is stored, then hashed by a task", async () => {
+      const form = new FormData();
+      form.set("file", new Blob(["hello\n"]), "hello.txt");
+      const { status, body } = await example.post("/uploads/", form);
+      expect([status, body]).toEqual([
+        202,
+        { id: 1, filename: "hello.txt", bytes: 6, task_id: expect.stringMatching(UUID) },
+      ]);
+      expect((await example.ended(body["task_id"]))["result"]).toEqual({
+        filename: "hello.txt",
+        bytes: 6,
+        sha256: "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+      });
+    });
+  });
+
+  async function sentTasks(): Promise<readonly unknown[]> {
+    return (await example.get("/tasks/list/")).body["tasks"] as unknown[];
+  }
+
+  test("bad input gets a 4xx that names the field, and sends nothing", async () => {
+    const sent = await sentTasks();
+    for (const [method, path, code, field, body] of WRONG) {
+      const answer = method === "POST" ? await example.post(path, body) : await put(method, path);
+      expect([path, answer.status, answer.body["field"]]).toEqual([path, code, field]);
+      expect(answer.body["error"]).toEqual(expect.any(String));
+    }
+    const response = await fetch(`${example.url}/users/`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{",
+    });
+    expect([response.status, await response.json()]).toEqual([
+      400,
+      expect.objectContaining({ field: "body" }),
+    ]);
+    expect(await sentTasks()).toEqual(sent);
+    const queues = petioleIn(example, "list", "queues", "--json") as { messages: number }[];
+    expect(queues.filter(({ messages }) => messages > 0)).toEqual([]);
+  });
+
+  async function put(
+    method: string,
+    path: string,
+  ): Promise<{ status: number; body: Record<string, unknown> }> {
+    const response = await fetch(example.url + path, { method });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  }
+
+  test("it says whether it is alive and ready", async () => {
+    expect((await example.get("/livez")).status).toBe(200);
+    expect((await example.get("/readyz")).status).toBe(200);
+  });
 });

@@ -1,5 +1,5 @@
 /** `examples/web` as processes: the web server and workers, on a broker and a database of the test. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ export interface Example {
   get(path: string): Promise<Answer>;
   post(path: string, body?: unknown): Promise<Answer>;
   /** Waits until the task has ended; its status. */
-  ended(taskId: unknown): Promise<Record<string, unknown>>;
+  ended(taskId: unknown, timeoutMs?: number): Promise<Record<string, unknown>>;
   stop(): Promise<void>;
 }
 
@@ -40,7 +40,13 @@ export async function startExample(env: Readonly<Record<string, string>>): Promi
   const dir = mkdtempSync(join(process.env["PETIOLE_TEST_DIR"] ?? tmpdir(), "example-"));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const all = { ...process.env, DATABASE_URL: `sqlite:${dir}/web.db`, ...env, PORT: String(port) };
+  const all = {
+    ...process.env,
+    CELERY_BROKER_URL: `sqlite://${dir}/celery.db`,
+    DATABASE_URL: `sqlite:${dir}/web.db`,
+    ...env,
+    PORT: String(port),
+  };
   const running: Running[] = [];
   const start = async (what: string, args: readonly string[], isReady: (log: string) => boolean) => {
     const one = run(args, all);
@@ -73,20 +79,31 @@ export async function startExample(env: Readonly<Record<string, string>>): Promi
           ? { body: body ?? null }
           : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
       }),
-    ended: (taskId) =>
+    ended: (taskId, timeoutMs = 20_000) =>
       eventually(
         `task ${String(taskId)} has ended`,
         async () => {
           const { body } = await get(`/tasks/status/${String(taskId)}/`);
           return body["ready"] === true && body;
         },
-        { timeoutMs: 20_000 },
+        { timeoutMs },
       ),
     stop: async () => {
       await Promise.all(running.map((one) => one.stop()));
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** What `petiole -A src/app.ts …` prints, a line of JSON. */
+export function petioleIn(example: Example, ...words: readonly string[]): unknown {
+  const ran = spawnSync(process.execPath, [cli, "-A", "src/app.ts", ...words], {
+    cwd: folder,
+    env: example.env,
+    encoding: "utf8",
+  });
+  if (ran.status !== 0) throw new Error(ran.stderr);
+  return JSON.parse(ran.stdout);
 }
 
 function run(args: readonly string[], env: NodeJS.ProcessEnv): Running {
