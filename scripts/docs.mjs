@@ -61,7 +61,13 @@ const CHAPTERS = [
   {
     title: "Results",
     about: "Thrown by `get()` and its like. The task itself is not touched by them.",
-    codes: ["PET_BACKEND_DISABLED", "PET_RESULT_IGNORED", "PET_TIMEOUT", "PET_REMOTE"],
+    codes: [
+      "PET_BACKEND_DISABLED",
+      "PET_RESULT_INCOMPLETE",
+      "PET_RESULT_IGNORED",
+      "PET_TIMEOUT",
+      "PET_REMOTE",
+    ],
   },
   {
     title: "Thrown by tasks on purpose",

@@ -38,6 +38,8 @@ export const ERROR_CODES = {
     "The server answers, but refuses to serve: version, permissions, key of a wrong type. The message says what to change.",
   PET_BACKEND: "The result backend could not be reached or refused the operation.",
   PET_BACKEND_DISABLED: "A result was asked for, and the app has no result backend. Set resultBackend.",
+  PET_RESULT_INCOMPLETE:
+    "A graph of results was asked for while a task of it was not over, so that its children are not known.",
   PET_RESULT_IGNORED: "A result was asked for of a task that stores none (ignoreResult).",
   PET_TIMEOUT: "The result was not ready within the timeout. The task goes on.",
   PET_CLOSED: "The app, connection or worker was closed.",

@@ -25,8 +25,10 @@ export type { BeatEntry, PeriodicOptions } from "./app/periodic.ts";
 export type {
   AsyncResult,
   GetOptions,
+  GraphOptions,
   GroupResult,
   ReadyState,
+  ResultGraph,
   RevokeOptions,
   TaskOutcome,
   TaskState,

@@ -196,10 +196,14 @@ export class Calls implements TaskHost, SignatureHost {
     return sendCanvas(host, plan);
   }
 
-  async addToChord(signature: SignatureData, group: string): Promise<AsyncResult<unknown>> {
+  async addToChord(
+    signature: SignatureData,
+    group: string,
+    newId: () => string,
+  ): Promise<AsyncResult<unknown>> {
     const host = this.#canvasHost;
-    const plan = planned(host, { signature, given: { args: [], kwargs: {}, options: {} } });
-    await this.#host.results.extendChord(group);
+    const plan = planned(host, { signature, given: { args: [], kwargs: {}, options: {} } }, newId);
+    await this.#host.results.extendChord(group, plan.result.id);
     return sendCanvas(host, plan);
   }
 

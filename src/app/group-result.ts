@@ -2,11 +2,14 @@
 import { setMaxListeners } from "node:events";
 import type { TaskLogLine } from "../protocol/log-lines.ts";
 import { arriving, collectFrom } from "./result-collect.ts";
+import { type Dependency, graphOf, iterdeps, leafOf } from "./result-graph.ts";
 import { tupleOf } from "./result-tuples.ts";
 import type {
   AsyncResult,
   GetOptions,
+  GraphOptions,
   GroupResult,
+  ResultGraph,
   RevokeOptions,
   TaskOutcome,
   TaskState,
@@ -109,6 +112,23 @@ export class GroupHandle implements GroupResult<readonly unknown[]> {
 
   collect(options: GetOptions = {}): AsyncIterable<readonly [result: AsyncResult<unknown>, value: unknown]> {
     return collectFrom(this, options, this.#results.clock);
+  }
+
+  /** As {@link children}, but a group is one. */
+  async dependents(): Promise<readonly AsyncResult<unknown>[]> {
+    return this.results;
+  }
+
+  iterdeps(options: GraphOptions = {}): AsyncIterable<Dependency> {
+    return iterdeps(this, options);
+  }
+
+  graph(options: GraphOptions = {}): Promise<ResultGraph> {
+    return graphOf(this, options);
+  }
+
+  getLeaf(): Promise<unknown> {
+    return leafOf(this);
   }
 
   async completedCount(): Promise<number> {

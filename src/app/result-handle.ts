@@ -8,10 +8,13 @@ import { isException, isReady } from "../protocol/states.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
 import { GroupHandle } from "./group-result.ts";
 import { collectFrom } from "./result-collect.ts";
+import { type Dependency, graphOf, iterdeps, leafOf } from "./result-graph.ts";
 import { tupleOf } from "./result-tuples.ts";
 import type {
   AsyncResult,
   GetOptions,
+  GraphOptions,
+  ResultGraph,
   RevokeOptions,
   TaskOutcome,
   TaskState,
@@ -110,6 +113,27 @@ export class ResultHandle implements AsyncResult<unknown> {
 
   collect(options: GetOptions = {}): AsyncIterable<readonly [result: AsyncResult<unknown>, value: unknown]> {
     return collectFrom(this, options, this.#results.clock);
+  }
+
+  /** As {@link children}, but a group is one. */
+  async dependents(): Promise<readonly AsyncResult<unknown>[]> {
+    const meta = await this.#read();
+    return (meta?.children ?? []).flatMap((tuple) => {
+      const node = readResultTuple(tuple);
+      return node === null ? [] : [handleOf(this.#results, node)];
+    });
+  }
+
+  iterdeps(options: GraphOptions = {}): AsyncIterable<Dependency> {
+    return iterdeps(this, options);
+  }
+
+  graph(options: GraphOptions = {}): Promise<ResultGraph> {
+    return graphOf(this, options);
+  }
+
+  getLeaf(): Promise<unknown> {
+    return leafOf(this);
   }
 
   async forget(): Promise<void> {

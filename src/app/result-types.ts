@@ -41,6 +41,22 @@ export interface GetOptions {
   readonly interval?: Seconds | undefined;
 }
 
+/** How far {@link AsyncResult.graph} and {@link AsyncResult.iterdeps} go. */
+export interface GraphOptions {
+  /** Take what there is, where a task is not over, of which it is not known what it sends. Default: that is an error. */
+  readonly intermediate?: boolean | undefined;
+}
+
+/** What a task has sent, what that has sent, and so on. */
+export interface ResultGraph {
+  /** Each once, from outside in. A group is one of them. */
+  readonly results: readonly AsyncResult<unknown>[];
+  /** Ids: who has sent whom; a group its members. */
+  readonly edges: readonly (readonly [from: string, to: string])[];
+  /** For graphviz, as Celery writes it. Python: `graph.to_dot`. */
+  toDot(): string;
+}
+
 /** How a task is revoked. */
 export interface RevokeOptions {
   /** Stop it if it runs. Default: false. */
@@ -85,6 +101,14 @@ export interface AsyncResult<out T> {
   children(): Promise<readonly AsyncResult<unknown>[]>;
   /** Every result below this one, as they arrive. */
   collect(options?: GetOptions): AsyncIterable<readonly [result: AsyncResult<unknown>, value: unknown]>;
+  /** This one and all below it, each with the one that has sent it. Throws `PET_RESULT_INCOMPLETE`. */
+  iterdeps(
+    options?: GraphOptions,
+  ): AsyncIterable<readonly [parent: AsyncResult<unknown> | null, result: AsyncResult<unknown>]>;
+  /** All below it as a graph. Throws `PET_RESULT_INCOMPLETE`. */
+  graph(options?: GraphOptions): Promise<ResultGraph>;
+  /** Waits for all below it, and gives the result of the last. */
+  getLeaf(): Promise<unknown>;
   /** Deletes what is stored of it. */
   forget(): Promise<void>;
   /** No worker is to run it; with `terminate` the one that runs it stops it. */

@@ -148,10 +148,10 @@ export class Results {
     return stored === null ? [] : decodeLogLines(stored);
   }
 
-  /** One part more to wait for. */
-  async extendChord(group: string): Promise<void> {
+  /** One part more to wait for: this task. */
+  async extendChord(group: string, id: string): Promise<void> {
     const backend = await this.backend();
-    await backend.chords?.extend(group);
+    await backend.chords?.extend(group, id);
   }
 
   async forget(id: string): Promise<void> {

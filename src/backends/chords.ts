@@ -71,8 +71,8 @@ export interface ChordStore {
   push(group: string, body: StoredMessages): Promise<"sent" | "taken" | "elsewhere">;
   /** The body was sent, or has failed. */
   end(group: string): Promise<void>;
-  /** One part more to wait for: `task.addToChord`. */
-  extend(group: string): Promise<void>;
+  /** One part more to wait for, this task: `task.addToChord`. A second time it is known, and of a chord that is over nothing is noted. */
+  extend(group: string, taskId: string): Promise<void>;
   /** Takes over what is overdue. */
   overdue(): Promise<readonly OverdueChord[]>;
 }

@@ -166,10 +166,12 @@ export const ACCUMULATE: SignatureData = {
  */
 export function countable(header: SignatureData): SignatureData {
   const members = membersOf(header);
-  const counted = members.map((member) =>
-    endsInGroup(member) ? compose(member, withOptions(ACCUMULATE, stampsOf(member))) : member,
-  );
-  return groupData(counted, header.options);
+  return groupData(members.map(countedOnce), header.options);
+}
+
+/** A part of a chord that gives one result. */
+export function countedOnce(member: SignatureData): SignatureData {
+  return endsInGroup(member) ? compose(member, withOptions(ACCUMULATE, stampsOf(member))) : member;
 }
 
 /** Stamps of the first task in it: what is done for it is found by them too. */

@@ -37,8 +37,8 @@ export interface SignatureHost {
   sendCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>>;
   /** Eager mode. */
   applyCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>>;
-  /** Sends what a chord waits for from now on. Its options name the chord. */
-  addToChord(signature: SignatureData, group: string): Promise<AsyncResult<unknown>>;
+  /** Sends what a chord waits for from now on. Its options name the chord. Under the same ids a second time it is no other. */
+  addToChord(signature: SignatureData, group: string, newId: () => string): Promise<AsyncResult<unknown>>;
   /** Takes `kw(…)` and undefined arguments apart, as a task of this name does. */
   split(
     task: string,

@@ -33,6 +33,7 @@ export const REMEDIES: Readonly<Record<PetioleErrorCode, string>> = {
   PET_BACKEND:
     "Check that the server runs and that the URL is right: it is that of --result-backend, CELERY_RESULT_BACKEND or the app's resultBackend.",
   PET_BACKEND_DISABLED: "Give one with --result-backend, CELERY_RESULT_BACKEND or the app's resultBackend.",
+  PET_RESULT_INCOMPLETE: "Wait for the result first, or ask with { intermediate: true }.",
   PET_RESULT_IGNORED: "Take ignoreResult from the task or the call, or do not ask.",
   PET_TIMEOUT: "The task goes on: ask again later, or wait longer with --timeout.",
   PET_CLOSED: "Close the app after its last use; make a new one to go on.",

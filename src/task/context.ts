@@ -6,8 +6,10 @@ import type { Celery } from "../app/app.ts";
 import type { SignalEmitters } from "../app/internals.ts";
 import type { Middleware } from "../app/signal-types.ts";
 import type { Clock } from "../base/clock.ts";
+import { derivedIds } from "../base/derived-id.ts";
 import type { Logger } from "../base/logger.ts";
 import type { AnySignature, Signature } from "../canvas/canvas-types.ts";
+import { countedOnce } from "../canvas/freeze.ts";
 import type { SendParent } from "../canvas/sender.ts";
 import { hostOf } from "../canvas/signature.ts";
 import { TaskRevokedError } from "../errors.ts";
@@ -126,6 +128,8 @@ const NO_PORT: JobPort = {
 class RunningTask implements TaskContext {
   readonly #execution: TaskExecution;
   #log: Logger | null = null;
+  /** Calls of `addToChord`. */
+  #added = 0;
 
   constructor(execution: TaskExecution) {
     this.#execution = execution;
@@ -207,9 +211,12 @@ class RunningTask implements TaskContext {
       throw new TypeError(
         `what ${this.name} adds to its chord must be a signature of an app of this process`,
       );
-    const data = signature.toJSON();
+    this.#added += 1;
+    // The same in each delivery of this attempt: what is delivered again adds nothing more.
+    const newId = derivedIds(this.request.id, `added:${this.request.retries}:${this.#added}`);
+    const data = countedOnce(signature.toJSON());
     const options = { ...data.options, chord, group_id: groupId, root_id: rootId, group_index: groupIndex };
-    await host.addToChord({ ...data, options }, groupId);
+    await host.addToChord({ ...data, options }, groupId, newId);
   }
 }
 

@@ -151,8 +151,12 @@ const anyHost: TaskHost & SignatureHost = {
   async applyCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>> {
     return hostFor(signature.task).calls.applyCanvas(signature, given);
   },
-  async addToChord(signature: SignatureData, group: string): Promise<AsyncResult<unknown>> {
-    return hostFor(signature.task).calls.addToChord(signature, group);
+  async addToChord(
+    signature: SignatureData,
+    group: string,
+    newId: () => string,
+  ): Promise<AsyncResult<unknown>> {
+    return hostFor(signature.task).calls.addToChord(signature, group, newId);
   },
   split: (task: string, given: readonly unknown[]): CallArguments => hostFor(task).calls.split(task, given),
 };

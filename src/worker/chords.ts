@@ -7,6 +7,7 @@
 import type { AppInternals } from "../app/internals.ts";
 import type { ResultBackend } from "../backends/backend.ts";
 import type { ChordOutcome, ChordStore } from "../backends/chords.ts";
+import { derivedIds } from "../base/derived-id.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Planned, SendParent } from "../canvas/sender.ts";
 import { decodeException, exceptionInfo } from "../protocol/exceptions.ts";
@@ -16,7 +17,7 @@ import type { DecodedTask, ExceptionInfo, SignatureData } from "../protocol/wire
 import { exceptionRepr } from "../task/retry.ts";
 import type { StoredMessages, StoredWrite } from "../transports/transport.ts";
 import type { Errbacks } from "./errbacks.ts";
-import { derivedIds, parentOf } from "./follow-ups.ts";
+import { parentOf } from "./follow-ups.ts";
 import { errbacksOf, type NeverRun, neverRun } from "./never-run.ts";
 import { failureState, type MetaMaker, revokedState, type StoredState } from "./outcome.ts";
 import type { Revoked } from "./revoked.ts";

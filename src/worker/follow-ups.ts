@@ -4,7 +4,7 @@
  * All ids are fixed before anything is sent, from the signatures or from the task's own id, so that a redelivered task that
  * runs again repeats them. Python: `celery/app/trace.py`, `Backend._call_task_errbacks`, `Task.signature_from_request`.
  */
-import { createHash } from "node:crypto";
+import { derivedId, derivedIds } from "../base/derived-id.ts";
 import { groupData, kindOf } from "../canvas/data.ts";
 import type { CanvasPlan } from "../canvas/plan.ts";
 import type { Sender, SendParent } from "../canvas/sender.ts";
@@ -23,28 +23,8 @@ export interface FollowUps {
   readonly children: readonly unknown[];
 }
 
-const NAMESPACE = "petiole:";
-
-/** A UUID of version 5's shape that follows from the task's id and a purpose. */
-export function derivedId(id: string, purpose: string): string {
-  const bytes = createHash("sha1").update(`${NAMESPACE}${purpose}:${id}`).digest().subarray(0, 16);
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = bytes.toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-}
-
 export function parentOf(task: Failed): SendParent {
   return { id: task.id, rootId: task.rootId, priority: task.priority };
-}
-
-/** Ids that follow from the task's, one after the other. */
-export function derivedIds(id: string, purpose: string): () => string {
-  let count = 0;
-  return () => {
-    count += 1;
-    return derivedId(id, `${purpose}:${count}`);
-  };
 }
 
 /** Callbacks and the next step of the chain, with the result in front of their arguments. @throws DecodeError */

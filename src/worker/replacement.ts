@@ -1,4 +1,5 @@
 /** The task that finishes in another's place: with its id, and all that was to follow it. Python: `Task.replace`. */
+import { derivedIds } from "../base/derived-id.ts";
 import { addLinks, compose, linkTo } from "../canvas/compose.ts";
 import { chainData, kindOf, tasksOf, withOptions } from "../canvas/data.ts";
 import { ACCUMULATE } from "../canvas/freeze.ts";
@@ -7,7 +8,6 @@ import type { Sender } from "../canvas/sender.ts";
 import { marksOf, stampAll } from "../canvas/stamp.ts";
 import { readSignature } from "../protocol/signature-data.ts";
 import type { DecodedTask, SignatureData } from "../protocol/wire.ts";
-import { derivedIds } from "./follow-ups.ts";
 import { stampsOf } from "./request.ts";
 
 /** @throws DecodeError */

@@ -123,6 +123,33 @@ describe.each(Object.entries(places))("over %s", (name, place) => {
     }
   });
 
+  test("parts that add to their chord, delivered twice, add once; what is added may be a group", async () => {
+    const { same, body } = tasks();
+    const adding = app.task("c.adding", { bind: true, acksLate: true }, async (task, n: number) => {
+      runs += 1;
+      await task.addToChord(same.s(n + 2));
+      await task.addToChord(group([same.s(n + 4), same.s(n + 6)]));
+      return n;
+    });
+    await work();
+    const { sender } = internals(app);
+    const sent: string[] = [];
+    for (let index = 0; index < 20; index += 1) {
+      const plan = sender.plan(chord([adding.s(0), adding.s(1)], body.s()).toJSON(), NOTHING, uuid4);
+      await sender.publish(plan, null);
+      await sender.publish({ sends: plan.sends, chords: [] }, null);
+      sent.push(plan.result.id);
+    }
+    // Each of 2 parts twice, and each time it sends 3 tasks.
+    await eventually("all have run twice", () => runs === 20 * 2 * 2 * (1 + 3), { timeoutMs: 40_000 });
+    await Promise.all(sent.map((id) => app.asyncResult(id).get(SECONDS)));
+    expect(bodies.map(({ id }) => id).toSorted()).toEqual(sent.toSorted());
+    for (const { values } of bodies)
+      expect((values as readonly unknown[]).map((one) => JSON.stringify(one)).toSorted()).toEqual(
+        ["0", "1", "20000", "30000", "[40000,60000]", "[50000,70000]"].toSorted(),
+      );
+  });
+
   test("a failed part fails the body, and its errbacks hear of it once", async () => {
     const { part, fail, body, old, fresh } = tasks();
     await work();

@@ -43,7 +43,7 @@ export class MemoryChords implements ChordStore {
     const chord = broker.chords.of(part.group, nowMs, this.#ttlMs());
     if (!chord.parts.has(part.taskId)) chord.parts.set(part.taskId, part);
     const size = this.#size(part.group);
-    if (size === null || chord.claimed !== null || chord.parts.size < size + chord.extra)
+    if (size === null || chord.claimed !== null || chord.parts.size < size + chord.added.size)
       return { kind: "waiting" };
     chord.claimed = { untilMs: nowMs + CHORD_LEASE_MS, note };
     return this.#outcome(part.group);
@@ -61,8 +61,9 @@ export class MemoryChords implements ChordStore {
     broker.results.write({ ...ended, ttlSeconds, keepSuccess: false }, now());
   }
 
-  async extend(group: string): Promise<void> {
-    this.#options.broker.chords.of(group, this.#options.now(), this.#ttlMs()).extra += 1;
+  async extend(group: string, taskId: string): Promise<void> {
+    if (this.#size(group) === 0) return;
+    this.#options.broker.chords.of(group, this.#options.now(), this.#ttlMs()).added.add(taskId);
   }
 
   async overdue(): Promise<readonly OverdueChord[]> {
@@ -96,7 +97,7 @@ export class MemoryChords implements ChordStore {
     const parts = [...chord.parts.values()]
       .toSorted((a, b) => (a.index ?? Number.POSITIVE_INFINITY) - (b.index ?? Number.POSITIVE_INFINITY))
       .map(({ text }) => codec.decodePart(text, group));
-    const outcome = outcomeOf(parts, (this.#size(group) ?? 0) + chord.extra, saved);
+    const outcome = outcomeOf(parts, (this.#size(group) ?? 0) + chord.added.size, saved);
     if (outcome.kind === "waiting") chord.claimed = null;
     return outcome;
   }

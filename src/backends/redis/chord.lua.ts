@@ -110,15 +110,19 @@ return 1
 );
 
 /**
- * EXTEND: a chord waits for one part more.
- * KEYS: extra count. ARGV: seconds that it lives (0 = for ever).
+ * EXTEND: a chord waits for one part more; once for each task, and not when it is over.
+ * KEYS: extra count, size, ids seen. ARGV: seconds that they live (0 = for ever), task id.
  * Counterpart: Celery's `INCRBY {gid}.t 1`.
  */
 export const EXTEND: LuaScript = luaScript(
   "chord-extend",
   `
+local ttl = tonumber(ARGV[1])
+if redis.call('GET', KEYS[2]) == '0' then return 0 end
+if redis.call('HSET', KEYS[3], 'added ' .. ARGV[2], '1') == 0 then return 0 end
 local count = (tonumber(redis.call('GET', KEYS[1]) or '') or 0) + 1
-if tonumber(ARGV[1]) > 0 then redis.call('SETEX', KEYS[1], ARGV[1], count) else redis.call('SET', KEYS[1], count) end
+if ttl > 0 then redis.call('SETEX', KEYS[1], ttl, count) else redis.call('SET', KEYS[1], count) end
+if ttl > 0 then redis.call('EXPIRE', KEYS[3], ttl) end
 return count
 `,
 );

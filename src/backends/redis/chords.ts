@@ -162,10 +162,11 @@ export class RedisChords implements ChordStore {
     return "sent";
   }
 
-  async extend(group: string): Promise<void> {
+  async extend(group: string, taskId: string): Promise<void> {
     const { reader, session, codec, keys } = this.#options;
+    const { extra, size, seen } = keys.chord(group);
     await reader.retried("adding to a chord", () =>
-      session.script(EXTEND, { keys: [keys.chord(group).extra], args: [codec.ttlSeconds] }),
+      session.script(EXTEND, { keys: [extra, size, seen], args: [codec.ttlSeconds, taskId] }),
     );
   }
 

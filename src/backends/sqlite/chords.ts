@@ -98,8 +98,14 @@ export class SqliteChords implements ChordStore {
     this.#options.results().write(ended, this.#now());
   }
 
-  extend(group: string): Promise<void> {
+  extend(group: string, taskId: string): Promise<void> {
     return this.#write((db) => {
+      const results = this.#options.results();
+      const key = `${GROUP_PREFIX}${group}.added.${taskId}`;
+      if (this.#size(group) === 0 || results.read(key, this.#now()) !== null) return;
+      const { ttlSeconds } = this.#options.codec;
+      const added = { location: { kind: "other" }, key, value: "1", ttlSeconds, keepSuccess: false } as const;
+      results.write(added, this.#now());
       this.#touch(db, group);
       db.run("UPDATE petiole_chords SET extra = extra + 1 WHERE name = ?", group);
     });

@@ -9,8 +9,8 @@ export interface KeptPart {
 export interface KeptChord {
   /** By task id, in the order they came. */
   readonly parts: Map<string, KeptPart>;
-  /** Parts that were added: `task.addToChord`. */
-  extra: number;
+  /** Ids of parts that were added: `task.addToChord`. */
+  readonly added: Set<string>;
   /** Complete, and somebody sends the body. */
   claimed: { untilMs: number; readonly note: string } | null;
   /** Wall clock, ms. */
@@ -27,7 +27,12 @@ export class MemoryChordTable {
   /** Made when there is none. `ttlMs` begins anew. */
   of(group: string, nowMs: number, ttlMs: number): KeptChord {
     this.#expire(nowMs);
-    const chord = this.#chords.get(group) ?? { parts: new Map(), extra: 0, claimed: null, expiresMs: 0 };
+    const chord = this.#chords.get(group) ?? {
+      parts: new Map(),
+      added: new Set(),
+      claimed: null,
+      expiresMs: 0,
+    };
     chord.expiresMs = nowMs + ttlMs;
     // The ones that were touched last come last.
     this.#chords.delete(group);

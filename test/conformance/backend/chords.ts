@@ -115,9 +115,21 @@ export function chordTests(suite: BackendSuite): void {
 
     test("a chord may be made longer while it runs", async () => {
       const { part, chords, group } = await open(1);
-      await chords.extend(group);
+      await chords.extend(group, "added");
       expect(await part(0, "a")).toEqual(WAITING);
       expect(await part(0, "b", { id: "added" })).toMatchObject({ kind: "complete" });
+    });
+
+    test("what adds the same task to it twice adds it once; when it is over nothing is added", async () => {
+      const { part, chords, group } = await open(2);
+      for (const id of ["one", "two", "one", "two"]) await chords.extend(group, id);
+      expect(await part(0, "a")).toEqual(WAITING);
+      expect(await part(1, "b")).toEqual(WAITING);
+      expect(await part(0, "c", { id: "one" })).toEqual(WAITING);
+      expect(await part(0, "d", { id: "two" })).toMatchObject({ kind: "complete" });
+      await chords.end(group);
+      await chords.extend(group, "three");
+      expect(await part(0, "e", { id: "three" })).toEqual(WAITING);
     });
 
     test("results of a group inside a header that was kept stay together, and wait for all of it", async () => {

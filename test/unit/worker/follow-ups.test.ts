@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { derivedId } from "../../../src/worker/follow-ups.ts";
+import { derivedId } from "../../../src/base/derived-id.ts";
 import { seed } from "../../support/seed.ts";
 
 test("a derived id is a UUID of version 5 that follows from the task and the purpose alone", () => {
