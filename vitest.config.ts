@@ -81,6 +81,7 @@ const config: ViteUserConfig = defineConfig({
     alias: [
       { find: /^petiole$/, replacement: entry("") },
       { find: /^petiole\/(worker|beat|protocol)$/, replacement: entry("$1/") },
+      { find: /^petiole\/transactions$/, replacement: entry("integrations/transactions/") },
       { find: /^petiole\/statedb$/, replacement: entry("app/statedb/") },
       // What a test takes from the build into its own process counts too: test/support/built.ts.
       ...(withCoverage ? [{ find: /^\/.*\/dist\/(.*)\.js$/, replacement: `${root}src/$1.ts` }] : []),

@@ -38,6 +38,7 @@ const CHAPTERS = [
       "PET_QUEUE_NOT_FOUND",
       "PET_ENCODE",
       "PET_ARGUMENTS",
+      "PET_TRANSACTION",
       "PET_UNSUPPORTED",
     ],
   },

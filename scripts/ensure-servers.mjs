@@ -1,7 +1,7 @@
 // Makes sure that the programs which the tests start are installed. Exit code 1, with the exact commands, when one that
 // is required cannot be had. It starts and stops no server.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const SERVERS = [
@@ -14,6 +14,17 @@ const SERVERS = [
       'docker run --rm -it -v "$PWD":/petiole -w /petiole node:20 sh -c "apt-get update && apt-get install -y redis-server python3-venv && make test"',
   },
   {
+    name: "PostgreSQL",
+    get programs() {
+      return [newest("/usr/lib/postgresql", "bin/postgres") ?? "postgres"];
+    },
+    apt: ["postgresql"],
+    brew: "brew install postgresql@15",
+    docker: null,
+    /** Tests of transactions are skipped without it. */
+    optional: true,
+  },
+  {
     name: "Chromium",
     programs: [process.env.CHROMIUM ?? "chromium"],
     apt: ["chromium"],
@@ -23,6 +34,12 @@ const SERVERS = [
     optional: true,
   },
 ];
+
+/** Debian has a folder for each version, and none of them is on PATH. */
+function newest(folder, program) {
+  const versions = existsSync(folder) ? readdirSync(folder).sort((a, b) => b - a) : [];
+  return versions.map((one) => `${folder}/${one}/${program}`).find((one) => existsSync(one));
+}
 
 /** Is the program on PATH? */
 export function onPath(program) {

@@ -49,6 +49,8 @@ export const ERROR_CODES = {
   PET_REPLACED: "Control flow: the task asked that another finish in its place. Only a worker can send that.",
   PET_IGNORE: "Control flow: the task asked that nothing be stored.",
   PET_REJECT: "Control flow: the task refused its message.",
+  PET_TRANSACTION:
+    "The database rolled a transaction back that was to be committed. Nothing that waited for its commit was sent.",
   PET_UNSUPPORTED: "A feature that this version does not have. The message names it.",
   PET_DAEMON:
     "The process could not be set up as asked: pid file, log file, user, group, file mode mask, health port, start in the background. The message says what and why.",

@@ -118,7 +118,14 @@ export { currentTask } from "./task/current.ts";
 export { kw } from "./task/kw.ts";
 export type * from "./task/registry-types.ts";
 export type { InputOf, OutputOf, SchemaResult, StandardSchema } from "./task/schema-types.ts";
-export type { Compression, ErrorCallback, RetryPolicy, SendOptions, Serializer } from "./task/send-types.ts";
+export type {
+  Compression,
+  ErrorCallback,
+  OnCommitSendOptions,
+  RetryPolicy,
+  SendOptions,
+  Serializer,
+} from "./task/send-types.ts";
 export type { Instant, Kwargs, Returned, Seconds } from "./task/sendable-types.ts";
 export { sharedTask, signatureFrom } from "./task/shared.ts";
 export type {

@@ -2,6 +2,7 @@
  * Every call that a user can make: of a task, of a name, of a signature; to the broker, or here and now. Python:
  * `Task.apply_async`, `Celery.send_task`, `Signature.apply_async`.
  */
+import { uuid4 } from "../base/uuid.ts";
 import { chunked, groupData, mapData } from "../canvas/data.ts";
 import type { CanvasPlan, Given } from "../canvas/plan.ts";
 import {
@@ -16,12 +17,13 @@ import {
 import { type CallOptions, joinWireOptions } from "../canvas/wire-options.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import { type CallArguments, splitArguments, withKwargs } from "../task/kw.ts";
-import type { SendOptions } from "../task/send-types.ts";
+import type { OnCommitSendOptions, SendOptions } from "../task/send-types.ts";
 import type { MapOf, TaskHost } from "../task/task.ts";
 import type { Celery } from "./app.ts";
 import { type CanvasHost, planned, sendCanvas } from "./canvas.ts";
 import type { Eager, EagerCall } from "./eager.ts";
 import type { AppInternals, PeriodicRun } from "./internals.ts";
+import { afterCommit } from "./on-commit.ts";
 import { evaluated, type PeriodicTask } from "./periodic.ts";
 import { atIndex, type Producer } from "./producer.ts";
 import type { AsyncResult } from "./result-types.ts";
@@ -100,6 +102,24 @@ export class Calls implements TaskHost, SignatureHost {
     }
     if (this.#host.alwaysEager && plan.registered) return this.#applyEagerly(task, call, options);
     return this.#host.producer.send(plan, call, options);
+  }
+
+  sendOnCommit(
+    task: string,
+    given: readonly unknown[],
+    options: OnCommitSendOptions | undefined,
+  ): AsyncResult<unknown> {
+    // What cannot be the task's arguments is told here: later nobody listens.
+    this.split(task, given);
+    const { robust, ...others } = options ?? {};
+    const id = others.taskId ?? uuid4();
+    afterCommit({
+      run: () => this.send(task, given, { ...others, taskId: id }),
+      robust: robust !== false,
+      failed: (err) =>
+        this.#host.logger.error({ task, id, err }, "a task that waited for a commit could not be sent"),
+    });
+    return this.result(task, id);
   }
 
   async sendMany(

@@ -66,7 +66,7 @@ export function readBeatEntry(name: string, entry: unknown): BeatEntry {
     schedule: readSchedule(given, { where, relative: relative === true }),
     args: (args ?? []) as readonly unknown[],
     kwargs: (kwargs ?? {}) as Readonly<Record<string, unknown>>,
-    options: camelKeys((options ?? {}) as Readonly<Record<string, unknown>>) as SendOptions,
+    options: camelKeys((options ?? {}) as Readonly<Record<string, unknown>>),
     enabled: enabled !== false,
   });
 }
@@ -148,9 +148,12 @@ function callText({ task, args, kwargs }: AnySignature): string {
   return `${task}(${[...args.map((one) => repr(one)), ...named].join(", ")})`;
 }
 
+function valueOf(one: unknown): unknown {
+  return typeof one === "function" ? (one as () => unknown)() : one;
+}
+
 /** Arguments of one run: functions are called. */
 export function evaluated(task: PeriodicTask): Pick<PeriodicTask, "args" | "kwargs"> {
-  const valueOf = (one: unknown): unknown => (typeof one === "function" ? (one as () => unknown)() : one);
   const kwargs = Object.entries(task.kwargs).map(([key, one]) => [key, valueOf(one)]);
   return { args: task.args.map(valueOf), kwargs: Object.fromEntries(kwargs) as Record<string, unknown> };
 }

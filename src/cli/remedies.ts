@@ -43,6 +43,8 @@ export const REMEDIES: Readonly<Record<PetioleErrorCode, string>> = {
   PET_REPLACED: "Nothing: throw it, or let task.retry() do so. Do not catch it in the task.",
   PET_IGNORE: "Nothing: the task has done as it wanted.",
   PET_REJECT: "Nothing, where it was meant; the message was put back, or onto the dead list.",
+  PET_TRANSACTION:
+    "Do not catch the error of a statement within the transaction, or put the statement into a transaction() of its own there.",
   PET_UNSUPPORTED: "Leave out the feature that the message names.",
   PET_DAEMON:
     "Mend what the message names: a folder that is not there or not writable, a user, a port that is taken.",

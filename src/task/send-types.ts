@@ -62,6 +62,12 @@ export interface SendOptions {
   readonly validate?: boolean | undefined;
 }
 
+/** Options of `applyAsyncOnCommit`. */
+export type OnCommitSendOptions = SendOptions & {
+  /** false: `transaction` rejects with the error of the sending, after the rest was sent. Default: true, it is logged. */
+  readonly robust?: boolean | undefined;
+};
+
 /** An errback: `(request, error, traceback)` when the worker knows the task, else `(taskId)`. Both fit a signature that takes either. */
 export type ErrorCallback =
   | Signature<[taskId: string], unknown>

@@ -19,7 +19,7 @@ import { currentExecution } from "./current.ts";
 import type { CallArguments } from "./kw.ts";
 import { type AnyTaskOptions, checkTaskName } from "./options.ts";
 import type { DefinedTask } from "./registry.ts";
-import type { SendOptions } from "./send-types.ts";
+import type { OnCommitSendOptions, SendOptions } from "./send-types.ts";
 import { type MapOf, TaskHandle, type TaskHost } from "./task.ts";
 import type { Task, TaskFactory } from "./task-types.ts";
 
@@ -124,6 +124,11 @@ const anyHost: TaskHost & SignatureHost = {
   ): Promise<readonly AsyncResult<unknown>[]> {
     return hostFor(task).calls.sendMany(task, calls);
   },
+  sendOnCommit: (
+    task: string,
+    given: readonly unknown[],
+    options: OnCommitSendOptions | undefined,
+  ): AsyncResult<unknown> => hostFor(task).calls.sendOnCommit(task, given, options),
   sign: (task: string, given: readonly unknown[], immutable: boolean): TaskSignature =>
     hostFor(task).calls.sign(task, given, immutable),
   signMap: (task: string, map: MapOf): TaskSignature | CanvasSignature =>

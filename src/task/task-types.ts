@@ -4,7 +4,7 @@ import type { Group, ImmutableSignature, Signature } from "../canvas/canvas-type
 import type { TaskContext } from "./context-types.ts";
 import type { TaskRegistry } from "./registry-types.ts";
 import type { InputOf, ObjectOnly, OutputOf, StandardSchema } from "./schema-types.ts";
-import type { Compression, SendOptions, Serializer } from "./send-types.ts";
+import type { Compression, OnCommitSendOptions, SendOptions, Serializer } from "./send-types.ts";
 import type { AnyFunction, Instant, Returned, Seconds, Sendable } from "./sendable-types.ts";
 import type { UniqueOptions } from "./unique-options.ts";
 
@@ -48,6 +48,13 @@ export interface RemoteTask<in P extends readonly unknown[], out R> {
   delay(...args: P): Promise<AsyncResult<R>>;
   /** Sends the task with options: `add.applyAsync([2, 3], { countdown: 10 })`. */
   applyAsync(args: P, options?: SendOptions): Promise<AsyncResult<R>>;
+  /**
+   * Sends the task when the `transaction` of `petiole/transactions` around it has committed; at once where there is none. The id is known
+   * now. An error of the sending is logged.
+   */
+  delayOnCommit(...args: P): AsyncResult<R>;
+  /** As {@link delayOnCommit}, with options. */
+  applyAsyncOnCommit(args: P, options?: OnCommitSendOptions): AsyncResult<R>;
   /** A signature. Missing leading arguments come from the step before: in a chain `add.s(3)` is `add(result, 3)`. */
   s<G extends Tails<P>>(...args: G): Signature<Lead<P, G>, R>;
   /** An immutable signature: the result before it is ignored. */

@@ -2,7 +2,7 @@
 import type { Celery } from "../app/app.ts";
 import type { AsyncResult } from "../app/result-types.ts";
 import type { CanvasSignature, TaskSignature } from "../canvas/signature.ts";
-import type { SendOptions } from "./send-types.ts";
+import type { OnCommitSendOptions, SendOptions } from "./send-types.ts";
 
 /** Many calls of one task in one message, or in several. */
 export type MapOf =
@@ -18,6 +18,12 @@ export interface TaskHost {
     given: readonly unknown[],
     options: SendOptions | undefined,
   ): Promise<AsyncResult<unknown>>;
+  /** Sent after the commit of the transaction around it. */
+  sendOnCommit(
+    task: string,
+    given: readonly unknown[],
+    options: OnCommitSendOptions | undefined,
+  ): AsyncResult<unknown>;
   sendMany(task: string, calls: readonly (readonly unknown[])[]): Promise<readonly AsyncResult<unknown>[]>;
   sign(task: string, given: readonly unknown[], immutable: boolean): TaskSignature;
   signMap(task: string, map: MapOf): TaskSignature | CanvasSignature;
@@ -50,6 +56,14 @@ export class RemoteHandle {
 
   applyAsync(args: readonly unknown[], options?: SendOptions): Promise<AsyncResult<unknown>> {
     return this.#host.send(this.name, args, options);
+  }
+
+  delayOnCommit(...args: readonly unknown[]): AsyncResult<unknown> {
+    return this.#host.sendOnCommit(this.name, args, undefined);
+  }
+
+  applyAsyncOnCommit(args: readonly unknown[], options?: OnCommitSendOptions): AsyncResult<unknown> {
+    return this.#host.sendOnCommit(this.name, args, options);
   }
 
   delayMany(calls: readonly (readonly unknown[])[]): Promise<readonly AsyncResult<unknown>[]> {

@@ -75,10 +75,12 @@ async function untilStopped(
   }: { readonly app: Celery; readonly logger: Logger; readonly reopen: (() => void) | null },
 ): Promise<ExitCode> {
   let code: ExitCode = 0;
-  let stop: () => void = () => {};
+  // Boxed: written in a callback, which the compiler does not follow.
+  const gate: { open: (() => void) | null } = { open: null };
   const told = new Promise<void>((resolve) => {
-    stop = resolve;
+    gate.open = resolve;
   });
+  const stop = (): void => gate.open?.();
   const heard = (signal: NodeJS.Signals): void => {
     if (signal === "SIGHUP" && reopen !== null) reopen();
     else stop();

@@ -72,7 +72,7 @@ export async function startInBackground(
 /** An exception that nobody caught ends the program as `stop` does; a rejected promise is only told. */
 export function catchStrays(
   logger: Logger,
-  on: { readonly program: string; onFatal(): void; stop(): Promise<void> },
+  on: { readonly program: string; onFatal(): void; readonly stop: () => Promise<void> },
 ): () => void {
   const onRejection = (err: unknown): void => {
     logger.error({ err }, "a promise was rejected and nobody handled it");
@@ -80,7 +80,7 @@ export function catchStrays(
   const onException = (err: unknown): void => {
     on.onFatal();
     logger.error({ err }, `an exception was not caught: the ${on.program} stops`);
-    on.stop().catch(() => process.exit(1));
+    void stopOrLeave(on.stop);
   };
   process.on("unhandledRejection", onRejection);
   process.on("uncaughtException", onException);
@@ -88,4 +88,12 @@ export function catchStrays(
     process.off("unhandledRejection", onRejection);
     process.off("uncaughtException", onException);
   };
+}
+
+async function stopOrLeave(stop: () => Promise<void>): Promise<void> {
+  try {
+    await stop();
+  } catch {
+    process.exit(1);
+  }
 }

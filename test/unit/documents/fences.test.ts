@@ -62,7 +62,12 @@ test("the TypeScript of every document compiles", () => {
     allowImportingTsExtensions: true,
     types: ["node"],
     typeRoots: [join(root, "node_modules/@types")],
-    paths: { petiole: entry(""), "petiole/worker": entry("worker"), "petiole/protocol": entry("protocol") },
+    paths: {
+      petiole: entry(""),
+      "petiole/worker": entry("worker"),
+      "petiole/transactions": entry("integrations/transactions"),
+      "petiole/protocol": entry("protocol"),
+    },
   });
   const wrong = files
     .map((file) => program.getSourceFile(file)!)
