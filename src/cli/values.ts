@@ -61,6 +61,14 @@ export function interval(value: string): number {
   throw new InvalidValue(value, "a number of seconds above 0");
 }
 
+/** `10/s`, `100/m`, `1000/h`, or a number a second; more than none. */
+export function perSecond(value: string): number {
+  const [, amount, unit = "s"] = /^(\d+(?:\.\d+)?|\.\d+)(?:\/([smh]))?$/.exec(value.trim()) ?? [];
+  const read = Number(amount) / (UNITS[unit] ?? 1);
+  if (read > 0) return read;
+  throw new InvalidValue(value, "a rate above 0, such as 10/m (s, m, h)");
+}
+
 /** `a,b,c`; several uses add up. */
 export function list(value: string, previous: unknown): readonly string[] {
   const names = value

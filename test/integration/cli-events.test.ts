@@ -58,9 +58,12 @@ async function sent(name: string, args = "[]"): Promise<string> {
   return (await petioleRun(["-A", "tasks.mjs", "call", name, "-a", args], options())).out.trim();
 }
 
-function monitor(env: Readonly<Record<string, string>> = {}): Pty {
+function monitor(
+  env: Readonly<Record<string, string>> = {},
+  program: readonly string[] = [process.execPath, cli, "-A", "tasks.mjs", "events"],
+): Pty {
   const { NO_COLOR: _none, NODE_OPTIONS: _options, ...inherited } = process.env;
-  const one = new Pty([process.execPath, cli, "-A", "tasks.mjs", "events"], {
+  const one = new Pty(program, {
     cwd: project.dir,
     env: { ...inherited, SHOP_BROKER: redis.url, ...env },
     rows: 24,
@@ -142,6 +145,36 @@ describe("on a terminal", () => {
     expect(screen.raw.split(LEFT)[1]).toContain("broken app");
   }, 60_000);
 
+  test("Ctrl-Z gives the shell its terminal back, fg the monitor its screen", async () => {
+    const command = `'${process.execPath}' '${cli}' -A tasks.mjs events`;
+    const screen = monitor({}, [
+      "bash",
+      "-m",
+      "-c",
+      `${command}; echo "stopped: $(stty -a | grep -o -e '-\\?icanon' -e '-\\?echo ' | tr -d '\\n')"; read -r; fg; echo "over $?"`,
+    ]);
+    await screen.shows(/No workers discovered/);
+    screen.press("\u001a");
+    await screen.says(/stopped: icanonecho /);
+    expect(screen.raw.split(LEFT)).toHaveLength(2);
+    screen.press("\n");
+    const again = new RegExp(`stopped:[\\s\\S]*${ESC}\\[\\?1049h[\\s\\S]*No workers discovered`);
+    await screen.says(again);
+    screen.press("q");
+    await screen.says(/over 0/);
+    expect(await screen.ended).toBe(0);
+    expect(screen.raw.split(LEFT)).toHaveLength(3);
+  }, 60_000);
+
+  test("Ctrl-Z where nobody could continue it draws anew", async () => {
+    const screen = monitor();
+    await screen.shows(/No workers discovered/);
+    screen.press("\u001a");
+    await screen.says(new RegExp(`1049l[\\s\\S]*1049h[\\s\\S]*No workers discovered`));
+    screen.press("q");
+    expect(await screen.ended).toBe(0);
+  }, 60_000);
+
   test("SIGTERM ends it as q does", async () => {
     const screen = monitor();
     await screen.shows(/No workers discovered/);
@@ -193,6 +226,8 @@ test("without a terminal the monitor says what to use", async () => {
     ["--freq", "2"],
     ["--camera", "x", "--dump"],
     ["--freq", "0", "--camera", "x"],
+    ["--maxrate", "10/m"],
+    ["--maxrate", "0", "--camera", "x"],
   ]) {
     expect((await petioleRun(["-A", "tasks.mjs", "events", ...words], options())).code).toBe(64);
   }
@@ -218,6 +253,16 @@ test("a camera gets the state again and again, and once more at the end; one tha
   await eventually("a shot has the task", () => readFileSync(file, "utf8").includes('["shop",["SUCCESS"]]'));
   one.kill("SIGTERM");
   expect((await one.ended).code).toBe(0);
+
+  project.write("count.mjs", "export const camera = () => console.log('shot');");
+  const slow = start("events", "--camera", "count.mjs", "-F", "0.01", "--maxrate", "2/s");
+  await slow.says(/shot/);
+  const fromMs = performance.now();
+  await slow.says(/(shot\s+){4}/);
+  const tookMs = performance.now() - fromMs;
+  expect(tookMs).toBeGreaterThan(1300);
+  slow.kill("SIGTERM");
+  expect((await slow.ended).code).toBe(0);
 
   const wrong = await petioleRun(["-A", "tasks.mjs", "events", "--camera", "shots.mjs:tkae"], options());
   expect([wrong.code, wrong.err]).toEqual([

@@ -20,6 +20,7 @@ interface EventsOptions {
   readonly camera?: string;
   readonly freq?: number;
   readonly frequency?: number;
+  readonly maxrate?: number;
   readonly json?: boolean;
 }
 
@@ -44,12 +45,16 @@ export async function events(invocation: Invocation): Promise<ExitCode> {
 
 type Show = (app: Celery, invocation: Invocation, signal: AbortSignal) => Promise<void>;
 
-function waysOf({ dump = false, camera, frequency, freq = frequency, json = false }: EventsOptions): Show {
+function waysOf(options: EventsOptions): Show {
+  const { dump = false, camera, frequency, freq = frequency, maxrate, json = false } = options;
   if (Number(dump) + Number(json) + Number(camera !== undefined) > 1) {
     throw new PetioleError("PET_USAGE", "--dump, --json and --camera exclude each other: say one");
   }
   if (freq !== undefined && camera === undefined) {
     throw new PetioleError("PET_USAGE", "--frequency is that of --camera, which is missing");
+  }
+  if (maxrate !== undefined && camera === undefined) {
+    throw new PetioleError("PET_USAGE", "--maxrate is that of --camera, which is missing");
   }
   if (camera !== undefined) return (app, invocation, signal) => snapshots(app, invocation, signal);
   if (dump || json) return lines;
@@ -83,12 +88,13 @@ async function snapshots(
   { io, globals, options }: Invocation,
   signal: AbortSignal,
 ): Promise<void> {
-  const { camera: spec = "", frequency = 1, freq = frequency } = options as EventsOptions;
+  const { camera: spec = "", frequency = 1, freq = frequency, maxrate } = options as EventsOptions;
   const camera = await loadCamera(spec, process.cwd());
   if (!globals.quiet) io.out(`-> evcam: Taking snapshots with ${spec} (every ${freq} secs.)\n`);
   await shoot(app, {
     camera,
     frequency: freq,
+    maxRate: maxrate ?? null,
     signal,
     onError: (error) =>
       io.err(`petiole events: the camera failed: ${error instanceof Error ? error.stack : String(error)}\n`),

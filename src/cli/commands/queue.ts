@@ -6,6 +6,7 @@ import type { ExitCode, Invocation } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
 import type { RemoteOptions } from "../remote.ts";
+import { wordOf } from "../words.ts";
 
 interface Scope {
   readonly transport: Transport;
@@ -42,11 +43,7 @@ export async function queue(invocation: Invocation): Promise<ExitCode> {
   const { io } = invocation;
   const { json = false } = invocation.options as RemoteOptions;
   const [action = "", ...given] = invocation.args;
-  const run = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
-  if (run === undefined) {
-    const known = Object.keys(ACTIONS).join(", ");
-    throw new PetioleError("PET_USAGE", `there is no action ${JSON.stringify(action)}: ${known}`);
-  }
+  const run = wordOf(ACTIONS, action, "queue");
   const names = [...new Set(given)];
   if (action !== "list" && names.length === 0) {
     throw new PetioleError("PET_USAGE", `say which queue to ${action}: petiole queue ${action} <name>`);

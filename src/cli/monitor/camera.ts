@@ -1,9 +1,11 @@
 /** `events --camera`: a function of the user's, called with what events have told. Python: `celery/events/snapshot.py`. */
 import type { Celery } from "../../app/app.ts";
 import { loadModule } from "../../app/loader.ts";
+import { systemClock } from "../../base/clock.ts";
 import { didYouMean } from "../../base/nearest.ts";
 import { PetioleError } from "../../errors.ts";
 import type { EventState } from "../../events/state.ts";
+import { TokenBucket } from "../../worker/rate-limits.ts";
 
 /** Takes a snapshot. */
 export type Camera = (state: EventState, app: Celery) => unknown;
@@ -32,6 +34,8 @@ export interface ShootingOptions {
   readonly camera: Camera;
   /** Seconds. */
   readonly frequency: number;
+  /** Snapshots a second at most; null: as many as `frequency` makes. The last one, at the end, does not count. */
+  readonly maxRate: number | null;
   readonly signal: AbortSignal;
   onError(error: unknown): void;
 }
@@ -50,8 +54,10 @@ export async function shoot(app: Celery, options: ShootingOptions): Promise<void
       options.onError(error);
     }
   };
+  const bucket = options.maxRate === null ? null : new TokenBucket(options.maxRate, systemClock);
   const tick = (): void => {
-    turn.running ??= shot().finally(() => {
+    if (turn.running !== null || bucket?.take() === false) return;
+    turn.running = shot().finally(() => {
       turn.running = null;
     });
   };

@@ -12,6 +12,7 @@ export type Key =
   | "backspace"
   | "interrupt"
   | "redraw"
+  | "suspend"
   | { readonly char: string };
 
 const NAMED: ReadonlyMap<string, Key> = new Map<string, Key>([
@@ -35,6 +36,7 @@ const NAMED: ReadonlyMap<string, Key> = new Map<string, Key>([
   ["\u0003", "interrupt"],
   ["\u0004", "interrupt"],
   ["\u000c", "redraw"],
+  ["\u001a", "suspend"],
 ]);
 
 const ESC = "\u001b";

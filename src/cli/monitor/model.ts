@@ -52,6 +52,7 @@ export type Effect =
   | { readonly kind: "quit" }
   | { readonly kind: "bell" }
   | { readonly kind: "redraw" }
+  | { readonly kind: "suspend" }
   | { readonly kind: "revoke"; readonly uuid: string; readonly terminate: boolean }
   | { readonly kind: "rate-limit"; readonly task: string; readonly limit: string };
 
@@ -77,7 +78,7 @@ const NONE: Effect = { kind: "none" };
 const LIMIT_AT_MOST = 40;
 
 export function afterKey(model: Model, key: Key, context: KeyContext): Step {
-  if (key === "redraw") return { model, effect: { kind: "redraw" } };
+  if (key === "redraw" || key === "suspend") return { model, effect: { kind: key } };
   switch (model.mode.kind) {
     case "list":
       return inList(model, key, context);
@@ -251,6 +252,7 @@ t           its traceback
 c           revoke it; asks first, and can terminate it
 l           a rate limit for tasks of its name, in every worker
 Ctrl-L      draw anew
+Ctrl-Z      back to the shell; fg continues
 q, Esc      the end
 
 Tasks are seen of workers that send events: petiole worker -E, celery worker -E, or now, with

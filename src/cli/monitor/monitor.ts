@@ -139,6 +139,10 @@ class View {
       case "redraw":
         this.#terminal.clear();
         return;
+      case "suspend":
+        // All of a pipeline or of npx, as the terminal itself would.
+        process.kill(0, "SIGTSTP");
+        return;
       case "revoke": {
         const { uuid, terminate } = effect;
         this.#ask(`Revoke ${uuid}`, this.#app.control.revoke(uuid, { reply: true, terminate }));

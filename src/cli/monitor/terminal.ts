@@ -2,10 +2,13 @@
  * A terminal in full-screen mode: raw keys, the alternate screen, no cursor. However the process ends, the terminal is as it
  * was before.
  *
- * | state  | enter    | leave, exit of the process |
- * |--------|----------|----------------------------|
- * | normal | -> full  |                            |
- * | full   |          | -> normal                  |
+ * | state     | enter    | leave, exit of the process | SIGTSTP (Ctrl-Z)              | SIGCONT |
+ * |-----------|----------|----------------------------|-------------------------------|---------|
+ * | normal    | -> full  |                            |                               |         |
+ * | full      |          | -> normal                  | -> suspended; the process stops |       |
+ * | suspended |          | -> normal                  |                               | -> full |
+ *
+ * Where nobody could continue the process (its group has no shell) the system does not stop it: it goes on at once.
  */
 import { type Line, painted } from "./cells.ts";
 import { type Key, keysOf } from "./keys.ts";
@@ -23,6 +26,8 @@ const ENTER = "\u001b[?1049h\u001b[?25l\u001b[2J";
 const LEAVE = "\u001b[?25h\u001b[?1049l";
 /** Lines that are kept for the end. */
 const NEWS_AT_MOST = 200;
+/** A process that still runs so long after it was to stop is not stopped. */
+const STOPPED_MS = 100;
 
 export class Terminal {
   readonly #options: TerminalOptions;
@@ -31,6 +36,8 @@ export class Terminal {
   /** What is on the screen. */
   #shown: string[] = [];
   #full = false;
+  /** Between SIGTSTP and SIGCONT. */
+  #resume: NodeJS.Timeout | null = null;
   /** What others wrote meanwhile, and where to. */
   #news: { readonly stream: NodeJS.WriteStream; readonly line: string }[] = [];
   #release: (() => void)[] = [];
@@ -50,8 +57,14 @@ export class Terminal {
   }
 
   enter(): void {
-    this.#full = true;
     process.on("exit", this.#leave);
+    process.on("SIGTSTP", this.#suspend);
+    process.on("SIGCONT", this.#goOn);
+    this.#enter();
+  }
+
+  #enter(): void {
+    this.#full = true;
     this.#write = this.#output.write.bind(this.#output);
     this.#release = [this.#take(process.stdout), this.#take(process.stderr)];
     this.#input.setRawMode(true);
@@ -63,9 +76,32 @@ export class Terminal {
   }
 
   leave(): void {
+    if (this.#resume !== null) clearTimeout(this.#resume);
+    this.#resume = null;
     this.#leave();
     process.off("exit", this.#leave);
+    process.off("SIGTSTP", this.#suspend);
+    process.off("SIGCONT", this.#goOn);
   }
+
+  readonly #suspend = (): void => {
+    if (!this.#full) return;
+    this.#leave();
+    this.#news = [];
+    this.#resume = setTimeout(this.#goOn, STOPPED_MS);
+    // What the system does with it when nobody handles it.
+    process.off("SIGTSTP", this.#suspend);
+    process.kill(process.pid, "SIGTSTP");
+  };
+
+  readonly #goOn = (): void => {
+    if (this.#resume === null) return;
+    clearTimeout(this.#resume);
+    this.#resume = null;
+    process.on("SIGTSTP", this.#suspend);
+    this.#enter();
+    this.#onResize();
+  };
 
   /** Writes the lines that changed. */
   draw(lines: readonly Line[]): void {

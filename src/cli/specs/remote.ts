@@ -1,6 +1,6 @@
 /** The words of the commands that talk to running workers. */
 import type { CommandSpec, OptionSpec } from "../option-types.ts";
-import { interval, text } from "../values.ts";
+import { interval, perSecond, text } from "../values.ts";
 import { REMOTE } from "./shared.ts";
 
 const LIST_COMMANDS: OptionSpec = {
@@ -68,6 +68,12 @@ export const EVENTS: CommandSpec = {
       parse: interval,
     },
     { flags: "--frequency <seconds>", about: "the same as --freq", group: "Snapshots", parse: interval },
+    {
+      flags: "-r, --maxrate <rate>",
+      about: "but not more often than this, such as 10/m",
+      group: "Snapshots",
+      parse: perSecond,
+    },
   ],
   json: {
     about: "one JSON object for each event, with its names on the wire",

@@ -84,6 +84,10 @@ describe("inspect", () => {
     [["inspect", "ping", "x"], /"ping" takes arguments: none/],
     [["control", "rate_limit", "x"], /takes arguments: <task_name> <rate_limit/],
     [["control", "pool_grow", "x"], /n must be a number, not "x"/],
+    [
+      ["queue", "puase", "q"],
+      /petiole queue does not know "puase", did you mean "pause"\? Say one of pause,/,
+    ],
     [["list", "what"], /petiole list does not know "what"\. Say one of bindings, queues\./],
   ])("%j is refused with exit code 64", async (words, text) => {
     const { code, err } = await cli(...words);
