@@ -17,10 +17,11 @@ import { TestSignal } from "../../base/test-signal.ts";
 import type { RedisConnection } from "../../redis/connection.ts";
 import { RedisError } from "../../redis/errors.ts";
 import type { RespValue } from "../../redis/resp.ts";
-import { RedisSession, type SessionOptions } from "../../redis/session.ts";
+import type { RedisSession, SessionOptions } from "../../redis/session.ts";
 import type { FetchCall } from "./fetcher.ts";
 import type { RedisTransportSettings } from "./options.ts";
 import { WaitingFetch, type WaitingFetchOptions } from "./waiting-fetch.ts";
+import { WakeConnections } from "./wake-connections.ts";
 
 export interface WakeOptions {
   readonly settings: RedisTransportSettings;
@@ -52,7 +53,6 @@ const POLL_FROM_MS = 5;
 const POLL_TO_MS = 100;
 /** A waiting fetch ends after this: it is the safety poll. Never more than half a command's deadline. */
 const WAIT_MS = 2500;
-const INVALIDATE = "__redis__:invalidate";
 
 export class Wake {
   readonly signals: { readonly woken: TestSignal<WokenBy>; readonly mode: TestSignal<Mode> } = {
@@ -62,12 +62,7 @@ export class Wake {
   readonly #options: WakeOptions;
   readonly #fetch: WaitingFetch;
   #mode: Mode;
-  /** Of the wake connection. Written by `#track`. */
-  #clientId = 0;
-  #session: RedisSession | null = null;
-  /** Of tracking-redirect: hears the pushes. */
-  #subscriber: RedisSession | null = null;
-  #subscriberId = 0;
+  #connections: WakeConnections | null = null;
   /** Lists that are watched; empty while the consumer is busy. Written by `arm` and `disarm`. */
   #lists: readonly string[] = [];
   /** The server has promised a push for them. */
@@ -149,8 +144,7 @@ export class Wake {
     this.#stopped = true;
     this.disarm();
     this.#probe?.cancel();
-    this.#session?.stop();
-    this.#subscriber?.stop();
+    this.#connections?.stop();
   }
 
   /** `repeat`: a push was promised since the last look, so there should be nothing to find. */
@@ -210,7 +204,7 @@ export class Wake {
             ["exists", ...keys],
           ]);
     if (call !== null && first !== undefined) {
-      this.#fetch.start({ call, connection, clientId: this.#clientId, list: first });
+      this.#fetch.start({ call, connection, clientId: this.#connections?.clientId ?? 0, list: first });
     }
     return armed;
   }
@@ -297,10 +291,8 @@ export class Wake {
     this.#probe?.cancel();
     this.#proved = undefined;
     this.#missed = 0;
-    this.#session?.stop();
-    this.#subscriber?.stop();
-    this.#session = null;
-    this.#subscriber = null;
+    this.#connections?.stop();
+    this.#connections = null;
     if (this.#mode === "poll") this.signals.mode.signal("poll");
     this.#look();
   }
@@ -319,7 +311,8 @@ export class Wake {
           (found) => {
             if (this.#stopped || this.#lists.length === 0) return;
             if (found !== 0) this.#wake(null, "poll");
-            else if (this.#mode === "poll" || this.#session?.state !== "live") this.#schedulePoll();
+            else if (this.#mode === "poll" || this.#connections?.session.state !== "live")
+              this.#schedulePoll();
           },
           () => this.#schedulePoll(),
         );
@@ -329,80 +322,22 @@ export class Wake {
   }
 
   #open(): RedisSession {
-    if (this.#session !== null) return this.#session;
-    const redirect = this.#mode === "tracking-redirect";
-    const session = new RedisSession({
-      ...this.#options.session,
-      scripts: [],
-      keepTrying: true,
-      reclaim: (connection) => (redirect ? this.#trackRedirected(connection) : this.#track(connection)),
-      onState: (state, from) => {
-        if (session !== this.#session) return;
-        if (state === "live") this.#look();
-        else if (from === "live") {
-          this.#armed = false;
-          this.#waiting = false;
-          if (redirect)
-            this.#subscriber?.reset(new RedisError("connection", "the other half of the pair was lost"));
-          this.#look();
-        }
+    if (this.#connections !== null) return this.#connections.session;
+    const connections = new WakeConnections({
+      session: this.#options.session,
+      logger: this.#options.logger,
+      redirect: this.#mode === "tracking-redirect",
+      onPush: (push) => this.#hear(push),
+      onLive: () => this.#look(),
+      onLost: () => {
+        this.#armed = false;
+        this.#waiting = false;
+        this.#look();
       },
+      onRefused: (error) => this.#refused(error),
     });
-    this.#session = session;
-    session.start(new AbortController().signal).catch((error: unknown) => {
-      this.#options.logger.debug({ err: error }, "wake connection not there yet");
-    });
-    return session;
-  }
-
-  async #track(connection: RedisConnection): Promise<void> {
-    connection.onPush = (push) => this.#hear(push);
-    this.#clientId = Number(await connection.command("client", ["id"]));
-    await this.#askForTracking(connection, ["tracking", "on", "optin", "noloop"]);
-  }
-
-  async #trackRedirected(connection: RedisConnection): Promise<void> {
-    const subscriber = this.#openSubscriber();
-    await subscriber.live(null);
-    await this.#askForTracking(connection, [
-      "tracking",
-      "on",
-      "redirect",
-      this.#subscriberId,
-      "optin",
-      "noloop",
-    ]);
-  }
-
-  async #askForTracking(connection: RedisConnection, args: readonly (string | number)[]): Promise<void> {
-    try {
-      await connection.command("client", args);
-    } catch (error) {
-      // Outside of the session's own attempt, which this ends.
-      if (!connection.closed) setImmediate(() => this.#refused(error));
-      throw error;
-    }
-  }
-
-  #openSubscriber(): RedisSession {
-    if (this.#subscriber !== null) return this.#subscriber;
-    const subscriber = new RedisSession({
-      ...this.#options.session,
-      protocol: 2,
-      scripts: [],
-      keepTrying: true,
-      reclaim: async (connection) => {
-        // Before SUBSCRIBE: a subscribed RESP2 connection may not ask.
-        this.#subscriberId = Number(await connection.command("client", ["id"]));
-        connection.onPush = (push) => this.#hear(push);
-        await connection.command("subscribe", [INVALIDATE]);
-      },
-      onState: (_state, from) => {
-        if (from !== "live" || subscriber !== this.#subscriber) return;
-        this.#session?.reset(new RedisError("connection", "the other half of the pair was lost"));
-      },
-    });
-    this.#subscriber = subscriber;
-    return subscriber;
+    this.#connections = connections;
+    connections.start();
+    return connections.session;
   }
 }
