@@ -38,6 +38,7 @@ export type CommandName =
   | "report"
   | "purge"
   | "queue"
+  | "migrate"
   | "dead"
   | "statedb"
   | "limits"

@@ -1,7 +1,7 @@
 /** Every command, as data: the parser, the help, the environment, the completion scripts and docs/cli.md read it. */
 import { type CommandSpec, withJson } from "./option-types.ts";
 import { BEAT } from "./specs/beat.ts";
-import { DEAD, LIMITS, LIST, PURGE, QUEUE } from "./specs/broker.ts";
+import { DEAD, LIMITS, LIST, MIGRATE, PURGE, QUEUE } from "./specs/broker.ts";
 import { MULTI } from "./specs/multi.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
 import { DEV, INIT } from "./specs/start.ts";
@@ -23,6 +23,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   EVENTS,
   LIST,
   PURGE,
+  MIGRATE,
   QUEUE,
   LIMITS,
   DEAD,

@@ -31,6 +31,7 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   status: async () => (await import("./commands/status.ts")).status,
   list: async () => (await import("./commands/list.ts")).list,
   report: async () => (await import("./commands/report.ts")).report,
+  migrate: async () => (await import("./commands/migrate.ts")).migrate,
   purge: async () => (await import("./commands/purge.ts")).purge,
   queue: async () => (await import("./commands/queue.ts")).queue,
   limits: async () => (await import("./commands/limits.ts")).limits,

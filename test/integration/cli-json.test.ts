@@ -150,6 +150,11 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
     await line(["call", "shop.add", "-a", "[1, 2]"]);
     expect(await line(["purge", "-f"])).toEqual({ purged: 1, queues: ["celery"] });
   },
+  async migrate() {
+    const source = `sqlite://${join(project.dir, "old.db")}`;
+    const all = ["migrate", source, redis.url, "-t", "0"];
+    expect(await line(all)).toEqual({ migrated: 0, parked: 0, held: 0, moved: false });
+  },
   async statedb() {
     const location = redis.url;
     const listed = await line(["statedb", "list", "--redis-statedb", location]);

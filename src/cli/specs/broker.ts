@@ -1,6 +1,6 @@
 /** The words of the commands that look at queues, and change them. */
 import type { CommandSpec } from "../option-types.ts";
-import { count, seconds, text } from "../values.ts";
+import { count, list, seconds, text } from "../values.ts";
 import { EXCLUDE_QUEUES, QUEUES } from "./shared.ts";
 
 const LISTS = ["bindings", "queues"] as const;
@@ -28,6 +28,48 @@ export const PURGE: CommandSpec = {
   ],
   json: { shape: '{"purged", "queues": […]}; asks nothing, and needs --force' },
   examples: [["petiole -A app purge -Q mail -f", "empty the queue mail at once"]],
+};
+
+export const MIGRATE: CommandSpec = {
+  name: "migrate",
+  about: "take waiting and parked tasks from a SQLite file to another broker",
+  arguments: [
+    { name: "<source>", about: "sqlite:///path/to/file.db" },
+    { name: "<destination>", about: "URL of the other broker" },
+  ],
+  options: [
+    { flags: "-n, --limit <n>", about: "so many tasks at most", group: "Which", parse: count },
+    {
+      flags: "-T, --tasks <names>",
+      about: "only tasks of these names, separated by commas",
+      group: "Which",
+      parse: list,
+    },
+    {
+      ...QUEUES,
+      about: "only these queues, separated by commas; old:new gives one another name there",
+      group: "Which",
+    },
+    {
+      flags: "-a, --ack-messages",
+      about: "delete at the source what the destination has; without it tasks are copied",
+      group: "How",
+    },
+    {
+      flags: "-t, --timeout <seconds>",
+      about: "end when nothing has come for so long (default: 1)",
+      group: "How",
+      parse: seconds,
+    },
+    { flags: "-F, --forever", about: "go on until Ctrl-C", group: "How" },
+  ],
+  json: { shape: '{"migrated", "parked", "held", "moved": false when they were copied}' },
+  examples: [
+    [
+      "petiole migrate -a sqlite:///var/lib/shop/tasks.db redis://localhost:6379/0",
+      "move all; stop the workers of the file first",
+    ],
+  ],
 };
 
 const QUEUE_ACTIONS = ["pause", "resume", "list"] as const;

@@ -362,7 +362,7 @@ export class SqliteConsumer implements Consumer {
       dead.bury(null, { queue, reason, count: 0, raw, nowMs: this.#now() });
       return true;
     }, false);
-    if (buried) this.#tell(() => this.#options.onDead({ queue, reason, raw, message: null }));
+    if (buried) this.#tell(() => void this.#options.onDead({ queue, reason, raw, message: null }));
   }
 
   /** Once for the settlements of a transaction. */

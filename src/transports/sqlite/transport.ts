@@ -39,6 +39,7 @@ import { Hearing, type SubscribeOptions } from "./hearing.ts";
 import { Keeper } from "./keeper.ts";
 import { LimitTable } from "./limits.ts";
 import { listOf, Messages } from "./messages.ts";
+import { Migration, type MigrationOptions } from "./migration.ts";
 import { readSqliteOptions, type SqliteOptions } from "./options.ts";
 import { SqlitePausedQueues } from "./paused.ts";
 import { ResultTable } from "./results.ts";
@@ -216,6 +217,11 @@ export class SqliteTransport implements Transport {
         text: this.#encode(one),
       })),
     };
+  }
+
+  /** Takes messages to another broker. For a transport of its own, opened as a worker's. */
+  migration(options: MigrationOptions): Migration {
+    return new Migration(this.#running(), options);
   }
 
   consume(options: ConsumeOptions): Consumer {
