@@ -1,6 +1,6 @@
 /**
- * The state DB: `npx tsx bench/micro/statedb.ts URL` prints how long a client's `revoke()` takes until it is written, and how
- * long a worker takes to load 50,000 ids.
+ * The state DB: `npx tsx bench/micro/statedb.ts URL` prints how long a client's `revoke()` takes until it is written, how long a
+ * worker takes to load 50,000 ids, and how long its checkpoint of them holds the event loop up.
  */
 import { randomUUID } from "node:crypto";
 import { systemClock } from "../../src/base/clock.ts";
@@ -47,7 +47,7 @@ const options = {
 const db = await openStateDb({ ...options, node: "w1@bench" });
 await db.start(new AbortController().signal);
 await db.revoke({ ids: Array.from({ length: IDS - CALLS - 1 }, () => randomUUID()), stamps: [] });
-for (const round of ["first", "second"]) {
+for (const round of ["first", "second", "after a checkpoint"]) {
   const revoked = new Revoked({ clock: systemClock });
   revoked.keepFor(null);
   const [from, cpu] = [performance.now(), process.cpuUsage()];
@@ -57,6 +57,25 @@ for (const round of ["first", "second"]) {
   const cpuMs = ((user + system) / 1000).toFixed(0);
   process.stdout.write(
     `load of ${revoked.ids.size} ids (${round}): ${took.toFixed(0)} ms, ${cpuMs} ms of CPU\n`,
+  );
+  if (round === "second") await checkpoint(revoked);
+}
+
+async function checkpoint(revoked: Revoked): Promise<void> {
+  let [longest, last, done] = [0, performance.now(), false];
+  const turn = (): void => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+    if (!done) setImmediate(turn);
+  };
+  turn();
+  const from = performance.now();
+  await db.checkpoint({ ids: revoked.ids.ages(), clock: 1 });
+  done = true;
+  const took = performance.now() - from;
+  process.stdout.write(
+    `checkpoint of ${revoked.ids.size} ids: ${took.toFixed(0)} ms, in turns of ${longest.toFixed(1)} ms at most\n`,
   );
 }
 const { nodes } = await db.overview();

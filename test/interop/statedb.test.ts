@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => fleet.stop());
 
 test("a Python worker that starts when ours are ready runs nothing of what was revoked before", {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const statedb = { redisStatedbUrl: `${fleet.redis.url}/3` };
   const client = new Celery("revoker", { brokerUrl: fleet.broker, resultBackend: fleet.backend, ...statedb });
@@ -30,7 +30,7 @@ test("a Python worker that starts when ours are ready runs nothing of what was r
   const [last] = await fleet.app.sendMany([
     fleet.app.signature("demo.record", ["alive", 1], { queue: "py" }),
   ]);
-  await last?.get({ timeout: 60 });
+  await last?.get({ timeout: 200 });
   await eventually("the queue is empty", async () => (await fleet.redis.command("LLEN", "py")) === "0");
   await eventually("nothing is held", async () => (await fleet.unacked()) === 0);
   expect(await fleet.seen("revoked")).toEqual([]);

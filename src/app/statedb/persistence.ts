@@ -24,7 +24,7 @@ export class RedisStatePersistence implements WorkerStep {
   }
 
   enabled({ stateDb }: WorkerStepContext): boolean {
-    return stateDb !== null && stateDb.redis !== null;
+    return stateDb !== null && stateDb.redis !== null && !stateDb.redis.startsWith("sqlite:");
   }
 
   start({ stateDb, hostname, logger }: WorkerStepContext): void {
