@@ -1,4 +1,6 @@
 /** Tasks that every app has. Python: `celery/app/builtins.py`. Those of canvas come with canvas. */
+
+import { CHORD_ERROR } from "../canvas/freeze.ts";
 import { NotRegistered } from "../errors.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import type { TaskContext } from "../task/context-types.ts";
@@ -71,6 +73,17 @@ function chordTask(context: TaskContext, ...given: readonly unknown[]): Promise<
   return context.app.signatureFrom(whole).applyAsync(partial ?? []);
 }
 
+/** `celery.chord_unlock(group_id, callback, interval, max_retries, result)`: of backends that do not count. Loaded when one comes. */
+async function chordUnlock(context: TaskContext, ...given: readonly unknown[]): Promise<unknown> {
+  const unlock = await import("./chord-unlock.ts");
+  return unlock.chordUnlock(context, ...given);
+}
+
+/** `celery.chord_error`, which no client knows: see {@link CHORD_ERROR}. */
+function chordError(reason: string): never {
+  throw Object.assign(new Error(reason), { type: "ChordError", module: "celery.exceptions", args: [reason] });
+}
+
 function chainTask(): never {
   throw Object.assign(new Error("chain is not a real task"), {
     type: "NotImplementedError",
@@ -95,6 +108,17 @@ export const BUILTIN_TASKS: readonly BuiltinTask[] = [
     options: { bind: true, params: ["header", "body", "partial_args=", "**kwargs"] },
     fn: chordTask,
   },
+  {
+    name: "celery.chord_unlock",
+    options: {
+      bind: true,
+      maxRetries: null,
+      ignoreResult: true,
+      params: ["group_id", "callback", "interval=", "max_retries=", "result=", "**kwargs"],
+    },
+    fn: chordUnlock,
+  },
+  { name: CHORD_ERROR, options: { params: ["reason"] }, fn: chordError },
   { name: "celery.chain", options: { params: ["*args", "**kwargs"] }, fn: chainTask },
   { name: "celery.map", options: { bind: true, params: ["task", "it"] }, fn: map },
   { name: "celery.starmap", options: { bind: true, params: ["task", "it"] }, fn: starmap },

@@ -150,6 +150,12 @@ export function freezeMembers(
   return { members: frozen.map((one) => one.signature), results: frozen.map((one) => one.result) };
 }
 
+/**
+ * The task that takes the place of a chord's body that cannot run: what follows it, its chord and its errbacks hear of it as of any
+ * failure.
+ */
+export const CHORD_ERROR = "celery.chord_error";
+
 /** Hands the results of a group on as one. */
 export const ACCUMULATE: SignatureData = {
   task: "celery.accumulate",

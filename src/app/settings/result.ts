@@ -90,7 +90,7 @@ export const result: Section<`result${string}`> = {
     unit: "seconds",
     default: 1,
     text: "Pause between two looks at a chord, for backends that must look.",
-    effective: false,
+    effective: true,
   },
   resultCompression: {
     old: "CELERY_RESULT_COMPRESSION",
