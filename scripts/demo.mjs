@@ -1,4 +1,4 @@
-// `make demo`: examples/web with its two workers. Waits until it answers, says what to try, and streams what the processes log
+// `make demo`: examples/web with its two workers and its scheduler. Waits until it answers, says what to try, and streams what the processes log
 // until Ctrl-C stops all of them. PORT=8001 is another port. Without a server, in SQLite files; `make demo-redis` (--redis)
 // starts a Redis for it.
 // DEMO_EXIT=1 ends after one task went round. Everything that it starts is stopped by its pid.
@@ -146,6 +146,12 @@ async function main() {
     });
   await start({ name: "web", args: ["--import", "tsx", "src/main.ts"], ready: /listening on/, ...options });
   await Promise.all([worker("worker1"), worker("worker2")]);
+  await start({
+    name: "beat",
+    args: [cli, "-A", "src/app.ts", "beat", "-l", "info", "-s", join(data, "celerybeat-schedule"), "-q"],
+    ready: /beat: starting|Scheduler:/i,
+    ...options,
+  });
   const url = `http://127.0.0.1:${port}`;
   await firstTask(url);
   if (process.env.DEMO_EXIT === "1" || stopping) return;

@@ -93,6 +93,16 @@ test("without a brokerUrl it takes a file, and says how a program that sends tas
   expect({ code: result.code, out: result.out }).toEqual({ code: 0, out: "1\n" });
 });
 
+test("the schedule of the project is run, too", async () => {
+  const entry = '{ task: "mine.answer", schedule: 1 }';
+  project.write(
+    "app.mjs",
+    taskModule(`beatSchedule: { often: ${entry} }, beatScheduleFilename: ".petiole/schedule"`),
+  );
+  const one = dev({});
+  await one.says(/Task mine\.answer\[.*succeeded/);
+});
+
 test("the broker that the project names is kept", async () => {
   project.write("tasks.mjs", taskModule(`brokerUrl: "${redis.url}/3"`));
   const one = dev({});

@@ -39,7 +39,9 @@ test("the demo starts the example, says what to try, shows what its processes lo
   await eventually("it has ended", () => demo.exitCode !== null, { timeoutMs: 30_000 });
   expect(demo.exitCode).toBe(130);
   const stopped = [...out.matchAll(/^stopped (\w+) \(pid (\d+)\)$/gm)];
-  expect(stopped.map(([, name]) => name)).toEqual(expect.arrayContaining(["worker2", "worker1", "web"]));
+  expect(stopped.map(([, name]) => name)).toEqual(
+    expect.arrayContaining(["beat", "worker2", "worker1", "web"]),
+  );
   expect(stopped.map(([, , pid]) => Number(pid)).filter(isAlive)).toEqual([]);
 });
 

@@ -1,6 +1,7 @@
 /** `petiole worker`: runs tasks until it is told to stop. Python: `celery/bin/worker.py`. */
 import { hostname as osHostname } from "node:os";
 import type { Celery } from "../../app/app.ts";
+import { internalsOf } from "../../app/internals.ts";
 import { appFile } from "../../app/loader.ts";
 import type { Logger } from "../../base/logger.ts";
 import { version } from "../../base/version.ts";
@@ -102,7 +103,9 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   hintAtPool(options.pool, logger);
   running.logger = logger;
   if (io.env[DETACHED] !== undefined) (await import("../daemon/detach.ts")).tellParent();
-  const beat = withBeat ? await startBeat(app, { schedule: scheduleFilename, scheduler, logger }) : null;
+  const scheduled =
+    withBeat || (io.env[DEVELOPED] !== undefined && internalsOf(app).periodicTasks.length > 0);
+  const beat = scheduled ? await startBeat(app, { schedule: scheduleFilename, scheduler, logger }) : null;
   let code: ExitCode;
   try {
     code = await runUntilStopped(running, {

@@ -52,6 +52,7 @@ function environment(name: string): NodeJS.ProcessEnv {
     HOST: "127.0.0.1",
     PORT: String(port),
     DATABASE_URL: `sqlite:${redis.dir}/web.db`,
+    REPORT_SECONDS: "1",
   };
 }
 
@@ -63,7 +64,8 @@ function local(
   const { hostname: inside } = service(name);
   const here = words
     .map((word) => (inside === undefined ? word : word.replace(inside, hostname())))
-    .map((word) => word.replace("127.0.0.1:8000", `127.0.0.1:${port}`));
+    .map((word) => word.replace("127.0.0.1:8000", `127.0.0.1:${port}`))
+    .map((word) => word.replace(/(?<=^|')\/(data|tmp)\//, `${redis.dir}/`));
   if (program === "petiole") return [process.execPath, [cli, ...here]];
   return [program === "node" ? process.execPath : program, here];
 }
@@ -95,7 +97,7 @@ function isHealthy(name: string): boolean {
 
 test("all services of ours become healthy by their own checks, work together, and end well by SIGTERM", async () => {
   expect(isHealthy("web")).toBe(false);
-  for (const name of ["web", "celery-worker-1", "celery-worker-2"]) {
+  for (const name of ["web", "celery-worker-1", "celery-worker-2", "celery-beat"]) {
     await start(name);
     await eventually(`${name} is healthy`, () => isHealthy(name), {
       timeoutMs: 60_000,
@@ -113,5 +115,8 @@ test("all services of ours become healthy by their own checks, work together, an
   expect([checked.status, checked.stdout.match(/^ok {2}/gm)?.length, checked.stderr]).toEqual([0, 7, ""]);
   const wrong = spawnSync(process.execPath, ["scripts/test-tasks.mjs", `http://127.0.0.1:${redis.port}`]);
   expect(wrong.status).not.toBe(0);
+  await eventually("the periodic task runs", () =>
+    /web\.report_counts\[[\da-f-]+\] succeeded/.test(logs.join("")),
+  );
   for (const stop of stops.splice(0).toReversed()) await stop();
 }, 150_000);

@@ -100,7 +100,14 @@ describe("docker-compose.yml", () => {
 
   test("has the services, names, variables and ways to stop of the documents", () => {
     expect(Object.keys(services)).toEqual(
-      expect.arrayContaining(["web", "celery-worker-1", "celery-worker-2", "redis", "postgres"]),
+      expect.arrayContaining([
+        "web",
+        "celery-worker-1",
+        "celery-worker-2",
+        "celery-beat",
+        "redis",
+        "postgres",
+      ]),
     );
     for (const [name, service] of Object.entries(services)) {
       expect([name, service.healthcheck?.test[0]]).toEqual([name, "CMD"]);
@@ -234,6 +241,7 @@ const UNIT_KEYS: Readonly<Record<string, readonly string[]>> = {
   Service: [
     "Type",
     "User",
+    "StateDirectory",
     "WorkingDirectory",
     "EnvironmentFile",
     "ExecStart",
@@ -302,7 +310,7 @@ test("every command is one of petiole's, with options that it has", () => {
       command,
       healthcheck?.test.slice(1) ?? [],
     ]),
-    ...["web", "worker-deployment", "worker-statefulset"].flatMap((file) =>
+    ...["beat", "web", "worker-deployment", "worker-statefulset"].flatMap((file) =>
       commandsIn(documents(`k8s/${file}.yaml`)),
     ),
     ...["web", "worker"].map(
@@ -319,7 +327,7 @@ test("every command is one of petiole's, with options that it has", () => {
   ]
     .map((list) => (list[0] === "sh" ? (list[2] ?? "").replace("exec ", "").split(" ") : list))
     .filter(([program = ""]) => program.endsWith("petiole"));
-  expect(lists).toHaveLength(10);
+  expect(lists).toHaveLength(14);
   for (const [, ...words] of lists) {
     const command = COMMANDS.find(({ name }) => words.includes(name));
     const flags = (command?.options ?? []).flatMap((option) => option.flags.split(/[ ,]+/));
