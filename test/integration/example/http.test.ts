@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../../support/eventually.ts";
+import { type PostgresServer, postgresPrograms, startPostgres } from "../../support/postgres.ts";
 import { type RedisServer, startRedis } from "../../support/redis.ts";
 import { type Example, petioleIn, type Running, startExample } from "./running-example.ts";
 
@@ -67,23 +68,33 @@ const WRONG: readonly (readonly [
   ["POST", "/uploads/", 413, "file", tooLarge],
 ];
 
-/** Without any server, and on Redis. */
+/** Without any server; on Redis and PostgreSQL, where that is installed. */
 const STACKS = ["sqlite", "redis"] as const;
 
 describe.each(STACKS)("on %s", (stack) => {
   let redis: RedisServer | undefined;
+  let postgres: PostgresServer | undefined;
   let example: Example;
   let worker: Running;
 
   beforeAll(async () => {
     if (stack === "redis") redis = await startRedis();
-    example = await startExample(redis === undefined ? {} : { CELERY_BROKER_URL: `${redis.url}/0` });
+    if (stack === "redis" && postgresPrograms() !== null) postgres = await startPostgres();
+    const rows: Readonly<Record<string, string>> =
+      postgres === undefined
+        ? {}
+        : { DATABASE_URL: `postgresql://petiole@127.0.0.1:${postgres.pool.options.port ?? 0}/postgres` };
+    example = await startExample({
+      ...rows,
+      ...(redis === undefined ? {} : { CELERY_BROKER_URL: `${redis.url}/0` }),
+    });
     worker = await example.startWorker("worker1@%h");
   });
 
   afterAll(async () => {
     await example?.stop();
     await redis?.stop();
+    await postgres?.stop();
   });
 
   test.each([

@@ -7,7 +7,10 @@ export interface Queries {
 
 export interface Database extends Queries {
   readonly kind: "postgres" | "sqlite";
-  /** Commits what `work` did through `tx` when it resolves, and rolls back when it rejects. */
+  /**
+   * Commits what `work` did through `tx` when it resolves, and rolls back when it rejects. Tasks that `work` sends with
+   * `delayOnCommit` are sent after the commit, or not at all.
+   */
   transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }

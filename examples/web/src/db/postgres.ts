@@ -1,3 +1,4 @@
+import { transaction } from "petiole/transactions";
 import pg from "pg";
 import type { Database, Queries, Value } from "./database.ts";
 
@@ -15,19 +16,10 @@ export class PostgresDatabase implements Database {
     return run<Row>(this.#pool, sql, values);
   }
 
-  async transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect();
-    try {
-      await client.query("BEGIN");
-      const result = await work({ query: (sql, values = []) => run(client, sql, values) });
-      await client.query("COMMIT");
-      return result;
-    } catch (error) {
-      await client.query("ROLLBACK");
-      throw error;
-    } finally {
-      client.release();
-    }
+  transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T> {
+    return transaction(this.#pool, (client) =>
+      work({ query: (sql, values = []) => run(client, sql, values) }),
+    );
   }
 
   close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type * as sqlite from "@photostructure/sqlite";
+import { transaction } from "petiole/transactions";
 import type { Database, Queries, Value } from "./database.ts";
 
 type Driver = typeof sqlite;
@@ -28,17 +29,11 @@ export class SqliteDatabase implements Database {
   }
 
   transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T> {
-    return this.#inTurn(async (connection) => {
-      connection.exec("BEGIN IMMEDIATE");
-      try {
-        const result = await work({ query: async (sql, values = []) => run(connection, sql, values) });
-        connection.exec("COMMIT");
-        return result;
-      } catch (error) {
-        connection.exec("ROLLBACK");
-        throw error;
-      }
-    });
+    return this.#inTurn((connection) =>
+      transaction(connection, () =>
+        work({ query: async (sql, values = []) => run(connection, sql, values) }),
+      ),
+    );
   }
 
   async close(): Promise<void> {

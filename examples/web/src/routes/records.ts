@@ -4,7 +4,7 @@ import { db } from "../db/index.ts";
 import { RequestError } from "../errors.ts";
 import { processInstance, processUpload, sendWelcomeEmail } from "../tasks/records.ts";
 import { wholeNumber } from "./input.ts";
-import { submit } from "./submit.ts";
+import { submit, submitOnCommit } from "./submit.ts";
 
 /** One line of text. PostgreSQL takes no zero bytes. */
 const oneLine = { type: "string", maxLength: 100, pattern: "^\\P{Cc}+$" };
@@ -28,17 +28,16 @@ export async function recordRoutes(server: FastifyInstance): Promise<void> {
     "/users/",
     { schema: { body: userBody } },
     async ({ body: { name, email } }, reply) => {
-      const id = await db.transaction(async (tx) => {
-        const [user] = await tx.query<{ id: number }>(
+      const user = await db.transaction(async (tx) => {
+        const [row] = await tx.query<{ id: number }>(
           "INSERT INTO users (name, email) VALUES ($1, $2) ON CONFLICT (email) DO NOTHING RETURNING id",
           [name, email],
         );
-        if (user === undefined)
+        if (row === undefined)
           throw new RequestError(409, "email", `there is a user with the email ${email}`);
-        return user.id;
+        return { id: row.id, name, email, task_id: await submitOnCommit(tx, sendWelcomeEmail, [row.id]) };
       });
-      const taskId = await submit(sendWelcomeEmail, [id]);
-      return reply.code(201).send({ id, name, email, task_id: taskId });
+      return reply.code(201).send(user);
     },
   );
 
@@ -66,14 +65,14 @@ export async function recordRoutes(server: FastifyInstance): Promise<void> {
     if (part?.fieldname !== "file") throw new RequestError(400, "file", "there is no field file with a file");
     const content = await part.toBuffer();
     const filename = part.filename.replaceAll(/\p{Cc}/gu, "").slice(0, 200);
-    const uploadId = await db.transaction(async (tx) => {
+    const upload = await db.transaction(async (tx) => {
       const [row] = await tx.query<{ id: number }>(
         "INSERT INTO uploads (filename, content) VALUES ($1, $2) RETURNING id",
         [filename, content],
       );
-      return (row as { id: number }).id;
+      const { id } = row as { id: number };
+      return { id, filename, bytes: content.length, task_id: await submitOnCommit(tx, processUpload, [id]) };
     });
-    const taskId = await submit(processUpload, [uploadId]);
-    return reply.code(202).send({ id: uploadId, filename, bytes: content.length, task_id: taskId });
+    return reply.code(202).send(upload);
   });
 }

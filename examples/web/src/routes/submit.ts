@@ -1,4 +1,5 @@
 import type { RemoteTask, SendOptions } from "petiole";
+import type { Queries } from "../db/database.ts";
 import { db } from "../db/index.ts";
 import { addSubmission } from "../db/submissions.ts";
 
@@ -10,5 +11,16 @@ export async function submit<P extends readonly unknown[]>(
 ): Promise<string> {
   const { id } = await task.applyAsync(args, options);
   await addSubmission(db, id, task.name);
+  return id;
+}
+
+/** The same within a transaction: the task is sent when it commits, and never when it is rolled back. */
+export async function submitOnCommit<P extends readonly unknown[]>(
+  tx: Queries,
+  task: RemoteTask<P, unknown>,
+  args: P,
+): Promise<string> {
+  const { id } = task.delayOnCommit(...args);
+  await addSubmission(tx, id, task.name);
   return id;
 }
