@@ -1,5 +1,5 @@
 /** The embedded database: the only folder that opens it. */
 export { Database } from "./database.ts";
 export { asBuffer, readText, type SqlValue, storedText } from "./driver.ts";
-export { SqliteError, sqliteError } from "./errors.ts";
+export { SqliteError } from "./errors.ts";
 export { HolderLock, isHolderAlive, removeHolderLock } from "./holder-lock.ts";

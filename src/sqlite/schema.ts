@@ -18,6 +18,8 @@ const STEPS: readonly string[] = [
   CREATE INDEX petiole_held ON petiole_messages (holder) WHERE state = 1;
   CREATE INDEX petiole_parked ON petiole_messages (due) WHERE state = 2;
   CREATE TABLE petiole_holders (id INTEGER PRIMARY KEY, name TEXT NOT NULL, since INTEGER NOT NULL);
+  CREATE TABLE petiole_untold (
+    id INTEGER PRIMARY KEY, holder INTEGER, queue TEXT NOT NULL, reason TEXT NOT NULL, raw NOT NULL);
   CREATE TABLE petiole_bindings (
     exchange TEXT NOT NULL, routing_key TEXT NOT NULL, queue TEXT NOT NULL, type TEXT NOT NULL,
     PRIMARY KEY (exchange, routing_key, queue)) WITHOUT ROWID;

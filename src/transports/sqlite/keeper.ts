@@ -4,7 +4,7 @@
  */
 import type { Timer } from "../../base/clock.ts";
 import { isHolderAlive, removeHolderLock } from "../../sqlite/index.ts";
-import { type DeadMessage, putAfterLoss, type Store } from "./store.ts";
+import { type DeadMessage, hasUntold, putAfterLoss, type Store, takeUntold } from "./store.ts";
 import { forgetOldLocks } from "./unique.ts";
 
 /** Node's timers take 2^31 - 1 ms at most; a longer one fires at once. */
@@ -83,7 +83,10 @@ export class Keeper {
 
   async #work(): Promise<void> {
     const { db, limits, routes, clock } = this.#store;
-    if (this.#onDead() !== null) await this.#putBackLost();
+    if (this.#onDead() !== null) {
+      await this.#putBackLost();
+      await this.#tellUntold();
+    }
     if (this.#closed) return;
     const nowMs = clock.now();
     if (limits.hasOverdue(nowMs)) {
@@ -101,6 +104,12 @@ export class Keeper {
       },
       { patient: true },
     );
+  }
+
+  async #tellUntold(): Promise<void> {
+    if (this.#closed || !hasUntold(this.#store)) return;
+    const untold = await this.#store.db.write(() => takeUntold(this.#store), { patient: true });
+    for (const dead of untold) this.#onDead()?.(dead);
   }
 
   async #putBackLost(): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { WireMessage } from "../../protocol/wire.ts";
-import type { Database } from "../../sqlite/index.ts";
+import { type Database, readText, storedText } from "../../sqlite/index.ts";
 import { afterLoss, lossesAfter } from "../losses.ts";
 import { readDeliveryCount } from "../memory/redelivery.ts";
 import type { ConsumeOptions } from "../transport.ts";
@@ -28,7 +28,8 @@ export interface Store {
   decode(raw: string): WireMessage;
 }
 
-export type DeadMessage = Parameters<ConsumeOptions["onDead"]>[0];
+/** A message that was given up; `id`: of its line among those that nobody has been told of. */
+export type DeadMessage = Parameters<ConsumeOptions["onDead"]>[0] & { readonly id: number };
 
 /** Inside a write: where a message goes whose holder was lost. What is to be told afterwards, if it was given up. */
 export function putAfterLoss(store: Store, lost: LostMessage): DeadMessage | null {
@@ -50,9 +51,49 @@ export function putAfterLoss(store: Store, lost: LostMessage): DeadMessage | nul
       const { reason } = next;
       messages.remove(id);
       dead.bury(queue, { queue, reason, count, raw, nowMs: clock.now() });
-      return { queue, reason, raw, message };
+      store.db.run(
+        "INSERT INTO petiole_untold (id, holder, queue, reason, raw) VALUES (?, ?, ?, ?, ?)",
+        id,
+        store.holder,
+        queue,
+        reason,
+        storedText(raw),
+      );
+      return { id, queue, reason, raw, message };
     }
   }
+}
+
+/** Inside a write: those of whom nobody was told, for they died or could not store it. This process tells them now. */
+export function takeUntold(store: Store): readonly DeadMessage[] {
+  const rows = store.db.all(
+    "UPDATE petiole_untold SET holder = ? WHERE holder IS NULL OR holder NOT IN (SELECT id FROM petiole_holders) RETURNING id, queue, reason, raw",
+    store.holder,
+  );
+  return rows.map((row) => {
+    const raw = readText(row["raw"]);
+    return {
+      id: row["id"] as number,
+      queue: readText(row["queue"]),
+      reason: readText(row["reason"]),
+      raw,
+      message: decodedOrNull(store, raw),
+    };
+  });
+}
+
+export function hasUntold({ db }: Store): boolean {
+  const sql =
+    "SELECT 1 FROM petiole_untold WHERE holder IS NULL OR holder NOT IN (SELECT id FROM petiole_holders) LIMIT 1";
+  return db.get(sql) !== undefined;
+}
+
+/** Inside a write. `told` false: another one is to try. */
+export function noteTold({ db }: Store, id: number, told: boolean): void {
+  db.run(
+    told ? "DELETE FROM petiole_untold WHERE id = ?" : "UPDATE petiole_untold SET holder = NULL WHERE id = ?",
+    id,
+  );
 }
 
 function decodedOrNull(store: Store, raw: string): WireMessage | null {

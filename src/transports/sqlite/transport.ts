@@ -44,7 +44,7 @@ import { readSqliteOptions, type SqliteOptions } from "./options.ts";
 import { SqlitePausedQueues } from "./paused.ts";
 import { ResultTable } from "./results.ts";
 import { Routes } from "./routes.ts";
-import type { DeadMessage, Store } from "./store.ts";
+import { type DeadMessage, noteTold, type Store } from "./store.ts";
 import { SqliteUniqueLocks } from "./unique.ts";
 
 const CAPABILITIES: TransportCapabilities = {
@@ -353,14 +353,25 @@ export class SqliteTransport implements Transport {
     for (const one of this.#consumers) one.loseAll();
   }
 
-  /** To one consumer: a failure is stored once. */
+  /** To one consumer: a failure is stored once. When it cannot be, another process is told. */
   #tellDead(dead: DeadMessage): void {
     const [consumer] = this.#consumers;
-    try {
-      consumer?.handlers.onDead(dead);
-    } catch (error) {
-      this.#options.logger.error({ err: error }, "a handler of the consumer failed");
-    }
+    const { logger } = this.#options;
+    const note = (told: boolean): void => {
+      const store = this.#store;
+      if (store === null || store.db.closed) return;
+      store.db
+        .write(() => noteTold(store, dead.id, told), { patient: true })
+        .catch((error: unknown) => logger.debug({ err: error }, "that a message was given up is told again"));
+    };
+    void (async () => {
+      try {
+        note(consumer !== undefined && (await consumer.handlers.onDead(dead)) !== false);
+      } catch (error) {
+        logger.error({ err: error }, "a handler of the consumer failed");
+        note(true);
+      }
+    })();
   }
 
   #checkFile(): void {
