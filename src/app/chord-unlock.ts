@@ -21,7 +21,7 @@ export async function chordUnlock(context: TaskContext, ...given: readonly unkno
   if (ended === null) {
     const countdown = typeof interval === "number" ? interval : context.app.conf.resultChordRetryInterval;
     const most = typeof maxRetries === "number" ? maxRetries : null;
-    throw context.retry({ countdown: countdown ?? 1, maxRetries: most });
+    return context.retry({ countdown: countdown ?? 1, maxRetries: most });
   }
   const failed = [...ended].find(([, status]) => status.state !== "SUCCESS");
   if (failed === undefined) {

@@ -26,8 +26,8 @@ export interface StampingVisitor {
   /** Each task, and what is linked to one. */
   onSignature: Visit<AnySignature>;
   /** What all of a group gets. */
-  onGroupStart?: Visit<Group<any, readonly unknown[]>>;
-  onGroupEnd?: End<Group<any, readonly unknown[]>>;
+  onGroupStart?: Visit<Group<readonly never[], readonly unknown[]>>;
+  onGroupEnd?: End<Group<readonly never[], readonly unknown[]>>;
   /** What all of a chain gets. */
   onChainStart?: Visit<AnySignature>;
   onChainEnd?: End<AnySignature>;
@@ -90,7 +90,7 @@ function methodFor<P extends StampPlace | StampEnd>(
 }
 
 function shown({ values, stamped }: Marks): VisitorHeaders {
-  return { ...values, stampedHeaders: stamped } as VisitorHeaders;
+  return { ...values, stampedHeaders: stamped };
 }
 
 function marksFrom(added: VisitorHeaders, method: string): Marks {

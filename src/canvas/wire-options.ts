@@ -189,7 +189,7 @@ const NO_PROPERTIES: ReadonlySet<string> = new Set(
     "chord_size eager interval origin use_link confirm_timeout content_encoding content_type declare exchange_type",
     "immediate mandatory now timeout timezone",
     "body_encoding correlation_id delivery_info delivery_tag expiration",
-  ].flatMap((names) => names.split(" ")),
+  ].flatMap((line) => line.split(" ")),
 );
 
 /** Options that nobody knows are properties of the message, as in Celery. null: there are none. */

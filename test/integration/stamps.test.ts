@@ -158,7 +158,7 @@ describe.each(Object.entries(places))("over %s", (_name, place) => {
     const body = a.s().stamp({ tenant: "five" }).linkError(old.s()).linkError(fresh.s());
     const header = [a.si(), a.si(), chain(a.si(), a.s())].map((one) => one.stamp({ tenant: "five" }));
     const after = a.s().stamp({ tenant: "five" });
-    const result = await (chord(header, body as never) as AnySignature).pipe(after as never).delay();
+    const result = await (chord(header, body as never) as AnySignature).pipe(after).delay();
     expect(await states(result)).toEqual(["REVOKED", "REVOKED", "REVOKED REVOKED REVOKED"]);
     const id = result.parent?.id;
     await eventually("both are told", () => told.length >= 2);

@@ -34,12 +34,12 @@ return last.id`,
 });
 
 test("a part that fails fails the body, and what follows it; its errbacks hear of it once", async () => {
-  const [first, last, failed] = (await fleet.python.value(
+  const [first, last, failed] = await fleet.python.value<[string, string, string]>(
     `${SEND}
 body = chain(echo.s().set(queue="ts").on_error(old_errback.s().set(queue="ts")), echo.s().set(queue="ts"))
 last, header = send([add.s(1, 1), fail.s("no")], body)
 return [last.parent.id, last.id, header.results[1].id]`,
-  )) as [string, string, string];
+  );
   for (const id of [last, first])
     expect(await fleet.app.asyncResult(id).outcome({ timeout: 20 })).toMatchObject({
       state: "FAILURE",

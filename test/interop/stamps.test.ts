@@ -168,10 +168,10 @@ describe("tasks of both languages see their stamps", () => {
         ],
         on("ts", "seven") as never,
       ) as AnySignature,
-      on("py", "eight").link(on("ts", "nine")).link(on("py", "ten")) as AnySignature,
+      on("py", "eight").link(on("ts", "nine")).link(on("py", "ten")),
       (fleet.app.signature("demo.fail", [] as never, { queue: "ts" }) as AnySignature).linkError(
         on("py", "eleven"),
-      ) as AnySignature,
+      ),
     ) as AnySignature;
   const labels = "one two three four five six seven eight nine ten".split(" ");
 

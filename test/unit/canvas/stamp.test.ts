@@ -16,14 +16,6 @@ import type { SignatureData } from "../../../src/protocol/wire.ts";
 import { testApp } from "../app/support.ts";
 import { task } from "./support.ts";
 
-const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((name) => task(name)) as [
-  SignatureData,
-  SignatureData,
-  SignatureData,
-  SignatureData,
-  SignatureData,
-];
-
 /** All single tasks of a canvas, linked ones too, by name. */
 function tasksIn(canvas: unknown): Map<string, SignatureData> {
   const found = new Map<string, SignatureData>();
@@ -54,6 +46,13 @@ function app() {
 }
 
 test("stamps reach every task and what is linked to it; of one name the later wins", () => {
+  const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((name) => task(name)) as [
+    SignatureData,
+    SignatureData,
+    SignatureData,
+    SignatureData,
+    SignatureData,
+  ];
   const linked = linkTo(a, "link", d);
   const whole = chordData([groupData([linked]), chained([b, c])], e);
   const made = stampAll(stampAll(whole, marksOf({ tenant: 1, x: [1] })), marksOf({ tenant: 2 }));
