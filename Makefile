@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model cluster schedules parked format clean demo demo-redis demo-python servers oracle docs
+.PHONY: help install build test check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules parked format clean demo demo-redis demo-python servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ statedb-faults: ## kill a worker 200 times after it acknowledged a revoke, revok
 
 canvas-model: ## 5,000 random canvases on workers that are killed 200 times, against a reference; prints seed and figures
 	@PETIOLE_CANVASES=5000 npx vitest run test/integration/canvas-model.test.ts
+
+canvas-bench: build ## chords of 1,000 and 10,000: how long they take, and how long event loops stand still
+	@node bench/canvas/run.mjs
 
 cluster: build ## TypeScript and Python workers in one cluster for ten minutes, steered by clients of both languages
 	@node scripts/oracle.mjs >/dev/null && node bench/cluster/run.mjs

@@ -4,7 +4,7 @@
  */
 import { uuid4 } from "../base/uuid.ts";
 import { chunked, groupData, mapData } from "../canvas/data.ts";
-import type { CanvasPlan, Given } from "../canvas/plan.ts";
+import type { Given } from "../canvas/plan.ts";
 import {
   type Call,
   type CanvasCall,
@@ -212,7 +212,7 @@ export class Calls implements TaskHost, SignatureHost {
     if (preparing !== null) await preparing;
     if (this.#host.alwaysEager) return this.applyCanvas(signature, call);
     const host = this.#canvasHost;
-    const plan: CanvasPlan = planned(host, { signature, given: givenOf(signature, call) });
+    const plan = await planned(host, { signature, given: givenOf(signature, call) });
     return sendCanvas(host, plan);
   }
 
@@ -222,7 +222,7 @@ export class Calls implements TaskHost, SignatureHost {
     newId: () => string,
   ): Promise<AsyncResult<unknown>> {
     const host = this.#canvasHost;
-    const plan = planned(host, { signature, given: { args: [], kwargs: {}, options: {} } }, newId);
+    const plan = await planned(host, { signature, given: { args: [], kwargs: {}, options: {} } }, newId);
     await this.#host.results.extendChord(group, plan.result.id);
     return sendCanvas(host, plan);
   }

@@ -1,9 +1,9 @@
 /** Sends a canvas: plans it, tells the backend of its chords, publishes all of it at once. */
+import { inTurns, Turns } from "../base/turns.ts";
 import { uuid4 } from "../base/uuid.ts";
 import { type CanvasPlan, type Given, planCanvas } from "../canvas/plan.ts";
 import type { SendParent } from "../canvas/sender.ts";
 import { splitWireOptions } from "../canvas/wire-options.ts";
-import { writeResultTuple } from "../protocol/result-tuple.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import type { Producer } from "./producer.ts";
 import type { HandOver } from "./publisher.ts";
@@ -26,26 +26,31 @@ export function planned(
   host: CanvasHost,
   canvas: { readonly signature: SignatureData; readonly given: Given },
   newId: NewId = uuid4,
-): CanvasPlan {
-  return planCanvas(canvas.signature, canvas.given, { newId, replyTo: host.producer.replyTo });
+): Promise<CanvasPlan> {
+  const context = { newId, replyTo: host.producer.replyTo };
+  return inTurns(planCanvas(canvas.signature, canvas.given, context));
 }
 
 /** A canvas that the user sends; inside a task it is a child of it. */
 export function sendCanvas(host: CanvasHost, plan: CanvasPlan): Promise<AsyncResult<unknown>> {
   return host.producer.canvas(async (parent) => {
-    await publishPlan(host, plan, parent);
+    await publishPlan(host, plan, { parent, handOver: null });
     return host.results.of(plan.result);
-  }, writeResultTuple(plan.sent));
+  }, plan.sent);
 }
 
 /** The sizes first: no chord can be complete before it is known how many parts it has. */
 export async function publishPlan(
   host: CanvasHost,
   { sends, chords }: Pick<CanvasPlan, "sends" | "chords">,
-  parent: SendParent | null,
-  handOver: HandOver | null = null,
+  { parent, handOver }: { readonly parent: SendParent | null; readonly handOver: HandOver | null },
 ): Promise<void> {
-  const all = sends.map((signature) => sendOf(host, signature, parent));
+  const all: Send[] = [];
+  const turns = new Turns();
+  for (const signature of sends) {
+    all.push(sendOf(host, signature, parent));
+    if (turns.isOver) await turns.next();
+  }
   if (chords.length > 0) await host.results.startChords(chords);
   const [first] = all;
   if (all.length === 1 && first !== undefined && handOver === null) await host.producer.produce(first);

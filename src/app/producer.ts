@@ -5,11 +5,12 @@
  * only when somebody is connected.
  */
 import type { Clock } from "../base/clock.ts";
+import { Turns } from "../base/turns.ts";
 import type { SendParent } from "../canvas/sender.ts";
 import type { Call } from "../canvas/signature.ts";
 import type { CallOptions, SplitOptions } from "../canvas/wire-options.ts";
 import { EncodeError, PetioleError } from "../errors.ts";
-import { type ResultTuple, resultTuple } from "../protocol/result-tuple.ts";
+import { type ResultNode, resultTuple, writeResultTuple } from "../protocol/result-tuple.ts";
 import { currentExecution, type Execution } from "../task/current.ts";
 import type { CallArguments } from "../task/kw.ts";
 import type { QueueDeclaration, UniqueMessage } from "../transports/transport.ts";
@@ -175,13 +176,13 @@ export class Producer {
   }
 
   /** A canvas that the user sends: as {@link send}. `sent` is noted once the broker has all of it. */
-  canvas<T>(send: (parent: SendParent | null) => Promise<T>, sent: ResultTuple): Promise<T> {
+  canvas<T>(send: (parent: SendParent | null) => Promise<T>, sent: ResultNode): Promise<T> {
     const execution = currentExecution();
     if (execution === undefined) return send(null);
     return keepPending(
       execution,
       send(execution.parent).then((result) => {
-        execution.children.push(sent);
+        execution.children.push(writeResultTuple(sent));
         return result;
       }),
     );
@@ -196,7 +197,9 @@ export class Producer {
     this.#publisher.begin();
     try {
       const built: Built[] = [];
+      const turns = new Turns();
       for (const [index, send] of sends.entries()) {
+        if (turns.isOver) await turns.next();
         try {
           built.push(this.#builder.build(send));
         } catch (error) {
@@ -283,6 +286,7 @@ function batchOf(built: readonly Built[], task: string): Batch {
   const first = built[0] as Built;
   return {
     messages: built.filter((one) => one.unique === null).map((one) => one.outgoing),
+    progress: { sent: 0 },
     unique: null,
     handOver: null,
     declarations,

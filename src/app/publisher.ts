@@ -12,6 +12,7 @@
  */
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../base/clock.ts";
+import { Turns } from "../base/turns.ts";
 import { OperationalError, PetioleError, type PublishOutcome } from "../errors.ts";
 import type {
   Outgoing,
@@ -22,12 +23,17 @@ import type {
 } from "../transports/transport.ts";
 import { isRetryable, type PublishPolicy, publishError, retryDelayMs } from "./publish-retry.ts";
 
+/** Messages that are encoded and sent in one go: a few milliseconds. */
+const PART = 500;
+
 /** Puts messages into the broker in some other way than by its transport; false: it cannot. */
 export type HandOver = (messages: StoredMessages) => Promise<boolean>;
 
 /** What goes out in one round trip. */
 export interface Batch {
   readonly messages: readonly Outgoing[];
+  /** Of `messages`, those that the broker has. Written by the publisher. */
+  readonly progress: { sent: number };
   /** Members with a key, and who is told who holds them; null: none. */
   readonly unique: {
     readonly messages: readonly UniqueMessage[];
@@ -114,6 +120,7 @@ export class Publisher {
         (maxRetries === null || attempts <= maxRetries) &&
         this.#leftMs(batch, startedMs) > waitMs &&
         (await this.#sleep(waitMs));
+      if (batch.progress.sent > 0) outcome = "unknown";
       if (!goOn) throw publishError({ what: nameOf(batch), attempts, outcome, cause: error });
       try {
         await this.#attempt(batch, this.#leftMs(batch, startedMs));
@@ -169,12 +176,12 @@ export class Publisher {
     }
     const { messages, unique, handOver } = batch;
     if (handOver !== null && unique === null) {
-      const encoded = transport.encode(messages);
+      const encoded = await encodedBy(transport, messages);
       if (encoded !== null && (await handOver(encoded))) return;
     }
     // First, for it may be repeated when the rest fails.
     if (unique !== null) unique.onHolders(await transport.unique.publish(unique.messages, signal));
-    if (messages.length > 0) await transport.publish(messages, signal);
+    await publishParts(transport, batch, signal);
   }
 
   #opened(): Promise<Transport> {
@@ -230,6 +237,39 @@ export class Publisher {
       signal.addEventListener("abort", stop);
     });
   }
+}
+
+/**
+ * In order. What the broker has is not sent again when a later part has to be. A transport that publishes many messages in
+ * one step gets them all.
+ */
+async function publishParts(transport: Transport, batch: Batch, signal: AbortSignal | null): Promise<void> {
+  const { messages, progress } = batch;
+  if (messages.length <= PART || transport.capabilities.atomicPublishMany)
+    return transport.publish(messages, signal);
+  while (progress.sent < messages.length) {
+    const part = messages.slice(progress.sent, progress.sent + PART);
+    await transport.publish(part, signal);
+    progress.sent += part.length;
+  }
+}
+
+/** null: the transport cannot say what it would send. */
+async function encodedBy(
+  transport: Transport,
+  messages: readonly Outgoing[],
+): Promise<StoredMessages | null> {
+  const turns = new Turns();
+  const all: StoredMessages["messages"][number][] = [];
+  let location: StoredMessages["location"] | null = null;
+  for (let from = 0; from < messages.length; from += PART) {
+    const part = transport.encode(messages.slice(from, from + PART));
+    if (part === null) return null;
+    location = part.location;
+    all.push(...part.messages);
+    if (turns.isOver) await turns.next();
+  }
+  return location === null ? null : { location, messages: all };
 }
 
 /** `promise`, or the signal's reason. */

@@ -38,7 +38,7 @@ export class AppSender implements Sender {
     return result.id;
   }
 
-  plan(signature: SignatureData, given: Given, newId: () => string): CanvasPlan {
+  plan(signature: SignatureData, given: Given, newId: () => string): Promise<CanvasPlan> {
     return planned(this.#host, { signature, given }, newId);
   }
 
@@ -49,6 +49,6 @@ export class AppSender implements Sender {
   async publishThrough(handOver: HandOver | null, sends: Planned, parent: SendParent | null): Promise<void> {
     const preparing = this.#host.prepare();
     if (preparing !== null) await preparing;
-    await publishPlan(this.#host, sends, parent, handOver);
+    await publishPlan(this.#host, sends, { parent, handOver });
   }
 }

@@ -5,6 +5,7 @@
  * What a chord's header is told of its body when it is sent is not written into it before: Python copies the body into each
  * member already here, so that a chain of chords grows with the power of its length.
  */
+import type { Stepwise } from "../base/turns.ts";
 import type { ResultNode } from "../protocol/result-tuple.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import { compose, upgraded } from "./compose.ts";
@@ -55,15 +56,15 @@ export function idOf(options: Readonly<Record<string, unknown>>): string | null 
   return typeof id === "string" && id !== "" ? id : null;
 }
 
-export function freeze(given: SignatureData, place: Place, context: FreezeContext): Frozen {
+export function* freeze(given: SignatureData, place: Place, context: FreezeContext): Stepwise<Frozen> {
   const signature = asGroup(given);
   switch (kindOf(signature)) {
     case "chain":
-      return freezeChain(signature, place, context);
+      return yield* freezeChain(signature, place, context);
     case "group":
-      return freezeGroup(signature, place, context);
+      return yield* freezeGroup(signature, place, context);
     case "chord":
-      return freezeChord(signature, place, context);
+      return yield* freezeChord(signature, place, context);
     case "chunks":
     case "task":
       return freezeTask(signature, place, context);
@@ -84,8 +85,8 @@ function freezeTask(signature: SignatureData, place: Place, context: FreezeConte
 }
 
 /** The steps as they are sent: see {@link upgraded}. */
-function freezeChain(signature: SignatureData, place: Place, context: FreezeContext): Frozen {
-  const { steps, result } = freezeSteps(upgraded(tasksOf(signature)), place, context);
+function* freezeChain(signature: SignatureData, place: Place, context: FreezeContext): Stepwise<Frozen> {
+  const { steps, result } = yield* freezeSteps(upgraded(tasksOf(signature)), place, context);
   const options = place.id ? { ...signature.options, task_id: place.id } : signature.options;
   return {
     signature: { ...chainData(steps, options), immutable: signature.immutable, args: signature.args },
@@ -93,16 +94,16 @@ function freezeChain(signature: SignatureData, place: Place, context: FreezeCont
   };
 }
 
-export function freezeSteps(
+export function* freezeSteps(
   steps: readonly SignatureData[],
   place: Place,
   context: FreezeContext,
-): { readonly steps: readonly SignatureData[]; readonly result: Node } {
+): Stepwise<{ readonly steps: readonly SignatureData[]; readonly result: Node }> {
   const frozen: SignatureData[] = [];
   let result: Node | null = null;
   for (const [index, step] of steps.entries()) {
     const here = index === steps.length - 1 ? place : { rootId: place.rootId ?? null };
-    const one = freeze(step, here, context);
+    const one = yield* freeze(step, here, context);
     frozen.push(one.signature);
     if (result !== null) firstOf(one.result).parent = result;
     result = one.result;
@@ -117,7 +118,7 @@ export function firstOf(result: Node): Node {
   return node;
 }
 
-function freezeGroup(signature: SignatureData, place: Place, context: FreezeContext): Frozen {
+function* freezeGroup(signature: SignatureData, place: Place, context: FreezeContext): Stepwise<Frozen> {
   const options: Options = { ...signature.options };
   const id = idOf(options) ?? place.groupId ?? context.newId();
   options["task_id"] = id;
@@ -126,7 +127,7 @@ function freezeGroup(signature: SignatureData, place: Place, context: FreezeCont
   if (place.groupIndex !== undefined) options["group_index"] = place.groupIndex;
   options["root_id"] ??= place.rootId ?? null;
   options["parent_id"] ??= place.parentId ?? null;
-  const { members, results } = freezeMembers(
+  const { members, results } = yield* freezeMembers(
     membersOf(signature),
     {
       groupId: place.groupId ?? null,
@@ -141,13 +142,20 @@ function freezeGroup(signature: SignatureData, place: Place, context: FreezeCont
   };
 }
 
-export function freezeMembers(
+export function* freezeMembers(
   members: readonly SignatureData[],
   place: Place,
   context: FreezeContext,
-): { readonly members: readonly SignatureData[]; readonly results: readonly Node[] } {
-  const frozen = members.map((member, groupIndex) => freeze(member, { ...place, groupIndex }, context));
-  return { members: frozen.map((one) => one.signature), results: frozen.map((one) => one.result) };
+): Stepwise<{ readonly members: readonly SignatureData[]; readonly results: readonly Node[] }> {
+  const signatures: SignatureData[] = [];
+  const results: Node[] = [];
+  for (const [groupIndex, member] of members.entries()) {
+    const { signature, result } = yield* freeze(member, { ...place, groupIndex }, context);
+    signatures.push(signature);
+    results.push(result);
+    yield;
+  }
+  return { members: signatures, results };
 }
 
 /**
@@ -193,14 +201,14 @@ function stampsOf(data: SignatureData): Readonly<Record<string, unknown>> {
   return { ...Object.fromEntries(stamps), stamped_headers: names };
 }
 
-function freezeChord(signature: SignatureData, place: Place, context: FreezeContext): Frozen {
-  const header = freeze(
+function* freezeChord(signature: SignatureData, place: Place, context: FreezeContext): Stepwise<Frozen> {
+  const header = yield* freeze(
     countable(headerOf(signature)),
     { rootId: place.rootId ?? null, parentId: place.parentId ?? null },
     context,
   );
   const { id = null, groupId = null, chord = null, rootId = null, groupIndex } = place;
-  const body = freeze(
+  const body = yield* freeze(
     bodyOf(signature),
     { id, groupId, chord, rootId, ...(groupIndex === undefined ? {} : { groupIndex }) },
     context,

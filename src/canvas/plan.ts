@@ -9,6 +9,7 @@
  * | group | every member                          |                                               |
  * | chord | its header; of an empty one, its body | the body, which every member carries          |
  */
+import type { Stepwise } from "../base/turns.ts";
 import type { ResultNode } from "../protocol/result-tuple.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import { addLinks, linkTo, upgraded } from "./compose.ts";
@@ -70,26 +71,31 @@ interface Drafts extends FreezeContext {
   readonly chords: ChordSize[];
 }
 
-export function planCanvas(signature: SignatureData, given: Given, context: FreezeContext): CanvasPlan {
+/** After each member of a group others may have their turn. @throws DecodeError */
+export function* planCanvas(
+  signature: SignatureData,
+  given: Given,
+  context: FreezeContext,
+): Stepwise<CanvasPlan> {
   const drafts: Drafts = {
     sends: [],
     chords: [],
     replyTo: context.replyTo,
     newId: () => context.newId(),
   };
-  const { result, sent } = plan(signature, given, drafts);
+  const { result, sent } = yield* plan(signature, given, drafts);
   return { sends: drafts.sends, chords: drafts.chords, result, sent };
 }
 
-function plan(signature: SignatureData, given: Given, drafts: Drafts): Planned {
+function* plan(signature: SignatureData, given: Given, drafts: Drafts): Stepwise<Planned> {
   const data = asGroup(signature);
   switch (kindOf(data)) {
     case "chain":
-      return planChain(data, given, drafts);
+      return yield* planChain(data, given, drafts);
     case "group":
-      return planGroup(data, given, drafts);
+      return yield* planGroup(data, given, drafts);
     case "chord":
-      return planChord(data, given, drafts);
+      return yield* planChord(data, given, drafts);
     case "chunks":
     case "task":
       return planTask(data, given, drafts);
@@ -144,10 +150,10 @@ const OF_CHAIN = [
   "chain",
 ];
 
-function planChain(signature: SignatureData, given: Given, drafts: Drafts): Planned {
+function* planChain(signature: SignatureData, given: Given, drafts: Drafts): Stepwise<Planned> {
   const options = mergeWire(signature.options, given.options);
   const { group_index: groupIndex, chain } = options;
-  const { steps, result } = freezeSteps(
+  const { steps, result } = yield* freezeSteps(
     linkSteps(upgraded(tasksOf(signature)), options),
     {
       id: idOf(options),
@@ -169,7 +175,7 @@ function planChain(signature: SignatureData, given: Given, drafts: Drafts): Plan
     ...without(options, OF_CHAIN),
     ...(after.length === 0 && later === null ? {} : { chain: after }),
   };
-  const planned = plan(
+  const planned = yield* plan(
     first,
     {
       args,
@@ -203,11 +209,11 @@ function linkAll(signature: SignatureData, name: "link" | "link_error", linked: 
 
 const OF_GROUP = ["task_id", "group_id", "group_index", "chord", "link", "link_error"];
 
-function planGroup(signature: SignatureData, given: Given, drafts: Drafts): Planned {
+function* planGroup(signature: SignatureData, given: Given, drafts: Drafts): Stepwise<Planned> {
   const options = mergeWire(signature.options, given.options);
   const id = idOf(options) ?? drafts.newId();
   const chord = (options["chord"] as SignatureData | undefined) ?? null;
-  const { members, results } = freezeMembers(
+  const { members, results } = yield* freezeMembers(
     membersOf(signature),
     { groupId: id, rootId: textOf(options["root_id"]) },
     drafts,
@@ -221,7 +227,10 @@ function planGroup(signature: SignatureData, given: Given, drafts: Drafts): Plan
     group_id: id,
     ...(chord === null ? {} : { chord }),
   };
-  for (const member of linkMembers(members, options)) plan(member, { ...given, options: passed }, drafts);
+  for (const member of linkMembers(members, options)) {
+    yield* plan(member, { ...given, options: passed }, drafts);
+    yield;
+  }
   const result: Node = { id, parent: null, children: results };
   return { result, sent: result };
 }
@@ -238,12 +247,12 @@ function textOf(value: unknown): string | null {
 
 const OF_HEADER = ["task_id", "group_id", "group_index", "chord", "chain", "link", "link_error"];
 
-function planChord(signature: SignatureData, given: Given, drafts: Drafts): Planned {
+function* planChord(signature: SignatureData, given: Given, drafts: Drafts): Stepwise<Planned> {
   const options = mergeWire(signature.options, given.options);
   const header = countable(headerOf(signature));
   const group = idOf(header.options) ?? drafts.newId();
   const own = withLinks(bodyOf(signature), options);
-  const body = freeze(
+  const body = yield* freeze(
     withOptions(own, mergeWire(own.options, without(options, ["task_id", "link", "link_error"]))),
     {
       id: idOf(options) ?? drafts.newId(),
@@ -258,9 +267,9 @@ function planChord(signature: SignatureData, given: Given, drafts: Drafts): Plan
     kwargs: { ...(typeof extra === "object" ? extra : {}), ...given.kwargs },
     options: { ...without(options, OF_HEADER), task_id: group, chord: body.signature },
   };
-  const planned = planGroup(header, toHeader, drafts);
+  const planned = yield* planGroup(header, toHeader, drafts);
   firstOf(body.result).parent = planned.result;
   if (planned.result.children?.length !== 0) return { result: body.result, sent: planned.result };
-  const { sent } = plan(body.signature, { args: [[]], kwargs: {}, options: {} }, drafts);
+  const { sent } = yield* plan(body.signature, { args: [[]], kwargs: {}, options: {} }, drafts);
   return { result: body.result, sent };
 }

@@ -34,6 +34,6 @@ export interface Sender {
    * @param newId - for what has no id: the same ones again when it is planned again
    * @throws DecodeError
    */
-  plan(signature: SignatureData, given: Given, newId: () => string): CanvasPlan;
+  plan(signature: SignatureData, given: Given, newId: () => string): Promise<CanvasPlan>;
   publish(planned: Planned, parent: SendParent | null): Promise<void>;
 }

@@ -151,7 +151,7 @@ export class Chords {
     } else {
       try {
         const given = { args: [outcome.values], kwargs: {}, options: {} };
-        const plan = app.sender.plan(body, given, derivedIds(group, "body"));
+        const plan = await app.sender.plan(body, given, derivedIds(group, "body"));
         if (await this.#sendBody(group, { plan, parent, task: body.task })) return;
       } catch (err) {
         if (settler.hurried || err instanceof Unanswered) throw err;

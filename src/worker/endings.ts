@@ -106,7 +106,7 @@ export class Endings {
     const { decoded } = request;
     let children: readonly unknown[];
     try {
-      const followUps = afterSuccess(this.#app.sender, decoded, outcome.value);
+      const followUps = await afterSuccess(this.#app.sender, decoded, outcome.value);
       // Before anything is sent: a result that cannot be stored is a failure, of which the chain hears.
       if (this.#storesSuccess(request)) this.#encodeSuccess(request, outcome, []);
       if (decoded.embed.chord !== null) this.#chords.check(decoded, successState(outcome));
@@ -218,7 +218,7 @@ export class Endings {
     const { sender } = this.#app;
     try {
       const { planReplacement } = await import("./replacement.ts");
-      const plan = planReplacement(sender, decoded, outcome.signature);
+      const plan = await planReplacement(sender, decoded, outcome.signature);
       await this.#settler.send(() => sender.publish(plan, parentOf(decoded)), request);
     } catch (error) {
       if (this.#hurried) throw error;

@@ -28,15 +28,15 @@ export function parentOf(task: Failed): SendParent {
 }
 
 /** Callbacks and the next step of the chain, with the result in front of their arguments. @throws DecodeError */
-export function afterSuccess(sender: Sender, task: DecodedTask, value: unknown): FollowUps {
+export async function afterSuccess(sender: Sender, task: DecodedTask, value: unknown): Promise<FollowUps> {
   const { callbacks, chain } = task.embed;
   const plans: CanvasPlan[] = [];
-  if (callbacks !== null) plans.push(...callbackPlans(sender, task, value));
+  if (callbacks !== null) plans.push(...(await callbackPlans(sender, task, value)));
   const next = chain?.at(-1);
   if (chain !== null && next !== undefined) {
     const rest = chain.slice(0, -1);
     const given = { args: [value], kwargs: {}, options: { chain: rest } };
-    plans.push(sender.plan(next, given, derivedIds(task.id, "chain")));
+    plans.push(await sender.plan(next, given, derivedIds(task.id, "chain")));
   }
   const parent = parentOf(task);
   return {
@@ -46,16 +46,26 @@ export function afterSuccess(sender: Sender, task: DecodedTask, value: unknown):
 }
 
 /** Several callbacks form a group; groups among them are their own, as in Celery. */
-function callbackPlans(sender: Sender, task: DecodedTask, value: unknown): readonly CanvasPlan[] {
+async function callbackPlans(
+  sender: Sender,
+  task: DecodedTask,
+  value: unknown,
+): Promise<readonly CanvasPlan[]> {
+  const plans: CanvasPlan[] = [];
   const callbacks = task.embed.callbacks ?? [];
   const newId = derivedIds(task.id, "callback");
   const given = { args: [value], kwargs: {}, options: {} };
-  if (callbacks.length <= 1) return callbacks.map((one) => sender.plan(one, given, newId));
+  // One after the other: they share a source of ids.
+  const planAll = async (signatures: readonly SignatureData[]): Promise<readonly CanvasPlan[]> => {
+    for (const one of signatures) plans.push(await sender.plan(one, given, newId));
+    return plans;
+  };
+  if (callbacks.length <= 1) return planAll(callbacks);
   const groups = callbacks.filter((one) => kindOf(one) === "group");
   const others = callbacks.filter((one) => kindOf(one) !== "group");
   const together = groupData(others, { task_id: derivedId(task.id, "callbacks") });
   const all = others.length === 0 ? groups : [...groups, together];
-  return all.map((one) => sender.plan(one, given, newId));
+  return planAll(all);
 }
 
 /** Who failed, as its errbacks are told. */
@@ -72,7 +82,8 @@ export function oldStyleErrbacks(
   const parent = parentOf(failed);
   return errbacks.map((errback, index) => async () => {
     const options = { group_id: group, group_index: index };
-    await sender.publish(sender.plan(errback, { args: [failed.id], kwargs: {}, options }, newId), parent);
+    const plan = await sender.plan(errback, { args: [failed.id], kwargs: {}, options }, newId);
+    await sender.publish(plan, parent);
   });
 }
 

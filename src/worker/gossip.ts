@@ -196,6 +196,6 @@ export class Gossip {
   async #sendTask(action: unknown): Promise<void> {
     const signature = readSignature(action, "the action of the election");
     const { sender } = this.#options.app;
-    await sender.publish(sender.plan(signature, { args: [], kwargs: {}, options: {} }, uuid4), null);
+    await sender.publish(await sender.plan(signature, { args: [], kwargs: {}, options: {} }, uuid4), null);
   }
 }

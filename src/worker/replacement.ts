@@ -11,7 +11,7 @@ import type { DecodedTask, SignatureData } from "../protocol/wire.ts";
 import { stampsOf } from "./request.ts";
 
 /** @throws DecodeError */
-export function planReplacement(sender: Sender, task: DecodedTask, signature: unknown): CanvasPlan {
+export function planReplacement(sender: Sender, task: DecodedTask, signature: unknown): Promise<CanvasPlan> {
   const given = readSignature(signature, "the replacement");
   // A group becomes a chord, so that there is one task with the id.
   const whole = kindOf(given) === "group" || kindOf(given) === "chunks" ? compose(given, ACCUMULATE) : given;

@@ -86,7 +86,7 @@ async function send(name: string): Promise<Sent> {
   const { sender } = internals(app);
   const spec = draw(name);
   const canvas: AnySignature = build(app, spec);
-  const plan = sender.plan(canvas.toJSON(), { args: [], kwargs: {}, options: {} }, uuid4);
+  const plan = await sender.plan(canvas.toJSON(), { args: [], kwargs: {}, options: {} }, uuid4);
   const copies = below(4) === 0 ? 2 : 1;
   for (let copy = 0; copy < copies; copy += 1) await sender.publish(plan, null);
   return { name, spec, plan, copies };
@@ -262,7 +262,10 @@ test(`${CANVASES} random canvases, and a kill for every ${KILL_EVERY}`, {
   const one = async (): Promise<void> => {
     while (begun < CANVASES) {
       begun += 1;
-      if (begun % KILL_EVERY === 0) killing = killing.then(kill);
+      if (begun % KILL_EVERY === 0) {
+        await killing;
+        killing = kill();
+      }
       const canvas = await send(`c${begun}`);
       sent.push(canvas);
       const value = await valueOf(canvas);

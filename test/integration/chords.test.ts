@@ -108,7 +108,7 @@ describe.each(Object.entries(places))("over %s", (name, place) => {
     const sent: string[] = [];
     for (let index = 0; index < 200; index += 1) {
       const header = [0, 1, 2, 3].map((at) => made[which].s(at));
-      const plan = sender.plan(chord(header, made.body.s()).toJSON(), NOTHING, uuid4);
+      const plan = await sender.plan(chord(header, made.body.s()).toJSON(), NOTHING, uuid4);
       await sender.publish(plan, null);
       await sender.publish({ sends: plan.sends, chords: [] }, null);
       sent.push(plan.result.id);
@@ -135,7 +135,7 @@ describe.each(Object.entries(places))("over %s", (name, place) => {
     const { sender } = internals(app);
     const sent: string[] = [];
     for (let index = 0; index < 20; index += 1) {
-      const plan = sender.plan(chord([adding.s(0), adding.s(1)], body.s()).toJSON(), NOTHING, uuid4);
+      const plan = await sender.plan(chord([adding.s(0), adding.s(1)], body.s()).toJSON(), NOTHING, uuid4);
       await sender.publish(plan, null);
       await sender.publish({ sends: plan.sends, chords: [] }, null);
       sent.push(plan.result.id);
@@ -218,7 +218,7 @@ describe.each(Object.entries(places))("over %s", (name, place) => {
   test.runIf(name.startsWith("Redis"))("what a worker left behind another one ends", async () => {
     const { part, body } = tasks();
     const core = internals(app);
-    const plan = core.sender.plan(chord([part.s(0), part.s(1)], body.s()).toJSON(), NOTHING, uuid4);
+    const plan = await core.sender.plan(chord([part.s(0), part.s(1)], body.s()).toJSON(), NOTHING, uuid4);
     const [chordOf] = plan.chords;
     if (chordOf === undefined) throw new Error("no chord");
     const backend = await core.openBackend();

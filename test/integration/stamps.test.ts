@@ -181,7 +181,7 @@ describe.each(Object.entries(places))("over %s", (_name, place) => {
     const { sender } = internals(app);
     for (let index = 0; index < 40; index += 1) {
       const canvas: AnySignature = app.signatureFrom(drawnOne(4)).stamp({ tenant: ["seven"] });
-      const plan = sender.plan(canvas.toJSON(), { args: [], kwargs: {}, options: {} }, uuid4);
+      const plan = await sender.plan(canvas.toJSON(), { args: [], kwargs: {}, options: {} }, uuid4);
       const ids = idsIn(plan.sends);
       await sender.publish(plan, null);
       for (const id of ids)

@@ -17,6 +17,7 @@ const FENCE = "unacked_fence:";
 
 /** One start of a task. */
 export interface Run {
+  readonly atMs: number;
   readonly label: string;
   readonly id: string;
   readonly rootId: string;
@@ -47,6 +48,8 @@ export class CanvasFleet {
     this.app = new Celery("model", {
       brokerUrl: `${redis.url}/0`,
       resultBackend: `${redis.url}/1`,
+      // A busy machine is no broker that is away.
+      taskPublishRetryPolicy: { timeout: 60 },
       logger: silentLogger,
     });
     this.broker = new Redis(redis.port);
@@ -68,7 +71,7 @@ export const app = new Celery("model", {
 app.task("demo.wrap", { acksLate: true, bind: true }, async ({ request }, ...values) => {
   const label = values.at(-1);
   const { redelivered } = request.deliveryInfo;
-  const run = { label, id: request.id, rootId: request.rootId, parentId: request.parentId, redelivered };
+  const run = { atMs: Date.now(), label, id: request.id, rootId: request.rootId, parentId: request.parentId, redelivered };
   await record.rpush("runs:" + label.split(".")[0], JSON.stringify(run));
   await pause(Math.random() * 40);
   return [label, ...values.slice(0, -1)];

@@ -13,6 +13,7 @@ const outgoing = { message, exchange: "", type: "direct", routingKey: "celery", 
 function batch(policy: RetryPolicy = {}): Batch {
   return {
     messages: [outgoing],
+    progress: { sent: 0 },
     unique: null,
     handOver: null,
     declarations: [queue],
@@ -63,6 +64,38 @@ async function elapse(clock: VirtualClock, promise: Promise<unknown>, maxMs = 60
   }
   return spent;
 }
+
+test("many messages go out in parts, and what the broker has is not sent again", async () => {
+  const { publisher, transport, clock } = setup();
+  Object.assign(transport, { capabilities: { ...transport.capabilities, atomicPublishMany: false } });
+  const messages = Array.from({ length: 1200 }, (_, n) => ({ ...outgoing, routingKey: `q${n}` }));
+  let calls = 0;
+  transport.onPublish = () => {
+    calls += 1;
+    if (calls === 2) throw unreachable("not sent");
+  };
+  const sending = publisher.publish({ ...batch(), messages });
+  await elapse(clock, sending);
+  await sending;
+  expect(transport.calls.map((call) => call.length)).toEqual([500, 500, 200]);
+  expect(transport.sent).toEqual(messages);
+});
+
+test("of parts of which one cannot be sent it is said that some may have been", async () => {
+  const { publisher, transport, clock } = setup();
+  Object.assign(transport, { capabilities: { ...transport.capabilities, atomicPublishMany: false } });
+  transport.onPublish = () => {
+    if (transport.calls.length === 1) throw unreachable("not sent");
+  };
+  const sending = publisher.publish({
+    ...batch({ maxRetries: 0 }),
+    messages: Array.from({ length: 600 }, () => outgoing),
+  });
+  const refused = rejection(sending, { outcome: "unknown" });
+  await elapse(clock, sending);
+  await refused;
+  expect(transport.sent).toHaveLength(500);
+});
 
 describe("opening", () => {
   test("concurrent first sends share one connection and one declaration", async () => {

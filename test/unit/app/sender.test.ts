@@ -119,7 +119,7 @@ describe("plan and publish", () => {
 
   async function sent(made: ReturnType<typeof testApp>, data: SignatureData, given: Partial<Given>) {
     const { sender } = made.core;
-    const plan = sender.plan(data, { args: [], kwargs: {}, options: {}, ...given }, ids);
+    const plan = await sender.plan(data, { args: [], kwargs: {}, options: {}, ...given }, ids);
     await sender.publish(plan, parent);
     return plan;
   }

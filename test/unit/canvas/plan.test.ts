@@ -9,7 +9,7 @@ const NOTHING = { args: [], kwargs: {}, options: {} };
 
 function planOf(signature: SignatureData, given: Partial<Given> = {}): CanvasPlan {
   let last = 0;
-  return planCanvas(
+  const work = planCanvas(
     signature,
     { ...NOTHING, ...given },
     {
@@ -20,6 +20,10 @@ function planOf(signature: SignatureData, given: Partial<Given> = {}): CanvasPla
       replyTo: "me",
     },
   );
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+  }
 }
 
 const sent = (plan: CanvasPlan) => plan.sends.map((one) => [one.task, one.args]);
