@@ -40,7 +40,7 @@ export async function chordUnlock(context: TaskContext, ...given: readonly unkno
 async function failBody(context: TaskContext, body: SignatureData, reason: string): Promise<void> {
   const { sender } = internalsOf(context.app);
   const { id, rootId, deliveryInfo } = context.request;
-  const plan = sender.plan(body, { args: [[]], kwargs: {}, options: {} }, derivedIds(id, "body"));
+  const plan = await sender.plan(body, { args: [[]], kwargs: {}, options: {} }, derivedIds(id, "body"));
   const sends = plan.sends.map((send) => ({
     ...send,
     task: CHORD_ERROR,

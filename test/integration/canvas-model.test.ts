@@ -3,20 +3,21 @@
  * against the reference of `canvas-spec.ts` and `canvas-links.ts`: results, ids, parents, children, and how often each task may run.
  * `make canvas-model` runs 5,000 and prints what it met.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type { AnySignature, Celery } from "petiole";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type * as Internals from "../../src/app/internals.ts";
 import { uuid4 } from "../../src/base/uuid.ts";
 import type { CanvasPlan } from "../../src/canvas/plan.ts";
 import { built } from "../support/built.ts";
+import { CanvasSource } from "../support/canvas-draw.ts";
 import { CanvasFleet, type Run } from "../support/canvas-fleet.ts";
 import { isRecorded, type Links, linksOf } from "../support/canvas-links.ts";
-import { build, evaluate, type Spec, w, wi } from "../support/canvas-spec.ts";
+import { build, evaluate, type Spec } from "../support/canvas-spec.ts";
 import { seed } from "../support/seed.ts";
 
 const CANVASES = Number(process.env["PETIOLE_CANVASES"] ?? 200);
 const AT_ONCE = 50;
-const MOST_TASKS = 200;
 /** Canvases for each kill. */
 const KILL_EVERY = 25;
 const WORKERS = 3;
@@ -32,46 +33,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => fleet?.stop());
 
-let state = seed >>> 0;
-function below(limit: number): number {
-  state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-  return Math.floor((state / 4_294_967_296) * limit);
-}
-
-/** One canvas: its name begins the labels of its tasks. */
-class Drawing {
-  readonly name: string;
-  tasks = 0;
-
-  constructor(name: string) {
-    this.name = name;
-  }
-
-  spec(depth: number): Spec {
-    const several = (): readonly Spec[] => Array.from({ length: 1 + below(3) }, () => this.spec(depth - 1));
-    switch (depth === 0 ? 0 : below(6)) {
-      case 3:
-        return { kind: "chain", steps: several() };
-      case 4:
-        return { kind: "group", members: several() };
-      case 5:
-        return { kind: "chord", header: several(), body: this.spec(depth - 1) };
-      default: {
-        this.tasks += 1;
-        const label = `${this.name}.t${this.tasks}`;
-        return below(8) === 0 ? wi(label) : w(label);
-      }
-    }
-  }
-}
-
-function draw(name: string): Spec {
-  for (;;) {
-    const drawing = new Drawing(name);
-    const spec = drawing.spec(5);
-    if (drawing.tasks <= MOST_TASKS) return spec;
-  }
-}
+const source = new CanvasSource(seed);
 
 interface Sent {
   readonly name: string;
@@ -79,17 +41,18 @@ interface Sent {
   readonly plan: CanvasPlan;
   /** How often what its client sends was sent. */
   readonly copies: number;
+  readonly atMs: number;
 }
 
 /** Now and then all that is sent is sent twice, what is told to the backend too. */
 async function send(name: string): Promise<Sent> {
   const { sender } = internals(app);
-  const spec = draw(name);
+  const spec = source.canvas(name, 5);
   const canvas: AnySignature = build(app, spec);
   const plan = await sender.plan(canvas.toJSON(), { args: [], kwargs: {}, options: {} }, uuid4);
-  const copies = below(4) === 0 ? 2 : 1;
+  const copies = source.below(4) === 0 ? 2 : 1;
   for (let copy = 0; copy < copies; copy += 1) await sender.publish(plan, null);
-  return { name, spec, plan, copies };
+  return { name, spec, plan, copies, atMs: Date.now() };
 }
 
 async function valueOf({ plan }: Sent): Promise<unknown> {
@@ -231,6 +194,8 @@ test(`${CANVASES} random canvases, and a kill for every ${KILL_EVERY}`, {
   timeout: 120_000 + CANVASES * 1000,
 }, async () => {
   const startedMs = performance.now();
+  const startMs = Date.now();
+  const killedMs: number[] = [];
   const held = new Map<string, number>();
   const sent: Sent[] = [];
   const wrong: unknown[] = [];
@@ -246,27 +211,35 @@ test(`${CANVASES} random canvases, and a kill for every ${KILL_EVERY}`, {
   };
   let begun = 0;
   let done = 0;
+  let backlog = 0;
   let killing: Promise<void> = Promise.resolve();
   const kill = async (): Promise<void> => {
-    // One that held nothing shows nothing: the next one.
     while (done < CANVASES) {
-      const ids = await fleet.kill(below(WORKERS));
+      const ids = await fleet.kill(source.below(WORKERS));
       for (const id of ids) held.set(id, (held.get(id) ?? 0) + 1);
       figures.heldAtKills += ids.length;
       if (ids.length > 0) {
         figures.kills += 1;
-        return;
+        killedMs.push(Date.now() - startMs);
+        break;
       }
+      // Nothing runs, and everybody waits for this.
+      if (sent.length === done && backlog > 1) break;
+      await pause(5);
     }
+    backlog -= 1;
   };
   const one = async (): Promise<void> => {
     while (begun < CANVASES) {
       begun += 1;
+      const name = `c${begun}`;
       if (begun % KILL_EVERY === 0) {
-        await killing;
-        killing = kill();
+        backlog += 1;
+        killing = killing.then(kill);
       }
-      const canvas = await send(`c${begun}`);
+      // One at a time, and none falls behind.
+      if (backlog > 1) await killing;
+      const canvas = await send(name);
       sent.push(canvas);
       const value = await valueOf(canvas);
       done += 1;
@@ -274,7 +247,19 @@ test(`${CANVASES} random canvases, and a kill for every ${KILL_EVERY}`, {
       try {
         expect(value).toEqual(expected);
       } catch {
-        wrong.push({ name: canvas.name, spec: canvas.spec, value, expected });
+        const runs = await fleet.runs(canvas.name);
+        const timeline = runs.map(
+          (run) => `${run.atMs - startMs} ${run.label}${run.redelivered ? " again" : ""}`,
+        );
+        wrong.push({
+          name: canvas.name,
+          spec: canvas.spec,
+          value,
+          expected,
+          beganMs: canvas.atMs - startMs,
+          timeline,
+          killedMs,
+        });
       }
     }
   };

@@ -41,10 +41,12 @@ export class CanvasFleet {
   readonly #dir: string;
   readonly #known = new Set<string>();
   #workers: Member[] = [];
+  readonly #size: number;
   #started = 0;
 
-  private constructor(redis: RedisServer) {
+  private constructor(redis: RedisServer, size: number) {
     this.redis = redis;
+    this.#size = size;
     this.app = new Celery("model", {
       brokerUrl: `${redis.url}/0`,
       resultBackend: `${redis.url}/1`,
@@ -81,13 +83,14 @@ app.task("demo.wrap", { acksLate: true, bind: true }, async ({ request }, ...val
   }
 
   static async start(count: number): Promise<CanvasFleet> {
-    const fleet = new CanvasFleet(await startRedis());
+    const fleet = new CanvasFleet(await startRedis(), count);
     for (let index = 0; index < count; index += 1) await fleet.add();
     return fleet;
   }
 
   /** One at a time: once it has taken a message, what is new in Redis is its. */
   async add(): Promise<void> {
+    if (this.#workers.length >= this.#size) throw new Error(`the fleet has its ${this.#size} workers`);
     this.#started += 1;
     const name = `m${this.#started}@model`;
     const child = spawn(
@@ -118,7 +121,10 @@ app.task("demo.wrap", { acksLate: true, bind: true }, async ({ request }, ...val
         return fresh.length > 0 && fresh;
       },
       { timeoutMs: 60_000 },
-    );
+    ).catch((error: unknown) => {
+      child.kill("SIGKILL");
+      throw error;
+    });
     for (const node of nodes) this.#known.add(node);
     this.#workers.push({ child, nodes });
   }
