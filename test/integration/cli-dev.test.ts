@@ -101,6 +101,7 @@ test("the schedule of the project is run, too", async () => {
   );
   const one = dev({});
   await one.says(/Task mine\.answer\[.*succeeded/);
+  expect(one.text).toContain("Scheduler: Sending due task often (mine.answer)");
 });
 
 test("the broker that the project names is kept", async () => {
