@@ -12,63 +12,22 @@
  * running: what arrives is started at once, or reserved until a slot is free. pausing: nothing new is started; what runs
  * goes on. closing: what never started, and late-acked tasks that were given up, go back to the broker.
  */
-import type { Clock, Timer } from "../base/clock.ts";
 import { LinkedSet } from "../base/linked-set.ts";
-import type { Logger } from "../base/logger.ts";
 import { OperationalError, WorkerShutdown } from "../errors.ts";
-import type { Pool } from "../pool/pool.ts";
-import type {
-  ConsumeOptions,
-  Consumer,
-  ConsumerState,
-  Delivery,
-  Transport,
-} from "../transports/transport.ts";
+import type { ConsumeOptions, Consumer, ConsumerState, Delivery } from "../transports/transport.ts";
 import { BeforeStart } from "./before-start.ts";
+import type { TaskConsumerOptions } from "./consumer-options.ts";
 import type { TaskParts } from "./context.ts";
 import type { Endings } from "./endings.ts";
+import { HeldRequests } from "./held-requests.ts";
 import { RateLimits } from "./rate-limits.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
-import type { Revoked } from "./revoked.ts";
-import type { Settler } from "./settler.ts";
 import type { Tracer } from "./tracer.ts";
-import type { UniqueTasks } from "./unique.ts";
-
-export interface TaskConsumerOptions {
-  readonly transport: Transport;
-  readonly pool: Pool;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly settler: Settler;
-  readonly unique: UniqueTasks;
-  readonly prefetch: number;
-  /** `worker_disable_prefetch`: a message is taken only when its task can start at once. */
-  readonly disablePrefetch: boolean;
-  readonly queues: readonly string[];
-  /** `worker_cancel_long_running_tasks_on_connection_loss`. */
-  readonly cancelsOnLoss: boolean;
-  /** `worker_deduplicate_successful_tasks`: whether a task's SUCCESS is stored already. null: off. */
-  readonly isDone: ((id: string) => Promise<boolean>) | null;
-  /** What is to be asked before a task starts. */
-  readonly revoked: Pick<Revoked, "doubt">;
-  /** Starts for each second of a task type; 0: no limit. */
-  rateOf(task: string): number;
-  /** Whether a task of the app has limits over all workers. */
-  hasLimits(): boolean;
-  /** Something is about to start. Called often. null: nobody wants to know. */
-  readonly onWork: (() => void) | null;
-  /** Ends what is tried again and again: stores, sends. Called when the worker stops in a hurry. */
-  giveUp(): void;
-  /** Settlements are on their way: sends what is to follow them. */
-  onSettled(): void;
-}
 
 /** Synchronous tasks may take this long before the event loop gets its turn. ms. */
 const TURN_MS = 10;
-/** Node's timers take 2^31 - 1 ms at most. */
-const LONGEST_TIMER_MS = 2 ** 30;
 /** What a task is given to react to its aborted signal when the worker stops in a hurry. ms. */
 const REACTION_MS = 500;
 /** Requests that wait for their rate limit and raise the prefetch at most: what is beyond them waits in the broker. */
@@ -83,8 +42,7 @@ export class TaskConsumer {
   readonly #reserved = new RequestQueue();
   /** Started and not ended; without those that ended at once. Written by `#start` and `onEnd`. */
   readonly #active = new LinkedSet<Request>();
-  /** Held until their ETA, where the broker cannot. Written by `hold`. */
-  readonly #held = new Map<Request, { readonly etaMs: number; readonly timer: Timer }>();
+  readonly #held: HeldRequests;
   /** Requests that wait for their rate limit. */
   readonly #limits: RateLimits;
   readonly #before: BeforeStart;
@@ -108,6 +66,11 @@ export class TaskConsumer {
     this.#options = options;
     this.#prefetch = options.prefetch;
     this.#acked = options.disablePrefetch ? new Set() : null;
+    this.#held = new HeldRequests(options.clock, (request) => {
+      this.#applyPrefetch();
+      this.#admit(request);
+      this.#pump();
+    });
     this.#before = new BeforeStart({
       logger: options.logger,
       settler: options.settler,
@@ -163,7 +126,7 @@ export class TaskConsumer {
 
   /** Requests that are kept here until their ETA: `inspect scheduled`. */
   scheduled(): readonly { readonly request: Request; readonly etaMs: number }[] {
-    return [...this.#held].map(([request, { etaMs }]) => ({ request, etaMs }));
+    return this.#held.list();
   }
 
   /** Messages that may be unsettled now. */
@@ -345,23 +308,8 @@ export class TaskConsumer {
 
   /** Keeps a request until its ETA. It does not count against the prefetch limit, as in Celery. */
   hold(request: Request, etaMs: number): void {
-    this.#held.set(request, { etaMs, timer: this.#holdTimer(request, etaMs) });
+    this.#held.add(request, etaMs);
     this.#applyPrefetch();
-  }
-
-  #holdTimer(request: Request, etaMs: number): Timer {
-    const { clock } = this.#options;
-    const waitMs = Math.min(Math.max(0, etaMs - clock.now()), LONGEST_TIMER_MS);
-    return clock.setTimer(waitMs, () => {
-      if (clock.now() < etaMs) {
-        this.#held.set(request, { etaMs, timer: this.#holdTimer(request, etaMs) });
-        return;
-      }
-      this.#held.delete(request);
-      this.#applyPrefetch();
-      this.#admit(request);
-      this.#pump();
-    });
   }
 
   // ---- loss
@@ -370,13 +318,11 @@ export class TaskConsumer {
   #onLost(deliveries: readonly Delivery[]): void {
     const lost = new Set(deliveries);
     const isLost = (request: Request): boolean => lost.has(request.delivery);
-    const dropped = [...this.#reserved.drop(isLost), ...this.#limits.drop(isLost)];
-    for (const [request, { timer }] of this.#held) {
-      if (!lost.has(request.delivery)) continue;
-      timer.cancel();
-      this.#held.delete(request);
-      dropped.push(request);
-    }
+    const dropped = [
+      ...this.#reserved.drop(isLost),
+      ...this.#limits.drop(isLost),
+      ...this.#held.drop(isLost),
+    ];
     for (const request of dropped) request.state = "dropped";
     const running = [...this.#active].filter((request) => lost.has(request.delivery));
     for (const request of running) if (request.state === "reserved") request.state = "dropped";
@@ -435,8 +381,7 @@ export class TaskConsumer {
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    for (const { timer } of this.#held.values()) timer.cancel();
-    this.#held.clear();
+    this.#held.drop(() => true);
     this.#limits.stop();
     await this.#consumer?.close();
   }
