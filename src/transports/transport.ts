@@ -188,7 +188,7 @@ export interface ConsumeOptions {
     readonly reason: string;
     readonly raw: string;
     readonly message: WireMessage | null;
-  }): void | Promise<boolean>;
+  }): unknown;
   /** The lease is gone: drop it if not started; if running, finish (its settlement will answer "gone"). */
   onLost(deliveries: readonly Delivery[]): void;
   onState(state: ConsumerState): void;

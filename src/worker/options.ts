@@ -240,8 +240,8 @@ function stateDbOf({ app, conf }: AppInternals, options: WorkerOptions): StateDb
 
 /** @throws ImproperlyConfigured */
 export function checkedRange({ max, min }: AutoscaleRange): AutoscaleRange {
-  const whole = Number.isSafeInteger(max) && Number.isSafeInteger(min);
-  if (whole && min >= 0 && max >= 1 && max >= min) return { max, min };
+  const areWhole = Number.isSafeInteger(max) && Number.isSafeInteger(min);
+  if (areWhole && min >= 0 && max >= 1 && max >= min) return { max, min };
   throw new ImproperlyConfigured(
     `autoscale goes from min to max, whole numbers with 0 <= min <= max and max >= 1, not from ${min} to ${max}`,
   );

@@ -237,13 +237,8 @@ export class Settler {
         id,
       ];
       if (write !== null) args.push(write.key, Math.floor(write.ttlSeconds), write.value);
-      this.#issue(
-        FINISH_UNIQUE,
-        args,
-        { deliveries: [delivery], resolves: [resolve] },
-        keys.unique(key),
-        keys.replaced(id),
-      );
+      const more = [keys.unique(key), keys.replaced(id)];
+      this.#issue(FINISH_UNIQUE, args, { deliveries: [delivery], resolves: [resolve], more });
     }
     this.#uniques = [];
   }
@@ -251,12 +246,13 @@ export class Settler {
   #issue(
     script: LuaScript,
     args: RedisArg[],
-    about: Pick<HoldsCall, "deliveries" | "resolves">,
-    ...more: readonly string[]
+    about: Pick<HoldsCall, "deliveries" | "resolves"> & { readonly more?: readonly string[] },
   ): void {
+    const { deliveries, resolves, more } = about;
     const { unacked, index, lease, started } = this.#context.keys;
-    const keys = [unacked, index, lease, started, ...more];
-    this.#context.calls.issue(new HoldsCall(this.#context, script, { keys, args, ...about }));
+    const keys = [unacked, index, lease, started];
+    if (more !== undefined) keys.push(...more);
+    this.#context.calls.issue(new HoldsCall(this.#context, script, { keys, args, deliveries, resolves }));
   }
 
   #flushParks(): void {

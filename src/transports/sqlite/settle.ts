@@ -2,6 +2,7 @@
 import type { Settlement } from "../transport.ts";
 import type { TakenMessage } from "./messages.ts";
 import { type DeadMessage, putAfterLoss, type Store } from "./store.ts";
+import { freeKey } from "./unique.ts";
 
 /** A message that this process has. */
 export interface Held {
@@ -36,8 +37,12 @@ export function endHold(
   const { id, count, taken } = held;
   switch (as.kind) {
     case "ack":
+    case "ack-with-result": {
+      const done = messages.ack(id, holder);
+      if (done && as.unique !== undefined) freeKey(store.db, as.unique);
+      return plain(done);
+    }
     case "ack-early":
-    case "ack-with-result":
       return plain(messages.ack(id, holder));
     case "requeue":
       return plain(messages.requeue(id, holder));

@@ -4,6 +4,7 @@ import { type Database, readText } from "../../sqlite/index.ts";
 import {
   type Claim,
   REPLACED_MS,
+  type UniqueEnd,
   type UniqueKey,
   type UniqueLocks,
   type UniqueMessage,
@@ -82,12 +83,17 @@ export class SqliteUniqueLocks implements UniqueLocks {
     const db = this.#context.db();
     await db.write(
       () => {
-        db.run("DELETE FROM petiole_replaced WHERE id = ?", id);
-        db.run("DELETE FROM petiole_unique WHERE key = ? AND id = ?", key, id);
+        freeKey(db, { key, id });
       },
       { patient: true },
     );
   }
+}
+
+/** Inside a write: unless another holds it. */
+export function freeKey(db: Database, { key, id }: UniqueEnd): void {
+  db.run("DELETE FROM petiole_replaced WHERE id = ?", id);
+  db.run("DELETE FROM petiole_unique WHERE key = ? AND id = ?", key, id);
 }
 
 /** Inside a write: those whose time is over. */
