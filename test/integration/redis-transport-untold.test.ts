@@ -60,6 +60,7 @@ describe("a message that was given up", () => {
       () => "told again",
       10_000,
     );
+    expect(inbox.dead[1]).toEqual(inbox.dead[0]);
     await eventually("no note is left", async () => (await notes()) === "0");
   });
 
