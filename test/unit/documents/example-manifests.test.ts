@@ -3,8 +3,8 @@
  * one. That their commands run is test/integration/example/compose.test.ts.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { Ajv, type ValidateFunction } from "ajv";
 import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { COMMANDS } from "../../../src/cli/options.ts";
@@ -13,24 +13,14 @@ import { root } from "../../support/built.ts";
 const folder = join(root, "examples/web");
 const read = (path: string): string => readFileSync(join(folder, path), "utf8");
 
-type Check = ((value: unknown) => boolean) & {
-  errors?: readonly { instancePath: string; message?: string }[] | null;
-};
-interface Ajv {
-  compile(schema: object): Check;
-}
-// Fastify's.
-const require = createRequire(createRequire(import.meta.url).resolve("fastify"));
-const { default: AjvClass } = require("ajv") as { default: new (options: object) => Ajv };
+const checks = new Map<string, ValidateFunction>();
 
-const checks = new Map<string, Check>();
-
-function checkOf(schemaName: string, definition: string | undefined): Check {
+function checkOf(schemaName: string, definition: string | undefined): ValidateFunction {
   const key = `${schemaName} ${definition ?? ""}`;
   const known = checks.get(key);
   if (known !== undefined) return known;
   const schema = JSON.parse(readFileSync(join(root, "test/schemas", `${schemaName}.json`), "utf8")) as object;
-  const ajv = new AjvClass({ strict: false, allErrors: true, validateFormats: false });
+  const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false });
   const check = ajv.compile(
     definition === undefined ? schema : { ...schema, $ref: `#/definitions/${definition}` },
   );
