@@ -214,7 +214,8 @@ test(`${CANVASES} random canvases, and a kill for every ${KILL_EVERY}`, {
   let backlog = 0;
   let killing: Promise<void> = Promise.resolve();
   const kill = async (): Promise<void> => {
-    while (done < CANVASES) {
+    for (;;) {
+      if (done === CANVASES) break;
       const ids = await fleet.kill(source.below(WORKERS));
       for (const id of ids) held.set(id, (held.get(id) ?? 0) + 1);
       figures.heldAtKills += ids.length;
@@ -229,7 +230,7 @@ test(`${CANVASES} random canvases, and a kill for every ${KILL_EVERY}`, {
     }
     backlog -= 1;
   };
-  const one = async (): Promise<void> => {
+  const sendAndCheck = async (): Promise<void> => {
     while (begun < CANVASES) {
       begun += 1;
       const name = `c${begun}`;
@@ -263,7 +264,7 @@ test(`${CANVASES} random canvases, and a kill for every ${KILL_EVERY}`, {
       }
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, one));
+  await Promise.all(Array.from({ length: AT_ONCE }, sendAndCheck));
   await killing;
   await fleet.settled();
   for (const canvas of sent) {

@@ -20,5 +20,6 @@ function watched(original, nameOf) {
 }
 
 const { prototype } = RedisConnection;
-prototype.command = watched(prototype.command, (command) => command);
-prototype.script = watched(prototype.script, (script) => script.name);
+const { command: commands, script: scripts } = Object.getOwnPropertyDescriptors(prototype);
+prototype.command = watched(commands.value, (command) => command);
+prototype.script = watched(scripts.value, (script) => script.name);

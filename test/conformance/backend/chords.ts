@@ -6,6 +6,7 @@ import { groupTuple, resultTuple } from "../../../src/protocol/result-tuple.ts";
 import type { StoredMessages, Transport } from "../../../src/transports/transport.ts";
 import { type BackendSuite, meta, PREFIX } from "./harness.ts";
 
+const NO_LISTS = "its broker keeps no lists that a backend can push to";
 const WAITING: ChordOutcome = { kind: "waiting" };
 
 export function chordTests(suite: BackendSuite): void {
@@ -213,15 +214,11 @@ export function chordTests(suite: BackendSuite): void {
           })),
         );
 
-      test.for([1, 1200])("%i messages: once, however often they are given", async (count) => {
+      test.for([1, 1200])("%i messages: once, however often they are given", async (count, { skip }) => {
         const { chords, group, transport } = await complete();
         const queue = list();
         const body = encoded(transport, queue, count);
-        if (body === null) {
-          const elsewhere = { location: { kind: "other" }, messages: [] } as const;
-          expect(await chords.push(group, elsewhere)).toBe("elsewhere");
-          return;
-        }
+        if (body === null) return skip(NO_LISTS);
         expect(await chords.push(group, body)).toBe("sent");
         expect(await transport.size(queue)).toBe(count);
         expect(await chords.push(group, body)).toBe("taken");
@@ -233,22 +230,22 @@ export function chordTests(suite: BackendSuite): void {
           expect(await suite.store.raw.ttl(`celery-taskset-meta-${group}.${name}`)).toBe(-2);
       });
 
-      test("one that is sent in parts goes on where its worker died", async () => {
+      test("one that is sent in parts goes on where its worker died", async ({ skip }) => {
         const { chords, group, transport } = await complete();
         const queue = list();
         const body = encoded(transport, queue, 1200);
-        if (body === null || !suite.store.redisLists) return expect(suite.store.redisLists).toBe(undefined);
+        if (body === null || !suite.store.redisLists) return skip(NO_LISTS);
         // As left behind by a worker that had sent the first part.
         await suite.store.raw.set(`celery-taskset-meta-${group}.sent`, "500");
         expect(await chords.push(group, body)).toBe("sent");
         expect(await transport.size(queue)).toBe(700);
       });
 
-      test("nothing is sent, and the chord stays, when a list is none", async () => {
+      test("nothing is sent, and the chord stays, when a list is none", async ({ skip }) => {
         const { chords, group, transport } = await complete();
         const queue = list();
         const body = encoded(transport, queue, 2);
-        if (body === null || !suite.store.redisLists) return expect(suite.store.redisLists).toBe(undefined);
+        if (body === null || !suite.store.redisLists) return skip(NO_LISTS);
         const [first, second] = body.messages;
         if (first === undefined || second === undefined) throw new Error("two messages");
         const spoiled = { ...body, messages: [first, { ...second, list: "_kombu.binding.spoiled" }] };
