@@ -43,6 +43,7 @@ export interface StampingVisitor {
   onErrback?: Visit<AnySignature>;
 }
 
+/** Of `stamp(visitor, …)`. */
 export interface StampOptions {
   /** A second value of a stamp does not yield to the first: both are in a list. Python: `append_stamps`. */
   readonly appendStamps?: boolean | undefined;

@@ -9,7 +9,7 @@ import { CliProcess, makeProject, petiole, petioleRun } from "./cli-support.ts";
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
+  for (const end of ends.splice(0).toReversed()) await end();
 });
 
 /** Of features that are off, of other commands, and what waits for a first use. */

@@ -36,7 +36,7 @@ afterAll(async () => {
 });
 beforeEach(() => server.command("FLUSHALL"));
 afterEach(async () => {
-  for (const end of ends.reverse()) await end();
+  for (const end of ends.toReversed()) await end();
   ends = [];
 });
 

@@ -1,5 +1,7 @@
 // A process that takes messages from a file and says so; killed by its parent.
-process.on("message", async ({ options, dist, queue, count, markStarted }) => {
+process.on("message", (told) => void take(told));
+
+async function take({ options, dist, queue, count, markStarted }) {
   const { openSqliteTransport } = await import(`${dist}transports/sqlite/index.js`);
   const { silentLogger } = await import(`${dist}base/logger.js`);
   const { systemClock } = await import(`${dist}base/clock.js`);
@@ -19,4 +21,4 @@ process.on("message", async ({ options, dist, queue, count, markStarted }) => {
     onLost: () => {},
     onState: () => {},
   });
-});
+}

@@ -6,8 +6,10 @@ import { openOperatorStateDb, rememberInstall, type StateDbInstall } from "../st
 
 export { RedisStateDB, type RedisStateDBOptions } from "../../statedb/redis/by-hand.ts";
 export {
+  type PersistentClock,
   RedisPersistent,
   type RedisPersistentOptions,
+  type RevokedIds,
   type RevokedState,
 } from "../../statedb/redis/persistent.ts";
 export type { StateDbInstall, StateDbPolicy } from "../state-db.ts";

@@ -5,21 +5,36 @@
 import { LamportClock } from "../../base/lamport-clock.ts";
 import { RedisStateDB, type RedisStateDBOptions } from "./by-hand.ts";
 
-/** What a program knows of revoked tasks: a `Set` of ids will do. */
+/** Task ids; a `Set` of them will do. */
+export interface RevokedIds extends Iterable<string> {
+  /** Nothing changes when it is there already. */
+  add(taskId: string): unknown;
+}
+
+/** A logical clock. */
+export interface PersistentClock {
+  /** Sets it beyond another one; its new time. */
+  adjust(other: number): number;
+  /** One tick; its new time. */
+  forward(): number;
+}
+
+/** What a program knows of revoked tasks. */
 export interface RevokedState {
-  readonly revoked: Iterable<string> & { add(taskId: string): unknown };
+  readonly revoked: RevokedIds;
 }
 
 export interface RedisPersistentOptions extends RedisStateDBOptions {
   readonly state: RevokedState;
   /** Default: one that begins at 0. */
-  readonly clock?: { adjust(other: number): number; forward(): number } | undefined;
+  readonly clock?: PersistentClock | undefined;
 }
 
+/** A program's own state, read from Redis once and written back when it says so. Python: `RedisPersistent`. */
 export class RedisPersistent {
   readonly db: RedisStateDB;
   readonly state: RevokedState;
-  readonly #clock: { adjust(other: number): number; forward(): number };
+  readonly #clock: PersistentClock;
 
   /** Reads nothing yet: call {@link merge}. */
   constructor(options: RedisPersistentOptions) {
