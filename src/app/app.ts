@@ -26,7 +26,7 @@ import { AppCore } from "./core.ts";
 import type { AppEvents } from "./events.ts";
 import { appBrand, setInternals } from "./internals.ts";
 import type { PeriodicOptions } from "./periodic.ts";
-import type { AsyncResult, GroupResult } from "./result-types.ts";
+import type { AsyncResult, GroupResult, ResultSet } from "./result-types.ts";
 import type { CeleryOptions, Conf } from "./settings-types.ts";
 import type { Middleware, Signal, Signals } from "./signal-types.ts";
 import type { Steps } from "./steps.ts";
@@ -179,6 +179,11 @@ export class Celery {
   /** The handle of an earlier call. */
   asyncResult<T = unknown>(id: string): AsyncResult<T> {
     return this.#core.results.handle(id) as AsyncResult<T>;
+  }
+
+  /** Handles of several calls, to wait for them together. Python: `app.ResultSet`. */
+  resultSet<T = unknown>(results: Iterable<AsyncResult<T>> = []): ResultSet<T> {
+    return this.#core.results.set(results) as ResultSet<T>;
   }
 
   /** A group that was kept with `GroupResult.save`, by any of the languages; `null`: there is none of this id. */

@@ -5,15 +5,8 @@
 import { uuid4 } from "../base/uuid.ts";
 import { chunked, groupData, mapData } from "../canvas/data.ts";
 import type { Given } from "../canvas/plan.ts";
-import {
-  type Call,
-  type CanvasCall,
-  CanvasSignature,
-  makeSignature,
-  type SignatureHost,
-  signatureFromData,
-  TaskSignature,
-} from "../canvas/signature.ts";
+import { CanvasSignature, makeSignature, signatureFromData, TaskSignature } from "../canvas/signature.ts";
+import type { Call, CanvasCall, SignatureHost } from "../canvas/signature-host.ts";
 import { type CallOptions, joinWireOptions } from "../canvas/wire-options.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import { type CallArguments, splitArguments, withKwargs } from "../task/kw.ts";

@@ -1,8 +1,8 @@
-/** The handle of a group. Python: `celery/result.py`, `GroupResult` and `ResultSet`. */
-import { setMaxListeners } from "node:events";
+/** The handle of a group. Python: `celery/result.py`, `GroupResult`. */
 import type { TaskLogLine } from "../protocol/log-lines.ts";
-import { arriving, collectFrom } from "./result-collect.ts";
+import { collectFrom } from "./result-collect.ts";
 import { type Dependency, graphOf, iterdeps, leafOf } from "./result-graph.ts";
+import { ResultMembers } from "./result-members.ts";
 import { tupleOf } from "./result-tuples.ts";
 import type {
   AsyncResult,
@@ -10,12 +10,12 @@ import type {
   GraphOptions,
   GroupResult,
   ResultGraph,
-  RevokeOptions,
   TaskOutcome,
   TaskState,
   TaskStatus,
 } from "./result-types.ts";
 import type { Results } from "./results.ts";
+import { SharedWait } from "./shared-wait.ts";
 
 interface Parts {
   readonly id: string;
@@ -24,18 +24,17 @@ interface Parts {
 }
 
 /** The one implementation of {@link GroupResult}. */
-export class GroupHandle implements GroupResult<readonly unknown[]> {
+export class GroupHandle extends ResultMembers implements GroupResult<readonly unknown[]> {
   readonly id: string;
   readonly parent: AsyncResult<unknown> | null;
   readonly duplicate = false;
   readonly results: readonly AsyncResult<unknown>[];
-  readonly #results: Results;
 
-  constructor(results: Results, parts: Parts) {
+  constructor(store: Results, parts: Parts) {
+    super(store);
     this.id = parts.id;
     this.parent = parts.parent;
     this.results = parts.results;
-    this.#results = results;
   }
 
   async get(options: GetOptions & { readonly propagate?: boolean | undefined } = {}): Promise<never> {
@@ -47,22 +46,19 @@ export class GroupHandle implements GroupResult<readonly unknown[]> {
 
   /** The first failure that arrives decides. */
   async outcome(options: GetOptions = {}): Promise<TaskOutcome<readonly unknown[]>> {
-    const abort = new AbortController();
-    const signal = options.signal ? AbortSignal.any([options.signal, abort.signal]) : abort.signal;
-    // One listener for each member: not a leak.
-    setMaxListeners(0, signal);
-    const waits = this.results.map((result) => result.outcome({ ...options, signal }));
+    const wait = new SharedWait(options, this.store.clock);
+    const waits = this.results.map((result) => result.outcome(wait.options));
     try {
       return await new Promise((resolve, reject) => {
-        for (const wait of waits) {
-          wait.then((outcome) => {
+        for (const one of waits) {
+          one.then((outcome) => {
             if (outcome.state !== "SUCCESS") resolve(outcome);
           }, reject);
         }
         Promise.all(waits).then((ended) => resolve(joined(ended)), reject);
       });
     } finally {
-      abort.abort();
+      wait.end();
     }
   }
 
@@ -84,19 +80,6 @@ export class GroupHandle implements GroupResult<readonly unknown[]> {
     return status.state === "SUCCESS" ? status.result : status.error;
   }
 
-  /** Whether all of them have ended, in whatever way. */
-  async ready(): Promise<boolean> {
-    return !(await this.waiting());
-  }
-
-  async successful(): Promise<boolean> {
-    return (await this.state()) === "SUCCESS";
-  }
-
-  async failed(): Promise<boolean> {
-    return (await this.state()) === "FAILURE";
-  }
-
   async traceback(): Promise<string | null> {
     const status = await this.status();
     return status.ready && status.state === "FAILURE" ? status.traceback : null;
@@ -111,7 +94,7 @@ export class GroupHandle implements GroupResult<readonly unknown[]> {
   }
 
   collect(options: GetOptions = {}): AsyncIterable<readonly [result: AsyncResult<unknown>, value: unknown]> {
-    return collectFrom(this, options, this.#results.clock);
+    return collectFrom(this, options, this.store.clock);
   }
 
   /** As {@link children}, but a group is one. */
@@ -131,35 +114,13 @@ export class GroupHandle implements GroupResult<readonly unknown[]> {
     return leafOf(this);
   }
 
-  async completedCount(): Promise<number> {
-    const succeeded = await Promise.all(this.results.map((result) => result.successful()));
-    return succeeded.filter(Boolean).length;
-  }
-
-  async waiting(): Promise<boolean> {
-    const ready = await Promise.all(this.results.map((result) => result.ready()));
-    return ready.includes(false);
-  }
-
-  [Symbol.asyncIterator](): AsyncGenerator<
-    { readonly index: number; readonly id: string; readonly value: unknown },
-    void,
-    void
-  > {
-    return arriving(this.results, {}, this.#results.clock);
-  }
-
   async save(): Promise<void> {
-    await this.#results.saveGroup(this.id, tupleOf(this));
+    await this.store.saveGroup(this.id, tupleOf(this));
   }
 
-  async forget(): Promise<void> {
-    await Promise.all(this.results.map((result) => result.forget()));
-    await this.#results.forgetGroup(this.id);
-  }
-
-  async revoke(options: RevokeOptions = {}): Promise<void> {
-    await Promise.all(this.results.map((result) => result.revoke(options)));
+  override async forget(): Promise<void> {
+    await super.forget();
+    await this.store.forgetGroup(this.id);
   }
 
   /** The tuple that Celery stores for a group. */

@@ -7,7 +7,7 @@
 import type { Clock } from "../base/clock.ts";
 import { Turns } from "../base/turns.ts";
 import type { SendParent } from "../canvas/sender.ts";
-import type { Call } from "../canvas/signature.ts";
+import type { Call } from "../canvas/signature-host.ts";
 import type { CallOptions, SplitOptions } from "../canvas/wire-options.ts";
 import { EncodeError, PetioleError } from "../errors.ts";
 import { type ResultNode, resultTuple, writeResultTuple } from "../protocol/result-tuple.ts";

@@ -1,59 +1,68 @@
 /** Results as they arrive: of a whole tree, and of the members of a group. */
-import { setMaxListeners } from "node:events";
 import type { Clock } from "../base/clock.ts";
 import type { AsyncResult, GetOptions } from "./result-types.ts";
+import { SharedWait } from "./shared-wait.ts";
 
 interface Visited<T> {
   readonly key: T;
   readonly value: unknown;
 }
-type Found<T> = { readonly from: Promise<Found<T>> } & (Visited<T> | { readonly error: unknown });
+
+/** A member's result. */
+export interface Arrived {
+  readonly index: number;
+  readonly id: string;
+  readonly value: unknown;
+}
 
 /** One wait after the other may be added while it runs. Ends all of them when it is left. */
 class Arrivals<T> {
-  readonly #abort = new AbortController();
-  readonly #open = new Set<Promise<Found<T>>>();
-  readonly #startedMs: number;
-  readonly #options: GetOptions;
-  readonly #clock: Clock;
+  readonly #wait: SharedWait<GetOptions>;
+  /** Added, and not yet given by `next`. */
+  #open = 0;
+  /** The last one first: `next` takes them from its end. Refilled from `#arrived`. */
+  #taken: (() => Visited<T>)[] = [];
+  #arrived: (() => Visited<T>)[] = [];
+  #wake: () => void = () => {};
 
   constructor(options: GetOptions, clock: Clock) {
-    const { signal } = this.#abort;
-    const ended = options.signal ? AbortSignal.any([options.signal, signal]) : signal;
-    // One listener for each wait: not a leak.
-    setMaxListeners(0, ended);
-    this.#options = { ...options, signal: ended };
-    this.#clock = clock;
-    this.#startedMs = clock.monotonic();
+    this.#wait = new SharedWait(options, clock);
   }
 
   add(key: T, result: AsyncResult<unknown>): void {
-    const found: Promise<Found<T>> = result.get(this.#left()).then(
-      (value) => ({ from: found, key, value }),
-      (error: unknown) => ({ from: found, error }),
+    this.#open += 1;
+    result.get(this.#wait.options).then(
+      (value) => this.#arrive(() => ({ key, value })),
+      (error: unknown) =>
+        this.#arrive(() => {
+          throw error;
+        }),
     );
-    this.#open.add(found);
   }
 
-  /** The timeout counts for all of them together. */
-  #left(): GetOptions {
-    const { timeout } = this.#options;
-    if (timeout === undefined) return this.#options;
-    const spentSeconds = (this.#clock.monotonic() - this.#startedMs) / 1000;
-    return { ...this.#options, timeout: Math.max(timeout - spentSeconds, 0) };
+  #arrive(found: () => Visited<T>): void {
+    this.#arrived.push(found);
+    this.#wake();
   }
 
   /** undefined: none is left. Throws the error of one that failed. */
   async next(): Promise<Visited<T> | undefined> {
-    if (this.#open.size === 0) return undefined;
-    const found = await Promise.race(this.#open);
-    this.#open.delete(found.from);
-    if ("error" in found) throw found.error;
-    return found;
+    if (this.#open === 0) return undefined;
+    if (this.#taken.length === 0) {
+      if (this.#arrived.length === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+      this.#taken = this.#arrived.reverse();
+      this.#arrived = [];
+    }
+    this.#open -= 1;
+    return this.#taken.pop()?.();
   }
 
   end(): void {
-    this.#abort.abort();
+    this.#wait.end();
   }
 }
 
@@ -86,7 +95,7 @@ export async function* arriving(
   results: readonly AsyncResult<unknown>[],
   options: GetOptions,
   clock: Clock,
-): AsyncGenerator<{ readonly index: number; readonly id: string; readonly value: unknown }, void, void> {
+): AsyncGenerator<Arrived, void, void> {
   const arrivals = new Arrivals<number>(options, clock);
   for (const [index, result] of results.entries()) arrivals.add(index, result);
   try {

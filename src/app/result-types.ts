@@ -41,6 +41,38 @@ export interface GetOptions {
   readonly interval?: Seconds | undefined;
 }
 
+/** How the results of several are waited for. The timeout is that of all together. */
+export interface JoinOptions extends GetOptions {
+  /** false: errors are not thrown, but stand in the place of the result. Default: true. */
+  readonly propagate?: boolean | undefined;
+}
+
+/** The results of several, in their order. */
+export interface Join<out T extends readonly unknown[]> {
+  /** All of them. Throws a failure, or {@link TimeoutError}. */
+  (
+    options?: JoinOptions & { readonly propagate?: true | undefined; readonly callback?: undefined },
+  ): Promise<T>;
+  /** All of them; of those that failed the error. */
+  (
+    options: JoinOptions & { readonly propagate: false; readonly callback?: undefined },
+  ): Promise<{ -readonly [I in keyof T]: T[I] | Error }>;
+  /** `callback` gets each of them; they are not kept. */
+  (
+    options: JoinOptions & {
+      readonly propagate?: true | undefined;
+      readonly callback: (id: string, value: T[number]) => unknown;
+    },
+  ): Promise<void>;
+  /** `callback` gets each of them; of those that failed the error. */
+  (
+    options: JoinOptions & {
+      readonly propagate: false;
+      readonly callback: (id: string, value: T[number] | Error) => unknown;
+    },
+  ): Promise<void>;
+}
+
 /** How far {@link AsyncResult.graph} and {@link AsyncResult.iterdeps} go. */
 export interface GraphOptions {
   /** Take what there is, where a task is not over, of which it is not known what it sends. Default: that is an error. */
@@ -115,13 +147,12 @@ export interface AsyncResult<out T> {
   revoke(options?: RevokeOptions): Promise<void>;
 }
 
-/**
- * The handle of a group. Its state is FAILURE or REVOKED as soon as one member's is, SUCCESS when all are. Groups inside a
- * group are part of it, in their place.
- */
-export interface GroupResult<out T extends readonly unknown[]> extends AsyncResult<T> {
-  /** The members' handles, in order. */
-  readonly results: { readonly [I in keyof T]: AsyncResult<T[I]> };
+/** What is asked of several results at once. */
+interface Members<out T extends readonly unknown[]> {
+  /** Waits for one after the other, in their order: the first of them that failed is thrown, when those before it are over. */
+  readonly join: Join<T>;
+  /** Waits for all at once: the failure that arrives first is thrown, and a callback is called as they arrive. */
+  readonly joinNative: Join<T>;
   /** How many have succeeded. */
   completedCount(): Promise<number>;
   /** Whether one of them has not ended. */
@@ -132,6 +163,43 @@ export interface GroupResult<out T extends readonly unknown[]> extends AsyncResu
     readonly id: string;
     readonly value: T[number];
   }>;
+}
+
+/**
+ * The handle of a group. Its state is FAILURE or REVOKED as soon as one member's is, SUCCESS when all are. Groups inside a
+ * group are part of it, in their place.
+ */
+export interface GroupResult<out T extends readonly unknown[]> extends AsyncResult<T>, Members<T> {
+  /** The members' handles, in order. */
+  readonly results: { readonly [I in keyof T]: AsyncResult<T[I]> };
   /** Keeps the group under its id, for `app.restoreGroup`. */
   save(): Promise<void>;
+}
+
+/** Results of whatever calls, each once. Made by `app.resultSet`. */
+export interface ResultSet<T> extends Members<T[]> {
+  /** In the order they were added. */
+  readonly results: readonly AsyncResult<T>[];
+  /** As {@link joinNative}. */
+  readonly get: Join<T[]>;
+  /** Nothing happens if it is a member. */
+  add(result: AsyncResult<T>): void;
+  /** Adds all of them. */
+  update(results: Iterable<AsyncResult<T>>): void;
+  /** @throws RangeError when it is not a member: see {@link discard} */
+  remove(result: AsyncResult<unknown> | string): void;
+  /** Nothing happens if it is not a member. */
+  discard(result: AsyncResult<unknown> | string): void;
+  /** Removes all of them. */
+  clear(): void;
+  /** Whether all have ended, in whatever way. */
+  ready(): Promise<boolean>;
+  /** Whether all ended well. */
+  successful(): Promise<boolean>;
+  /** Whether one ended with an error. */
+  failed(): Promise<boolean>;
+  /** {@link AsyncResult.forget} of all. */
+  forget(): Promise<void>;
+  /** {@link AsyncResult.revoke} of all. */
+  revoke(options?: RevokeOptions): Promise<void>;
 }

@@ -17,6 +17,7 @@ import { isReady } from "../protocol/states.ts";
 import type { ResultMeta } from "../protocol/wire.ts";
 import { currentExecution } from "../task/current.ts";
 import { handleOf, ResultHandle } from "./result-handle.ts";
+import { ResultSetHandle } from "./result-set.ts";
 import type { AsyncResult, GetOptions, RevokeOptions } from "./result-types.ts";
 import { timedOut, Wait } from "./result-wait.ts";
 
@@ -114,6 +115,10 @@ export class Results {
   /** The handle of what a plan or a result tuple names. */
   of(node: ResultNode): AsyncResult<unknown> {
     return handleOf(this, node);
+  }
+
+  set(results: Iterable<AsyncResult<unknown>>): ResultSetHandle {
+    return new ResultSetHandle(this, results);
   }
 
   async saveGroup(id: string, tuple: unknown): Promise<void> {

@@ -31,12 +31,18 @@ export interface Signature<in P extends readonly unknown[], out R> {
   apply(args: P, options?: SendOptions): Promise<AsyncResult<R>>;
   /** This one and then `next`, which gets the result as its first argument. A group piped into a task is a chord. */
   pipe<N>(next: Signature<[result: R], N>): Signature<P, N>;
+  /** The same once more: signatures do not change. */
+  clone(): this;
+  /** With all that it still needs, and further options: sent later without arguments. */
+  clone(args: P, options?: SendOptions): Signature<[], R>;
   /** With further options; given ones win. */
   set(options: SendOptions): this;
   /** Also send `callback` with the result. */
   link(callback: Signature<[result: R], unknown>): this;
   /** Also send `errback` when it fails. */
   linkError(errback: ErrorCallback): this;
+  /** {@link linkError}. */
+  onError(errback: ErrorCallback): this;
   /** Stamped as the visitor says. */
   stamp(visitor: StampingVisitor, options?: StampOptions): this;
   /** With stamps: headers by which its tasks can be found and revoked. They go to all of its tasks, and to what is linked to them. */
@@ -56,6 +62,8 @@ export interface Group<in P extends readonly unknown[], out T extends readonly u
   delay(...args: P): Promise<GroupResult<T>>;
   applyAsync(args: P, options?: SendOptions): Promise<GroupResult<T>>;
   apply(args: P, options?: SendOptions): Promise<GroupResult<T>>;
+  clone(): this;
+  clone(args: P, options?: SendOptions): Group<[], T>;
   /** Spreads the starts: countdown `start`, `start + step`, … up to `stop`. Seconds. By default 1, 2, 3, … */
   skew(start?: Seconds, stop?: Seconds, step?: Seconds): this;
 }

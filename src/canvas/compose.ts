@@ -135,3 +135,33 @@ function asList(value: unknown): readonly unknown[] {
   if (value === undefined || value === null) return [];
   return Array.isArray(value) ? (value as readonly unknown[]) : [value];
 }
+
+/** Arguments of a call. */
+interface GivenArguments {
+  readonly args: readonly unknown[];
+  readonly kwargs: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * With arguments, as sending it with them has it: a chain's go to its first step, a group's to each member, a chord's to its
+ * header. What is immutable takes none.
+ */
+export function giveTo(data: SignatureData, given: GivenArguments): SignatureData {
+  const kind = kindOf(data);
+  if (kind === "chunks" || (data.immutable && kind !== "group")) return data;
+  const { kwargs } = data;
+  const all = { args: [...given.args, ...data.args], kwargs: given.kwargs };
+  switch (kind) {
+    case "chain": {
+      const [first, ...rest] = tasksOf(data);
+      const tasks = first === undefined ? [] : [giveTo(first, all), ...rest];
+      return { ...data, args: [], kwargs: { ...kwargs, tasks } };
+    }
+    case "group":
+      return { ...data, kwargs: { ...kwargs, tasks: tasksOf(data).map((task) => giveTo(task, given)) } };
+    case "chord":
+      return { ...data, args: [], kwargs: { ...kwargs, header: giveTo(headerOf(data), all) } };
+    case "task":
+      return { ...data, args: all.args, kwargs: { ...kwargs, ...given.kwargs } };
+  }
+}

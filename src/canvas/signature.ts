@@ -7,8 +7,9 @@ import { readSignature } from "../protocol/signature-data.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import type { SendOptions } from "../task/send-types.ts";
 import type { AnySignature, Signature } from "./canvas-types.ts";
-import { compose, linkTo } from "./compose.ts";
+import { compose, giveTo, linkTo } from "./compose.ts";
 import { asGroup, bodyOf, chunksAsGroup, groupData, headerOf, kindOf, tasksOf, withOptions } from "./data.ts";
+import type { Call, SignatureHost } from "./signature-host.ts";
 import { stampAll } from "./stamp.ts";
 import {
   dataVisitor,
@@ -26,38 +27,6 @@ import {
   type SplitOptions,
   splitWireOptions,
 } from "./wire-options.ts";
-
-/** What a signature needs to be sent: an app, seen from below. */
-export interface SignatureHost {
-  /** `call` is complete: partial arguments and options are merged. */
-  sendCall(call: Call): Promise<AsyncResult<unknown>>;
-  /** Eager mode. */
-  applyCall(call: Call): Promise<AsyncResult<unknown>>;
-  /** `given` is what the call adds, as the user wrote it. */
-  sendCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>>;
-  /** Eager mode. */
-  applyCanvas(signature: SignatureData, given: CanvasCall): Promise<AsyncResult<unknown>>;
-  /** Sends what a chord waits for from now on. Its options name the chord. Under the same ids a second time it is no other. */
-  addToChord(signature: SignatureData, group: string, newId: () => string): Promise<AsyncResult<unknown>>;
-  /** Takes `kw(…)` and undefined arguments apart, as a task of this name does. */
-  split(
-    task: string,
-    given: readonly unknown[],
-  ): { readonly args: readonly unknown[]; readonly kwargs: Readonly<Record<string, unknown>> };
-}
-
-/** A call of a canvas: it adds to the signature. */
-export interface CanvasCall {
-  readonly args: readonly unknown[];
-  readonly options: SendOptions | undefined;
-}
-
-/** One send, all merged. */
-export interface Call extends SplitOptions {
-  readonly task: string;
-  readonly args: readonly unknown[];
-  readonly kwargs: Readonly<Record<string, unknown>>;
-}
 
 /** What a signature is made of. */
 export interface SignatureParts extends Call {
@@ -142,6 +111,11 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
     };
   }
 
+  clone(args: readonly unknown[] = [], options?: SendOptions): never {
+    const { immutable, subtaskType } = this;
+    return new TaskSignature(this.#host, { ...this.merge(args, options), immutable, subtaskType }) as never;
+  }
+
   set(options: SendOptions): this {
     return this.#with(mergeOptions(this.#split, { options, extra: null }));
   }
@@ -152,6 +126,10 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
 
   linkError(errback: Linked): this {
     return this.#append("linkError", errback);
+  }
+
+  onError(errback: Linked): this {
+    return this.linkError(errback);
   }
 
   stamp(given: StampingVisitor | Stamps, options?: StampOptions): this {
@@ -268,6 +246,11 @@ export class CanvasSignature implements Signature<readonly unknown[], unknown> {
     return signatureFromData(this.#host, compose(this.#data, next.toJSON())) as never;
   }
 
+  clone(args: readonly unknown[] = [], options: SendOptions = {}): never {
+    const given = giveTo(this.#data, this.#host.split(this.task, args));
+    return signatureFromData(this.#host, given).set(options) as never;
+  }
+
   set(options: SendOptions): this {
     const { options: merged, extra } = mergeOptions(splitWireOptions(this.#data.options), {
       options,
@@ -282,6 +265,10 @@ export class CanvasSignature implements Signature<readonly unknown[], unknown> {
 
   linkError(errback: Linked): this {
     return this.#with(linkTo(this.#data, "link_error", dataOf(errback)));
+  }
+
+  onError(errback: Linked): this {
+    return this.linkError(errback);
   }
 
   stamp(given: StampingVisitor | Stamps, options?: StampOptions): this {

@@ -5,14 +5,8 @@
 import type { Celery } from "../app/app.ts";
 import type { AsyncResult } from "../app/result-types.ts";
 import type { AnySignature } from "../canvas/canvas-types.ts";
-import {
-  type Call,
-  type CanvasCall,
-  type CanvasSignature,
-  type SignatureHost,
-  signatureFromData,
-  type TaskSignature,
-} from "../canvas/signature.ts";
+import { type CanvasSignature, signatureFromData, type TaskSignature } from "../canvas/signature.ts";
+import type { Call, CanvasCall, SignatureHost } from "../canvas/signature-host.ts";
 import { AlreadyRegistered, ImproperlyConfigured } from "../errors.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import { currentExecution } from "./current.ts";

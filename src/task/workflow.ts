@@ -2,7 +2,8 @@
 import type { AnySignature, Group, Signature } from "../canvas/canvas-types.ts";
 import { chained } from "../canvas/compose.ts";
 import { chordData, groupData } from "../canvas/data.ts";
-import { hostOf, type SignatureHost, signatureFromData } from "../canvas/signature.ts";
+import { hostOf, signatureFromData } from "../canvas/signature.ts";
+import type { SignatureHost } from "../canvas/signature-host.ts";
 import type { FirstOf, GivesAll, LastOf, Linked, NeedsAll } from "../canvas/workflow-types.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import { currentHost } from "./shared.ts";

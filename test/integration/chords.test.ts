@@ -123,6 +123,47 @@ describe.each(Object.entries(places))("over %s", (name, place) => {
     }
   });
 
+  test("a group is joined in its order, natively as its results arrive, and as a set with others", async () => {
+    const { part, fail } = tasks();
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const slow = app.task("c.slow", async (n: number) => {
+      await gate;
+      return n;
+    });
+    const fast = app.task("c.fast", (n: number) => n);
+    await work();
+    const result = await group([slow.s(1), fast.s(2), fail.s("no")]).delay();
+    const joined = expect(result.join(SECONDS)).rejects.toThrow("no");
+    await expect(result.joinNative(SECONDS)).rejects.toThrow("no");
+    await expect(result.join({ timeout: 0.1 })).rejects.toMatchObject({ code: "PET_TIMEOUT" });
+    const seen: unknown[] = [];
+    await result.joinNative({
+      ...SECONDS,
+      propagate: false,
+      callback: (_, value) => {
+        seen.push(value);
+        if (seen.length === 2) open();
+      },
+    });
+    await joined;
+    expect(seen.at(-1)).toBe(1);
+    expect(await result.join({ ...SECONDS, propagate: false })).toEqual([1, 2, expect.any(Error)]);
+
+    const set = app.resultSet<unknown>([await fast.delay(3), result.results[0]]);
+    expect(await set.join(SECONDS)).toEqual([3, 1]);
+    set.add(await group([fast.s(4), fast.s(5)]).delay());
+    set.update([await part.delay(6)]);
+    set.remove(set.results.at(-1)?.id ?? "");
+    expect(await set.get(SECONDS)).toEqual([3, 1, [4, 5]]);
+    const arrived: unknown[] = [];
+    for await (const { index, value } of set) arrived.push([index, value]);
+    expect(arrived).toHaveLength(3);
+    expect(arrived).toContainEqual([2, [4, 5]]);
+  });
+
   test("parts that add to their chord, delivered twice, add once; what is added may be a group", async () => {
     const { same, body } = tasks();
     const adding = app.task("c.adding", { bind: true, acksLate: true }, async (task, n: number) => {

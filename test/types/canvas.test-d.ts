@@ -11,6 +11,7 @@ import {
   type ImmutableSignature,
   isSignature,
   type RemoteError,
+  type ResultSet,
   type Signature,
   type SignatureData,
   type StampingVisitor,
@@ -76,6 +77,21 @@ test("link and set keep the type", () => {
   add.s(1, 2).link(upper.s());
 });
 
+test("a clone needs what the signature needs, or has it", () => {
+  expectTypeOf(add.s(3).clone()).toEqualTypeOf<Signature<[x: number], number>>();
+  expectTypeOf(add.s(3).clone([1], { queue: "q" })).toEqualTypeOf<Signature<[], number>>();
+  expectTypeOf(
+    group([add.s(1), inc.s()])
+      .clone([1])
+      .delay(),
+  ).resolves.toEqualTypeOf<GroupResult<[number, number]>>();
+  expectTypeOf(add.s(1, 2).onError(app.errback("e4", () => {}).s())).toEqualTypeOf<Signature<[], number>>();
+  // @ts-expect-error x is a number
+  add.s(3).clone(["1"]);
+  // @ts-expect-error an errback gets an id, no number
+  add.s(1, 2).onError(inc.s());
+});
+
 test("errbacks of both styles fit", () => {
   const modern = app.errback("e2", (request, error, traceback) => {
     expectTypeOf(request).toEqualTypeOf<TaskRequest>();
@@ -132,6 +148,35 @@ test("group results", async () => {
   expectTypeOf(result.get()).resolves.toEqualTypeOf<[number, string]>();
   expectTypeOf(result.results[1]).toEqualTypeOf<AsyncResult<string>>();
   for await (const { value } of result) expectTypeOf(value).toEqualTypeOf<number | string>();
+});
+
+test("joined results", async () => {
+  const result = await group([add.s(1, 2), upper.s("a")]).delay();
+  expectTypeOf(result.join()).resolves.toEqualTypeOf<[number, string]>();
+  expectTypeOf(result.joinNative({ timeout: 1, propagate: false })).resolves.toEqualTypeOf<
+    [number | Error, string | Error]
+  >();
+  const told = result.join({
+    callback: (id, value) =>
+      expectTypeOf([id, value] as const).toEqualTypeOf<readonly [string, number | string]>(),
+  });
+  expectTypeOf(told).resolves.toBeVoid();
+  void result.join({
+    propagate: false,
+    callback: (_, value) => expectTypeOf(value).toEqualTypeOf<number | string | Error>(),
+  });
+});
+
+test("a set of results", async () => {
+  const set = app.resultSet([await add.delay(1, 2), await inc.delay(1)]);
+  expectTypeOf(set).toEqualTypeOf<ResultSet<number>>();
+  expectTypeOf(set.get()).resolves.toEqualTypeOf<number[]>();
+  expectTypeOf(set.join({ propagate: false })).resolves.toEqualTypeOf<(number | Error)[]>();
+  for await (const { value } of set) expectTypeOf(value).toBeNumber();
+  set.update((await group([add.s(1, 2), inc.s(1)]).delay()).results);
+  // @ts-expect-error text among the numbers
+  set.add(await upper.delay("a"));
+  app.resultSet<number | string>().add(await upper.delay("a"));
 });
 
 test("chord", () => {

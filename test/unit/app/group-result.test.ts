@@ -2,7 +2,15 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { AppCore } from "../../../src/app/core.ts";
 import { internalsOf } from "../../../src/app/internals.ts";
-import { Celery, chain, chord, type GroupResult, group, type RemoteError } from "../../../src/index.ts";
+import {
+  type AsyncResult,
+  Celery,
+  chain,
+  chord,
+  type GroupResult,
+  group,
+  type RemoteError,
+} from "../../../src/index.ts";
 import type { ResultMeta } from "../../../src/protocol/wire.ts";
 import { testApp } from "./support.ts";
 
@@ -83,6 +91,64 @@ describe("a group's handle", () => {
     ]);
   });
 
+  test("joins one after the other: a failure is thrown when those before it are over", async () => {
+    const { handle, store } = await setup();
+    await store(2, "FAILURE", failure);
+    await store(1, "SUCCESS", "b");
+    const early = handle.join({ timeout: 0.05 });
+    await expect(early).rejects.toMatchObject({ code: "PET_TIMEOUT", message: /after 0\.05 s/u });
+    const all = expect(handle.join({ timeout: 5 })).rejects.toMatchObject({ type: "ValueError" });
+    const kept = handle.join({ timeout: 5, propagate: false });
+    const seen: unknown[] = [];
+    const told = handle.join({
+      timeout: 5,
+      propagate: false,
+      callback: (id, value) => seen.push([id, value]),
+    });
+    await store(0, "SUCCESS", "a");
+    await all;
+    expect(await kept).toEqual(["a", "b", expect.objectContaining({ type: "ValueError" })]);
+    expect(await told).toBeUndefined();
+    const [a, b, c] = handle.results.map(({ id }) => id);
+    expect(seen).toEqual([
+      [a, "a"],
+      [b, "b"],
+      [c, expect.objectContaining({ type: "ValueError" })],
+    ]);
+  });
+
+  test("joins natively: a failure is thrown when it arrives, a callback is called as they do", async () => {
+    const { handle, store } = await setup();
+    const all = handle.joinNative({ timeout: 5 });
+    const ordered = handle.joinNative({ timeout: 5, propagate: false });
+    await store(1, "FAILURE", failure);
+    await expect(all).rejects.toMatchObject({ type: "ValueError" });
+    const seen: unknown[] = [];
+    const told = handle.joinNative({
+      timeout: 5,
+      propagate: false,
+      callback: async (id) => {
+        seen.push(handle.results.findIndex((one) => one.id === id));
+        if (seen.length === 1) await store(2, "SUCCESS", "c");
+        if (seen.length === 2) await store(0, "SUCCESS", "a");
+      },
+    });
+    expect(await told).toBeUndefined();
+    expect(seen).toEqual([1, 2, 0]);
+    expect(await ordered).toEqual(["a", expect.objectContaining({ type: "ValueError" }), "c"]);
+    expect(await handle.failed()).toBe(true);
+  });
+
+  test("what a callback throws ends the join, and its waits", async () => {
+    const { handle, store } = await setup();
+    await store(0, "SUCCESS", "a");
+    const callback = (): void => {
+      throw new Error("no more");
+    };
+    await expect(handle.join({ callback })).rejects.toThrow("no more");
+    await expect(handle.joinNative({ callback })).rejects.toThrow("no more");
+  });
+
   test("ends all waits with a timeout, and with a signal", async () => {
     const { handle } = await setup();
     await expect(handle.get({ timeout: 0.01 })).rejects.toMatchObject({ code: "PET_TIMEOUT" });
@@ -112,6 +178,57 @@ describe("a group's handle", () => {
     for await (const [, value] of handle.collect({ timeout: 5 })) values.push(value);
     expect(values).toHaveLength(4);
     expect(values).toContainEqual([0, 1, 2]);
+  });
+});
+
+describe("a set of results", () => {
+  test("has each result once, and what is removed no more", async () => {
+    const { app, handle } = await setup();
+    const [a, b, c] = handle.results as [AsyncResult<number>, AsyncResult<number>, AsyncResult<number>];
+    const set = app.resultSet([a, b]);
+    set.add(a);
+    set.update([b, c, app.asyncResult<number>(c.id)]);
+    expect(set.results).toEqual([a, b, c]);
+    expect(set.results[2]).toBe(c);
+    set.remove(b);
+    expect(() => set.remove(b)).toThrow(RangeError);
+    set.discard(b);
+    set.discard(c.id);
+    expect(set.results).toEqual([a]);
+    set.clear();
+    expect(set.results).toEqual([]);
+    expect(await set.get()).toEqual([]);
+    expect([await set.ready(), await set.successful(), await set.failed(), await set.waiting()]).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  test("waits for results of whatever calls, groups too", async () => {
+    const { app, add, handle, store } = await setup();
+    const set = app.resultSet<unknown>([await add.delay(1, 1), handle]);
+    const [one] = set.results;
+    set.discard(one?.id ?? "");
+    for (const index of [0, 1, 2]) await store(index, "SUCCESS", index);
+    expect(await set.get({ timeout: 5 })).toEqual([[0, 1, 2]]);
+    expect(await set.join({ timeout: 5 })).toEqual([[0, 1, 2]]);
+    expect([await set.completedCount(), await set.successful()]).toEqual([1, true]);
+    const seen: unknown[] = [];
+    for await (const { index, id, value } of set) seen.push([index, id, value]);
+    expect(seen).toEqual([[0, handle.id, [0, 1, 2]]]);
+    await set.forget();
+    expect(await set.waiting()).toBe(true);
+  });
+
+  test("a failure is its failure, the timeout is that of all together", async () => {
+    const { app, handle, store } = await setup();
+    const set = app.resultSet(handle.results);
+    await expect(set.get({ timeout: 0.02 })).rejects.toMatchObject({ message: /after 0\.02 s/u });
+    await store(1, "FAILURE", failure);
+    expect([await set.failed(), await set.ready(), await set.waiting()]).toEqual([true, false, true]);
+    await expect(set.get()).rejects.toMatchObject({ type: "ValueError" });
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { chained, compose } from "../../../src/canvas/compose.ts";
+import { chained, compose, giveTo } from "../../../src/canvas/compose.ts";
 import { bodyOf, chordData, groupData, headerOf, kindOf, tasksOf } from "../../../src/canvas/data.ts";
 import { type CanvasPlan, type Given, planCanvas } from "../../../src/canvas/plan.ts";
 import type { SignatureData } from "../../../src/protocol/wire.ts";
@@ -141,3 +141,31 @@ test("every task of a random canvas has one id, which no other has; planning it 
     }
   }
 });
+
+test("a random canvas that was given arguments is sent as one that is called with them", () => {
+  const given = { args: ["first"], kwargs: { key: 1 } };
+  for (let round = 0; round < 500; round += 1) {
+    const made = fixed(drawnOne(4), round);
+    const before = JSON.stringify(made);
+    expect(planOf(giveTo(made, given))).toEqual(planOf(made, given));
+    expect(JSON.stringify(made)).toBe(before);
+  }
+});
+
+test("a canvas that had arguments of its own has them after those it is given", () => {
+  const chain = { ...chained([task("a", 3), task("b")]), args: [2] };
+  expect(sent(planOf(giveTo(chain, { args: [1], kwargs: {} })))).toEqual([["a", [1, 2, 3]]]);
+  const chord = { ...chordData([task("a", 3)], task("b")), args: [2] };
+  expect(sent(planOf(giveTo(chord, { args: [1], kwargs: {} })))).toEqual([["a", [1, 2, 3]]]);
+});
+
+/** Some of its tasks immutable. */
+function fixed(data: SignatureData, round: number): SignatureData {
+  if (kindOf(data) === "task") return { ...data, immutable: (data.task.charCodeAt(0) + round) % 3 === 0 };
+  const one = (part: SignatureData): SignatureData => fixed(part, round);
+  const kwargs =
+    kindOf(data) === "chord"
+      ? { ...data.kwargs, header: one(headerOf(data)), body: one(bodyOf(data)) }
+      : { ...data.kwargs, tasks: tasksOf(data).map(one) };
+  return { ...data, kwargs };
+}

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { isSignature, type TaskSignature } from "../../../src/canvas/signature.ts";
 import { DecodeError } from "../../../src/errors.ts";
-import { kw, signatureFrom } from "../../../src/index.ts";
+import { chain, group, type Kwargs, kw, signatureFrom } from "../../../src/index.ts";
+import { decodeTask } from "../../../src/protocol/message.ts";
+import { DEFAULT_LIMITS } from "../../../src/protocol/wire.ts";
 import { testApp } from "../app/support.ts";
 
 function setup() {
@@ -74,6 +76,54 @@ describe("a signature", () => {
     const { add } = setup();
     const merged = (add.si(1, 2) as unknown as TaskSignature).merge([9], { queue: "q" });
     expect(merged).toMatchObject({ args: [1, 2], options: { queue: "q" } });
+  });
+
+  test("a clone is the same, or has what it needs and further options", async () => {
+    const { app, add, last } = setup();
+    const one = add.s(3).set({ queue: "q" }).stamp({ tenant: "a" });
+    expect(one.clone().toJSON()).toEqual(one.toJSON());
+    const two = one.clone([1], { priority: 4 });
+    expect(one.toJSON().args).toEqual([3]);
+    expect(two.toJSON()).toMatchObject({ args: [1, 3], options: { queue: "q", priority: 4, tenant: "a" } });
+    await two.delay();
+    expect(last()).toMatchObject({ args: [1, 3], priority: 4, stamps: { tenant: "a" } });
+    expect(add.si(1, 2).clone([9]).args).toEqual([1, 2]);
+    const remote = app.remote<(x: number, options: Kwargs<{ y: number }>) => number>("elsewhere");
+    expect(
+      remote
+        .s()
+        .clone([1, kw({ y: 2 })])
+        .toJSON(),
+    ).toMatchObject({ args: [1], kwargs: { y: 2 } });
+  });
+
+  test("a clone of a canvas has its arguments where they are needed", async () => {
+    const { add, transport } = setup();
+    const steps = chain(add.s(1), add.s(2));
+    expect(steps.clone().toJSON()).toEqual(steps.toJSON());
+    await group([add.s(1), steps, add.si(5, 5)])
+      .clone([7], { queue: "q" })
+      .delay();
+    const sent = transport.sent.map(({ message, routingKey }) => [
+      decodeTask(message, { accept: ["json"], limits: DEFAULT_LIMITS }).args,
+      routingKey,
+    ]);
+    expect(sent).toEqual([
+      [[7, 1], "q"],
+      [[7, 1], "q"],
+      [[5, 5], "q"],
+    ]);
+    const items = add.chunks([[1, 2]], 1);
+    expect(items.clone([9]).toJSON()).toEqual(items.toJSON());
+  });
+
+  test("onError is linkError", () => {
+    const { app, add } = setup();
+    const errback = app.errback("told", () => {});
+    expect(add.s(1, 2).onError(errback.s()).toJSON()).toEqual(add.s(1, 2).linkError(errback.s()).toJSON());
+    const steps = chain(add.s(1, 2), add.s(3));
+    expect(steps.onError(errback.s()).toJSON()).toEqual(steps.linkError(errback.s()).toJSON());
+    expect(steps.onError(errback.s()).toJSON().options["link_error"]).toHaveLength(1);
   });
 
   test("sends with what it needs in front", async () => {
