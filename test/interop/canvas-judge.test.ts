@@ -50,6 +50,8 @@ function isFit(spec: Spec): boolean {
     case "chain":
       // Of a chain of nothing but a group its client never sees the end.
       if (spec.steps.length === 1 && endsInGroup(spec)) return false;
+      // Of two groups and a chain it links the chain to each member of the second group.
+      if (["group", "group", "chain"].every((kind, at) => spec.steps[at]?.kind === kind)) return false;
       return (
         spec.steps.every(isFit) && !spec.steps.some((step) => step.kind !== "group" && endsInGroup(step))
       );
