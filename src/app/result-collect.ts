@@ -54,7 +54,7 @@ class Arrivals<T> {
           this.#wake = resolve;
         });
       }
-      this.#taken = this.#arrived.reverse();
+      this.#taken = this.#arrived.toReversed();
       this.#arrived = [];
     }
     this.#open -= 1;
