@@ -3,14 +3,14 @@ import type { AnySignature, Group, Signature } from "./canvas-types.ts";
 
 type Needs<S> = S extends Signature<infer P, any> ? P : never;
 type Gives<S> = S extends Signature<any, infer R> ? R : never;
-/** What the next step gets: a group of one is its member. */
+/** What a step of a chain gives: a group of one is its member. */
 type Hands<S> = S extends Group<any, infer T> ? (T extends readonly [infer One] ? One : T) : Gives<S>;
 export type FirstOf<S extends readonly AnySignature[]> = S extends readonly [infer F, ...any[]]
   ? Needs<F>
   : Needs<S[number]>;
 export type LastOf<S extends readonly AnySignature[]> = S extends readonly [...any[], infer L]
-  ? Gives<L>
-  : Gives<S[number]>;
+  ? Hands<L>
+  : Hands<S[number]>;
 /** A step that takes `In`; a complete one is told what to do about it. */
 type Taking<S, In> = [Needs<S>] extends [readonly []]
   ? "this step has all its arguments already: use .si(…) if it should ignore the result before it"

@@ -139,6 +139,11 @@ test("group", () => {
   expectTypeOf(group([inc.si(1), upper.si("a")])).toEqualTypeOf<Group<unknown[], [number, string]>>();
   void chain(add.s(1, 2), group([inc.s(), show.s("n="), upper.si("x")]), pairs.si([1, "a"], "-"));
   void chain(add.s(1, 2), group([inc.s()]), inc.s()); // a group of one is its member
+  expectTypeOf(chain(add.s(1, 2), group([inc.s()]))).toEqualTypeOf<Signature<[], number>>();
+  expectTypeOf(chain(group([inc.s(1)]))).toEqualTypeOf<Signature<[], number>>();
+  expectTypeOf(chain(add.s(1, 2), group([inc.s(), inc.s()]))).toEqualTypeOf<
+    Signature<[], [number, number]>
+  >();
   // @ts-expect-error upper takes text
   chain(add.s(1, 2), group([inc.s(), upper.s()]));
 });

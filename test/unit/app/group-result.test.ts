@@ -306,6 +306,12 @@ describe("eager mode", () => {
     ).toEqual([[3, 7], [11]]);
   });
 
+  test("a group of one is its member at the end of a chain, and a group on its own", async () => {
+    const { add } = eager();
+    expect(await (await chain(add.s(1, 2), group([add.s(3)])).delay()).get()).toBe(6);
+    expect(await (await group([add.s(1, 2)]).delay()).get()).toEqual([3]);
+  });
+
   test("a failure ends a chain, and is its result", async () => {
     const { add, fail } = eager();
     const result = await chain(add.s(1, 2), fail.s(), add.s(1)).delay();
