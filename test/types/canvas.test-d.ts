@@ -140,7 +140,7 @@ test("group", () => {
   void chain(add.s(1, 2), group([inc.s(), show.s("n="), upper.si("x")]), pairs.si([1, "a"], "-"));
   void chain(add.s(1, 2), group([inc.s()]), inc.s()); // a group of one is its member
   expectTypeOf(chain(add.s(1, 2), group([inc.s()]))).toEqualTypeOf<Signature<[], number>>();
-  expectTypeOf(chain(group([inc.s(1)]))).toEqualTypeOf<Signature<[], number>>();
+  expectTypeOf(chain(group([add.s(1, 2)]))).toEqualTypeOf<Signature<[], number>>();
   expectTypeOf(chain(add.s(1, 2), group([inc.s(), inc.s()]))).toEqualTypeOf<
     Signature<[], [number, number]>
   >();
