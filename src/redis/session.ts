@@ -198,14 +198,18 @@ export class RedisSession {
     this.#machine.to("dialling");
     let connection: RedisConnection | null = null;
     try {
-      connection = await RedisConnection.dial({
+      const options = {
         address,
         protocol: this.#options.protocol ?? 3,
         clientName: this.#options.clientName,
         dialMs: this.#options.dialMs ?? 5000,
         commandMs: this.#commandMs,
         clock,
-      });
+      };
+      connection =
+        address.sentinels === undefined
+          ? await RedisConnection.dial(options)
+          : await (await import("./sentinel.ts")).dialMaster(options, address.sentinels);
       this.#requireOpen(signal);
       this.#connection = connection;
       this.#machine.to("priming");

@@ -25,6 +25,16 @@ export interface RedisAddress {
   readonly redacted: string;
   /** Things the operator should hear about once: checks that the URL switched off, parameters without effect. */
   readonly warnings: readonly string[];
+  /** Who knows where the server is; `host` and `port` then mean nothing. */
+  readonly sentinels?: Sentinels;
+}
+
+/** See `sentinel.ts`. */
+export interface Sentinels {
+  readonly nodes: readonly { readonly host: string; readonly port: number }[];
+  readonly masterName: string;
+  readonly username: string | null;
+  readonly password: string | null;
 }
 
 const SCHEMES = new Set(["redis:", "rediss:", "redis+socket:", "unix:", "socket:"]);

@@ -3,7 +3,7 @@ import { ImproperlyConfigured } from "../errors.ts";
 import { redactUrl } from "../redis/url.ts";
 import type { StateDb, StateDbOptions } from "./state-db.ts";
 
-const REDIS: ReadonlySet<string> = new Set(["redis", "rediss", "redis+socket", "socket", "unix"]);
+const REDIS: ReadonlySet<string> = new Set(["redis", "rediss", "redis+socket", "socket", "unix", "sentinel"]);
 
 /** `scheme` of `scheme://…`; null: a file name. */
 function schemeOf(url: string): string | null {
@@ -25,15 +25,14 @@ export async function openStateDb(options: StateDbOptions): Promise<StateDb> {
     const { openSqliteStateDb } = await import("./sqlite/index.ts");
     return openSqliteStateDb(options);
   }
-  if (!REDIS.has(scheme)) throw notServed(options.url, scheme);
+  if (!REDIS.has(scheme)) throw notServed(options.url);
   const { openRedisStateDb } = await import("./redis/index.ts");
   return openRedisStateDb(options);
 }
 
-function notServed(url: string, scheme: string): ImproperlyConfigured {
-  const why = scheme === "sentinel" ? " (Redis Sentinel comes with a later version)" : "";
+function notServed(url: string): ImproperlyConfigured {
   return new ImproperlyConfigured(
-    `the state DB ${JSON.stringify(redactUrl(url))} is not served${why}: give a file, sqlite:///path/to/file.db, redis://, rediss:// or redis+socket://`,
+    `the state DB ${JSON.stringify(redactUrl(url))} is not served: give a file, sqlite:///path/to/file.db, redis://, rediss://, redis+socket:// or sentinel://`,
     { code: "PET_URL_INVALID" },
   );
 }

@@ -312,7 +312,7 @@ test("a file is taken over once", async () => {
 
 test.each([
   [{ redisStatedb: "redis://localhost:nonsense" }, /cannot be read/],
-  [{ statedb: "sentinel://:secret@host/0" }, /^(?!.*secret).*Sentinel comes with a later version/],
+  [{ statedb: "sentinel://:secret@host/0" }, /^(?!.*secret).*add \?master_name=/],
   [{ statedb: "s3://bucket" }, /is not served/],
   [{ redisStatedb: "/var/lib/state" }, /--redis-statedb takes a URL of Redis/],
   [{ statedb: "/dev/null/x.state" }, /cannot be used: E(?:EXIST|NOTDIR)/],

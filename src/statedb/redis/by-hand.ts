@@ -6,8 +6,8 @@ import { systemClock } from "../../base/clock.ts";
 import { type Logger, silentLogger } from "../../base/logger.ts";
 import { ImproperlyConfigured, PetioleError } from "../../errors.ts";
 import type { RedisArg } from "../../redis/connection.ts";
+import { parseServerUrl } from "../../redis/sentinel.ts";
 import { RedisSession } from "../../redis/session.ts";
-import { parseRedisUrl } from "../../redis/url.ts";
 import { isRevocable } from "../members.ts";
 import { readBlob, writeBlob } from "./blob-store.ts";
 import { type NodeKeys, StateKeys } from "./keys.ts";
@@ -58,7 +58,7 @@ export class RedisStateDB {
     if (!Number.isFinite(ttl) || ttl < 0) {
       throw new ImproperlyConfigured(`ttl of a RedisStateDB is seconds, 0 for ever, not ${String(ttl)}`);
     }
-    const address = parseRedisUrl(redisUrl);
+    const address = parseServerUrl(redisUrl);
     this.#logger = options.logger ?? silentLogger;
     this.#keys = new StateKeys(keyPrefix, address.db);
     this.#own = this.#keys.node(workerName);

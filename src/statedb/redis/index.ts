@@ -11,8 +11,9 @@ import { hostname } from "node:os";
 import { OperationalError } from "../../errors.ts";
 import type { RedisArg, RedisConnection } from "../../redis/connection.ts";
 import { RedisPubSub } from "../../redis/pubsub.ts";
+import { parseServerUrl } from "../../redis/sentinel.ts";
 import { closedError, RedisSession, type SessionOptions } from "../../redis/session.ts";
-import { parseRedisUrl, type RedisAddress } from "../../redis/url.ts";
+import type { RedisAddress } from "../../redis/url.ts";
 import type {
   Aged,
   Checkpoint,
@@ -67,7 +68,7 @@ export class RedisStateDb implements StateDb {
 
   constructor(options: StateDbOptions) {
     const { clock, logger, clientName, url, node, prefix } = options;
-    const address = parseRedisUrl(url);
+    const address = parseServerUrl(url);
     this.#options = options;
     this.#address = address;
     this.location = address.redacted;
