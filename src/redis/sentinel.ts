@@ -36,7 +36,7 @@ function parseSentinelUrl(url: string): RedisAddress {
       if (value !== null && !own.has(name)) own.set(name, value);
       query.delete(name);
     }
-    const rest = query.size > 0 ? `?${query}` : "";
+    const rest = query.size > 0 ? `?${query.toString()}` : "";
     const address = parseRedisUrl(`redis://${parts?.[1] ?? ""}${rest}`);
     return hasPort(parts?.[1] ?? "") ? address : { ...address, port: PORT };
   });

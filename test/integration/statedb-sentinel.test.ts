@@ -74,7 +74,7 @@ test("a revoke holds when the master dies, and the next one is written to its su
     logger: silentLogger,
   });
   const ran: string[] = [];
-  app.task("s.note", { bind: true }, (task) => void ran.push(task.request.id));
+  const note = app.task("s.note", { bind: true }, (task) => void ran.push(task.request.id));
   const worker = new Worker(app, { hostname: "w1@host", logger: silentLogger });
   await worker.start();
   try {
@@ -100,7 +100,7 @@ test("a revoke holds when the master dies, and the next one is written to its su
       return kept.split("\n").sort().join() === "after,before";
     });
     const results = await Promise.all(
-      ["before", "after", "neither"].map((taskId) => app.tasks.get("s.note")?.applyAsync([], { taskId })),
+      ["before", "after", "neither"].map((taskId) => note.applyAsync([], { taskId })),
     );
     await results[2]?.get({ timeout: 20 });
     expect(ran).toEqual(["neither"]);
