@@ -6,17 +6,22 @@ import type { AppInternals } from "../app/internals.ts";
 import { fullJitterMs } from "../base/backoff.ts";
 import type { Logger } from "../base/logger.ts";
 import { OperationalError } from "../errors.ts";
+import { nextRun } from "../schedules/due.ts";
 import { runOf } from "./runs.ts";
 import type { DueEntry, Entry } from "./scheduler.ts";
 
 export interface DispatcherOptions {
   readonly app: AppInternals;
   readonly logger: Logger;
+  /** IANA name: the setting `timezone`. */
+  readonly zone: string;
   /** A slot needs no further attempt. */
   readonly onConfirmed: () => void;
 }
 
 const BACKOFF = { baseMs: 500, capMs: 15_000 };
+/** Of the time that a slot lasts, so that none passes unused once the broker is back. */
+const LONGEST_PAUSE = 1 / 4;
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -49,7 +54,7 @@ export class Dispatcher {
 
   /** false: it was not sent, and is not given up. */
   async #attempts({ entry, slotMs }: DueEntry): Promise<boolean> {
-    const { app, logger } = this.#options;
+    const { app, logger, zone } = this.#options;
     const { task } = entry;
     const run = runOf(app.app.name, task.name, slotMs);
     const fields = { entry: task.name, task: task.task, id: run.id };
@@ -71,7 +76,8 @@ export class Dispatcher {
           );
           return false;
         }
-        const delayMs = fullJitterMs(attempt, BACKOFF);
+        const lastsMs = nextRun(task.schedule, slotMs, zone) - slotMs;
+        const delayMs = Math.min(fullJitterMs(attempt, BACKOFF), lastsMs * LONGEST_PAUSE);
         logger.error({ ...fields, err, seconds: Math.round(delayMs / 100) / 10 }, LINES.again);
         await this.#pause(delayMs);
         if (isPast(entry, slotMs)) return this.#missed(fields, err);

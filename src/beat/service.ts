@@ -59,11 +59,12 @@ export class BeatService extends Service {
     const { app, logger } = options;
     const { conf, clock } = app;
     const deadline = conf.beatCronStartingDeadline;
+    const zone = conf.timezone ?? (conf.enableUtc === false ? localZone() : "UTC");
     this.#scheduler = new Scheduler({
-      zone: conf.timezone ?? (conf.enableUtc === false ? localZone() : "UTC"),
+      zone,
       deadlineMs: deadline === null ? null : deadline * 1000,
     });
-    this.#dispatcher = new Dispatcher({ app, logger, onConfirmed: () => this.#confirmed() });
+    this.#dispatcher = new Dispatcher({ app, logger, zone, onConfirmed: () => this.#confirmed() });
     this.#seen = { wall: clock.now(), monotonic: clock.monotonic() };
   }
 
