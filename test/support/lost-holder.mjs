@@ -1,13 +1,10 @@
-// A worker that takes messages and is then killed. Started by tests with IPC: `{dist, options, queue, count, markStarted}`
-// comes as the first message; the ids it took go back; SIGKILL follows.
-async function hold({ dist, options, queue, count, markStarted }) {
-  const { openRedisTransport } = await import(`${dist}transports/redis/index.js`);
+// A worker that takes messages and is then killed. Started by `lost-holder.ts` with IPC: what it needs comes as the first message,
+// `opener` being a transport's file and the function that it exports; the ids it took go back; SIGKILL follows.
+async function hold({ dist, opener, options, internals, queue, count, markStarted }) {
+  const { [opener.name]: open } = await import(`${dist}${opener.file}`);
   const { systemClock } = await import(`${dist}base/clock.js`);
   const { silentLogger } = await import(`${dist}base/logger.js`);
-  const transport = openRedisTransport(
-    { ...options, clock: systemClock, logger: silentLogger },
-    options.internals,
-  );
+  const transport = open({ ...options, clock: systemClock, logger: silentLogger }, internals);
   await transport.start(new AbortController().signal);
   const taken = [];
   const consumer = transport.consume({

@@ -1,14 +1,12 @@
 /** Redis transports of the build, against a private server, with short leases. */
-import { fork } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/base/clock.ts";
 import { type Logger, silentLogger } from "../../src/base/logger.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
 import type * as Redis from "../../src/transports/redis/index.ts";
 import type { RedisTransportSettings } from "../../src/transports/redis/options.ts";
 import type { TransportOptions } from "../../src/transports/transport.ts";
-import { built, root } from "./built.ts";
+import { built } from "./built.ts";
+import { type Holding, killHolder } from "./lost-holder.ts";
 
 /** Leases that tests can wait for. */
 export const SHORT_LEASE: Partial<RedisTransportSettings> = {
@@ -44,32 +42,20 @@ export async function redisTransport(url: string, options: OpenOptions = {}): Pr
   return openRedisTransport(transportOptions(url, overrides), settings ? { settings } : {});
 }
 
-export interface LostHolder {
+export interface LostHolder extends Holding {
   readonly url: string;
-  readonly queue: string;
-  readonly count: number;
-  readonly markStarted?: boolean | undefined;
   readonly options?: Readonly<Record<string, unknown>>;
   readonly settings?: Partial<RedisTransportSettings>;
 }
 
 /** A process of its own takes messages, and is killed with SIGKILL. Answers the ids that it took. */
-export async function loseHolder(lost: LostHolder): Promise<readonly string[]> {
-  const child = fork(fileURLToPath(new URL("./lost-holder.mjs", import.meta.url)), { stdio: "inherit" });
-  const {
-    clock: _clock,
-    logger: _logger,
-    ...options
-  } = transportOptions(lost.url, {
-    options: lost.options ?? {},
-  });
-  const { queue, count, markStarted } = lost;
+export function loseHolder(lost: LostHolder): Promise<readonly string[]> {
+  const options = transportOptions(lost.url, { options: lost.options ?? {} });
   const internals = { settings: lost.settings ?? SHORT_LEASE };
-  child.send({ dist: `${root}dist/`, options: { ...options, internals }, queue, count, markStarted });
-  const [ids] = (await once(child, "message")) as [readonly string[]];
-  child.kill("SIGKILL");
-  await once(child, "exit");
-  return ids;
+  return killHolder(
+    { file: "transports/redis/index.js", name: "openRedisTransport", options, internals },
+    lost,
+  );
 }
 
 /** Keeps what is logged. */

@@ -1,16 +1,11 @@
 /** A file of its own, transports on it, and connections past them. */
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { systemClock } from "../../src/base/clock.ts";
-import { silentLogger } from "../../src/base/logger.ts";
-import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
 import { type Handle, loadDriver } from "../../src/sqlite/driver.ts";
 import type { TransportOptions } from "../../src/transports/transport.ts";
-import { built } from "./built.ts";
+import { type Holding, killHolder } from "./lost-holder.ts";
+import { transportOptions } from "./redis-transport.ts";
 
 export interface SqliteRig {
   readonly path: string;
@@ -34,18 +29,7 @@ export async function sqliteRig(): Promise<SqliteRig> {
       handle ??= open(path, { timeout: 5000 });
       return handle;
     },
-    options: (overrides = {}) => ({
-      url,
-      tls: null,
-      options: {},
-      role: "worker",
-      logger: silentLogger,
-      clock: systemClock,
-      limits: DEFAULT_LIMITS,
-      defaultQueue: "celery",
-      clientName: null,
-      ...overrides,
-    }),
+    options: (overrides = {}) => transportOptions(url, overrides),
     async stop() {
       handle?.close();
       await rm(folder, { recursive: true, force: true });
@@ -54,17 +38,9 @@ export async function sqliteRig(): Promise<SqliteRig> {
 }
 
 /** A process of its own takes messages, and is killed with SIGKILL. Answers the ids that it took. */
-export async function loseSqliteHolder(
-  rig: SqliteRig,
-  lost: { readonly queue: string; readonly count: number; readonly markStarted?: boolean },
-): Promise<readonly string[]> {
-  const child = fork(fileURLToPath(new URL("./lost-sqlite-holder.mjs", import.meta.url)), {
-    stdio: "inherit",
-  });
-  const { clock: _clock, logger: _logger, ...options } = rig.options();
-  child.send({ ...lost, options, dist: built("") });
-  const [ids] = (await once(child, "message")) as [readonly string[]];
-  child.kill("SIGKILL");
-  await once(child, "exit");
-  return ids;
+export function loseSqliteHolder(rig: SqliteRig, lost: Holding): Promise<readonly string[]> {
+  return killHolder(
+    { file: "transports/sqlite/index.js", name: "openSqliteTransport", options: rig.options() },
+    lost,
+  );
 }

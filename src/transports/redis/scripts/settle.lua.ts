@@ -122,6 +122,19 @@ return gone
 );
 
 /**
+ * Text shared by MOVE and BURY: an entry leaves `unacked`; the script ends with 0 when it has changed or is gone.
+ * KEYS: unacked, unacked_index, unacked_lease, unacked_started, unacked_parked. ARGV: tag, sha1 of the value as it was read.
+ */
+export const TAKE_UNCHANGED = `local value = redis.call('HGET', KEYS[1], ARGV[1])
+if not value or redis.sha1hex(value) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('SREM', KEYS[4], ARGV[1])
+redis.call('ZREM', KEYS[5], ARGV[1])
+`;
+
+/**
  * MOVE: a held or abandoned entry goes to a list: back to its queue, or to a dead list. RESTORE in the design.
  * KEYS: unacked, unacked_index, unacked_lease, unacked_started, unacked_parked, target list.
  * ARGV: tag, sha1 of the value as it was read, what to push, "r" (front) or "l" (back).
@@ -131,14 +144,7 @@ export const MOVE: LuaScript = luaScript(
   "move",
   `
 redis.call('LLEN', KEYS[6])
-local value = redis.call('HGET', KEYS[1], ARGV[1])
-if not value or redis.sha1hex(value) ~= ARGV[2] then return 0 end
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('SREM', KEYS[4], ARGV[1])
-redis.call('ZREM', KEYS[5], ARGV[1])
-redis.call(ARGV[4] == 'r' and 'RPUSH' or 'LPUSH', KEYS[6], ARGV[3])
+${TAKE_UNCHANGED}redis.call(ARGV[4] == 'r' and 'RPUSH' or 'LPUSH', KEYS[6], ARGV[3])
 return 1
 `,
 );

@@ -1,11 +1,12 @@
 /** Scripts of messages that were given up and that nobody has been told of yet (`untold.ts`). */
 import { type LuaScript, luaScript } from "../../../redis/scripts.ts";
+import { TAKE_UNCHANGED } from "./settle.lua.ts";
 
 /**
  * BURY: an entry that lost its holder too often goes to a dead list, and is noted as untold.
  * KEYS: unacked, unacked_index, unacked_lease, unacked_started, unacked_parked, dead list, untold, texts of untold.
  * ARGV: tag, sha1 of the value as it was read, the line for the dead list, its sha1, when another is to tell (s from now).
- * Returns 1, or 0 when the entry has changed or is gone. As MOVE (`settle.lua.ts`) otherwise.
+ * Returns 1, or 0 when the entry has changed or is gone.
  */
 export const BURY: LuaScript = luaScript(
   "bury",
@@ -14,14 +15,7 @@ local t = redis.call('TIME')
 redis.call('LLEN', KEYS[6])
 redis.call('ZCARD', KEYS[7])
 redis.call('HLEN', KEYS[8])
-local value = redis.call('HGET', KEYS[1], ARGV[1])
-if not value or redis.sha1hex(value) ~= ARGV[2] then return 0 end
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('SREM', KEYS[4], ARGV[1])
-redis.call('ZREM', KEYS[5], ARGV[1])
-redis.call('LPUSH', KEYS[6], ARGV[3])
+${TAKE_UNCHANGED}redis.call('LPUSH', KEYS[6], ARGV[3])
 redis.call('HSET', KEYS[8], ARGV[4], ARGV[3])
 redis.call('ZADD', KEYS[7], t[1] + ARGV[5], ARGV[4])
 return 1
