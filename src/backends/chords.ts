@@ -78,7 +78,7 @@ export interface ChordStore {
 }
 
 /** How long a worker has a chord that is complete, ms. */
-export const CHORD_LEASE_MS = 30_000;
+export const CHORD_LEASE_MS = 10_000;
 /** Chords that one call of `overdue` gives. */
 export const OVERDUE_COUNT = 20;
 

@@ -145,7 +145,7 @@ test("killed at any step, the body runs once", { timeout: 120_000 }, async () =>
     );
   expect(children.map((child) => child.signalCode)).toEqual(children.map(() => "SIGKILL"));
   const due = "celery-taskset-meta-petiole.due";
-  // Those that died with a complete chord: nobody waits here for the 30 s that it was theirs.
+  // Those that died with a complete chord: nobody waits here for the 10 s that it was theirs.
   for (const one of await results.zrange(due, "0", "-1")) await results.zadd(due, "0", one);
 
   const worker = new Worker(app, {
