@@ -21,7 +21,16 @@ const SERVERS = [
     apt: ["postgresql"],
     brew: "brew install postgresql@15",
     docker: null,
-    /** Tests of transactions are skipped without it. */
+    /** Tests of SQL databases and of transactions are skipped without it. */
+    optional: true,
+  },
+  {
+    name: "MariaDB",
+    programs: ["mariadbd", "mariadb-install-db"],
+    apt: ["mariadb-server"],
+    brew: "brew install mariadb",
+    docker: null,
+    /** Tests of SQL databases are skipped on it without it. */
     optional: true,
   },
   {
