@@ -75,12 +75,13 @@ function suite(rigOf: () => Rig): void {
     const { rig, welcome } = setup();
     let late: () => void = () => {};
     welcome.delayOnCommit(1);
-    await eventually("it was sent", () => sent.length === 1);
+    // Of its rows too: what they are read with is given back then.
+    await eventually("it was sent", () => seen.length === 1);
     await rig.transaction(() => {
       late = () => void welcome.delayOnCommit(2);
     });
     late();
-    await eventually("it was sent", () => sent.length === 2);
+    await eventually("it was sent", () => seen.length === 2);
     expect(sent).toEqual([1, 2]);
   });
 
