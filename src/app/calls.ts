@@ -232,7 +232,8 @@ export class Calls implements TaskHost, SignatureHost {
   }
 
   sign(task: string, given: readonly unknown[], immutable: boolean): TaskSignature {
-    return makeSignature(this, { task, ...this.split(task, given) }, { immutable });
+    const { args, kwargs } = this.split(task, given);
+    return makeSignature(this, { task, args, kwargs }, { immutable });
   }
 
   signMap(task: string, map: MapOf): TaskSignature | CanvasSignature {

@@ -29,7 +29,8 @@ import {
 } from "./wire-options.ts";
 
 /** What a signature is made of. */
-export interface SignatureParts extends Call {
+export interface SignatureParts extends Omit<Call, keyof SplitOptions> {
+  readonly split: SplitOptions;
   readonly immutable: boolean;
   readonly subtaskType: TaskSignature["subtaskType"];
 }
@@ -38,16 +39,14 @@ export interface SignatureParts extends Call {
 const brand = Symbol.for("petiole.signature");
 
 const NOTHING: SplitOptions = { options: {}, extra: null };
-
-/** What of a signature its app is. */
-const hosts = new WeakMap<object, SignatureHost>();
+const NO_KWARGS: Readonly<Record<string, unknown>> = Object.freeze({});
 
 /** The app of a signature of this copy of petiole; null: it has none. */
 export function hostOf(signature: AnySignature): SignatureHost | null {
-  return hosts.get(signature) ?? null;
+  return TaskSignature.hostOf(signature) ?? CanvasSignature.hostOf(signature);
 }
 
-/** A signature of one task, maps included. Frozen. */
+/** A signature of one task, maps included. Frozen. Thousands are made at once: spread literals would cost most of that. */
 export class TaskSignature implements Signature<readonly unknown[], unknown> {
   readonly task: string;
   readonly args: readonly unknown[];
@@ -65,12 +64,15 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
     this.#host = host;
     this.task = parts.task;
     this.args = Object.isFrozen(parts.args) ? parts.args : Object.freeze([...parts.args]);
-    this.kwargs = Object.isFrozen(parts.kwargs) ? parts.kwargs : Object.freeze({ ...parts.kwargs });
+    this.kwargs = frozenKwargs(parts.kwargs);
     this.immutable = parts.immutable;
     this.subtaskType = parts.subtaskType;
-    this.#split = { options: parts.options, extra: parts.extra };
-    hosts.set(this, host);
+    this.#split = parts.split;
     Object.freeze(this);
+  }
+
+  static hostOf(signature: object): SignatureHost | null {
+    return #host in signature ? signature.#host : null;
   }
 
   get options(): SendOptions {
@@ -100,20 +102,30 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
   /** What {@link applyAsync} sends: given arguments come first; an immutable signature ignores them. */
   merge(args: readonly unknown[], options?: CallOptions): Call {
     const split = options === undefined ? this.#split : mergeOptions(this.#split, { options, extra: null });
+    const { task } = this;
     if (this.immutable || args.length === 0)
-      return { task: this.task, args: this.args, kwargs: this.kwargs, ...split };
-    const given = this.#host.split(this.task, args);
+      return { task, args: this.args, kwargs: this.kwargs, options: split.options, extra: split.extra };
+    const given = this.#host.split(task, args);
     return {
-      task: this.task,
+      task,
       args: this.args.length === 0 ? given.args : [...given.args, ...this.args],
       kwargs: { ...this.kwargs, ...given.kwargs },
-      ...split,
+      options: split.options,
+      extra: split.extra,
     };
   }
 
   clone(args: readonly unknown[] = [], options?: SendOptions): never {
     const { immutable, subtaskType } = this;
-    return new TaskSignature(this.#host, { ...this.merge(args, options), immutable, subtaskType }) as never;
+    const { task, args: merged, kwargs, ...split } = this.merge(args, options);
+    return new TaskSignature(this.#host, {
+      task,
+      args: merged,
+      kwargs,
+      split,
+      immutable,
+      subtaskType,
+    }) as never;
   }
 
   set(options: SendOptions): this {
@@ -161,9 +173,9 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
       task: this.task,
       args: this.args,
       kwargs: this.kwargs,
+      split,
       immutable: this.immutable,
       subtaskType: this.subtaskType,
-      ...split,
     }) as this;
   }
 
@@ -171,6 +183,12 @@ export class TaskSignature implements Signature<readonly unknown[], unknown> {
   #linked(value: Linked | readonly Linked[]): readonly Linked[] {
     return linkedTo(this.#host, value);
   }
+}
+
+function frozenKwargs(kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  if (Object.isFrozen(kwargs)) return kwargs;
+  for (const _ in kwargs) return Object.freeze({ ...kwargs });
+  return NO_KWARGS;
 }
 
 function linkedTo(host: SignatureHost, value: Linked | readonly Linked[]): readonly Linked[] {
@@ -191,8 +209,11 @@ export class CanvasSignature implements Signature<readonly unknown[], unknown> {
     this.#host = host;
     this.#data = data;
     this.subtaskType = kind;
-    hosts.set(this, host);
     Object.freeze(this);
+  }
+
+  static hostOf(signature: object): SignatureHost | null {
+    return #host in signature ? signature.#host : null;
   }
 
   get task(): string {
@@ -326,22 +347,33 @@ export function makeSignature(
 ): TaskSignature {
   const split =
     given.options === undefined ? NOTHING : mergeOptions(NOTHING, { options: given.options, extra: null });
-  return new TaskSignature(host, { ...call, ...split, immutable: given.immutable, subtaskType: null });
+  const { task, args, kwargs } = call;
+  return new TaskSignature(host, {
+    task,
+    args,
+    kwargs,
+    split,
+    immutable: given.immutable,
+    subtaskType: null,
+  });
 }
 
 /** From Celery's JSON form. Throws for what is none. */
 export function signatureFromData(host: SignatureHost, data: unknown): TaskSignature | CanvasSignature {
   const read = readSignature(data, "the signature");
   const kind = kindOf(read);
-  if (kind !== "task") return new CanvasSignature(host, Object.freeze(checked(read)), kind);
+  if (kind !== "task") {
+    // The caller's own object stays as it is.
+    return new CanvasSignature(host, Object.freeze({ ...checked(read) }), kind);
+  }
   const { task, args, kwargs, immutable, subtask_type: type } = read;
   return new TaskSignature(host, {
     task,
     args,
     kwargs,
+    split: splitWireOptions(read.options),
     immutable,
     subtaskType: type === "xmap" || type === "xstarmap" ? type : null,
-    ...splitWireOptions(read.options),
   });
 }
 

@@ -18,12 +18,14 @@ export function readSignatures(value: unknown, where: string): readonly Signatur
 }
 
 /**
- * One signature; what may be missing is filled in.
+ * One signature; what may be missing is filled in. One that lacks nothing is given back as it is: canvases of thousands are read
+ * several times on their way.
  *
  * @param where - names it in an error
  * @throws DecodeError
  */
 export function readSignature(value: unknown, where: string): SignatureData {
+  if (isWhole(value)) return value;
   const data = object(value, where);
   const { task, subtask_type: subtaskType } = data;
   if (typeof task !== "string" || task === "") {
@@ -42,9 +44,25 @@ export function readSignature(value: unknown, where: string): SignatureData {
   };
 }
 
+function isWhole(value: unknown): value is SignatureData {
+  if (!isObject(value)) return false;
+  const { task, args, kwargs, options, subtask_type: type, immutable } = value;
+  return (
+    typeof task === "string" &&
+    task !== "" &&
+    Array.isArray(args) &&
+    isObject(kwargs) &&
+    isObject(options) &&
+    (type === null || typeof type === "string") &&
+    typeof immutable === "boolean"
+  );
+}
+
+function isObject(value: unknown): value is Unread {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 function object(value: unknown, where: string): Unread {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new DecodeError(`${where} is not an object`);
-  }
-  return value as Unread;
+  if (!isObject(value)) throw new DecodeError(`${where} is not an object`);
+  return value;
 }
