@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules parked format clean demo demo-redis demo-python servers oracle docs
+.PHONY: help install build test test-nodes check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules parked format clean demo demo-redis demo-python servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,11 +14,14 @@ build: install ## compile src/ to dist/
 test: install ## the whole suite; the last line counts it (under 8 minutes)
 	@node scripts/test.mjs
 
+test-nodes: install ## unit, conformance and package suites and the demo on Node 20, 22 and 24
+	@node scripts/test-nodes.mjs
+
 check: install ## format, lint, types, import rules, dead code, package exports, documents (about a minute)
 	@node scripts/check.mjs
 
-check-all: install ## what CI runs: check, build, the whole suite, the package as users install it
-	@node scripts/check.mjs && node scripts/test.mjs --package
+check-all: install ## what CI runs: check, build, the whole suite, the package as users install it, other versions of Node (under 25 minutes)
+	@node scripts/check.mjs && node scripts/test.mjs --package && node scripts/test-nodes.mjs --others
 
 lint: install ## formatting and lint rules
 	@npx biome check . && npx oxlint --type-aware src test bench scripts examples vitest.config.ts

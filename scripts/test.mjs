@@ -2,8 +2,9 @@
 // `tests: N passed, N failed, N skipped`; before it, the files that took longest, a `NOT RUN` line with the reason and the
 // mending command for each project that could not run, and a `SLOW` line when all took longer than it should. Under CI=true
 // what is missing is a failure.
-//   --package   also the tests of the package as users install it
-//   --coverage  measure src/ while testing
+//   --package        also the tests of the package as users install it
+//   --projects=a,b   only these folders of test/
+//   --coverage       measure src/ while testing
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -14,6 +15,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const results = join(root, `.cache/test-results-${process.pid}.json`);
 const ci = process.env.CI === "true";
 const withCoverage = process.argv.includes("--coverage");
+const only = process.argv.find((one) => one.startsWith("--projects="))?.slice("--projects=".length);
 const started = Date.now();
 /** Seconds that the suite may take on two cores, without coverage. */
 const BUDGET_S = 480;
@@ -50,10 +52,11 @@ function hasTests(project) {
 }
 
 function projects() {
-  const chosen = ["unit", "types", "conformance", "integration"];
+  const chosen = only?.split(",") ?? ["unit", "types", "conformance", "integration"];
   const oracle = ensureOracle();
-  if ("python" in oracle) chosen.push("interop");
-  else {
+  if ("python" in oracle) {
+    if (only === undefined) chosen.push("interop");
+  } else {
     miss("interop", oracle.reason, oracle.command);
     // Tests of other projects leave out what needs Python: test/support/without-python.ts.
     process.env.PETIOLE_WITHOUT_PYTHON = oracle.reason;

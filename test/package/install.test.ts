@@ -1,4 +1,5 @@
 /** The package as users get it: packed, installed into an empty folder with npm, used from there. */
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -55,6 +56,18 @@ describe("what is installed", () => {
       console.log(typeof (await app.sendTask("a.task")).id);
       await app.close();`;
     expect(run("node", "--input-type=module", "-e", script)).toBe("string\n");
+  });
+
+  test("Node's own SQLite is taken where it has one, without its warning, and the package's elsewhere", () => {
+    const script = `import { Celery } from "petiole";
+      const app = new Celery("x", { brokerUrl: "sqlite:///${join(dir, "own.db")}" });
+      await app.sendTask("a.task");
+      const loaded = process.report.getReport().sharedObjects.some((one) => one.includes("photostructure"));
+      console.log(loaded !== (process.getBuiltinModule("node:sqlite") !== undefined));
+      await app.close();`;
+    writeFileSync(join(dir, "driver.mjs"), script);
+    const { stdout, stderr } = spawnSync("node", ["driver.mjs"], { cwd: dir, encoding: "utf8" });
+    expect({ stdout, stderr }).toEqual({ stdout: "true\n", stderr: "" });
   });
 
   test("the dependencies have exact versions", () => {
