@@ -73,7 +73,7 @@ docs: build ## write the generated documents
 demo: install ## the web service of examples/web with two workers, on port 8000 (PORT=8001 is another one)
 	@node scripts/demo.mjs
 
-demo-redis: install ## the same on a Redis that it starts itself
+demo-redis: install ## the same on a Redis and a PostgreSQL that it starts itself
 	@node scripts/demo.mjs --redis
 
 demo-python: install ## a TypeScript and a Python worker, ten tasks each way, a chord over both

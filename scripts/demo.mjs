@@ -1,6 +1,6 @@
-// `make demo`: examples/web with its two workers and its scheduler. Waits until it answers, says what to try, and streams what the processes log
-// until Ctrl-C stops all of them. PORT=8001 is another port. Without a server, in SQLite files; `make demo-redis` (--redis)
-// starts a Redis for it.
+// `make demo`: examples/web with its two workers and its scheduler. Waits until it answers, says what to try, and streams
+// what the processes log until Ctrl-C stops all of them. PORT=8001 is another port. Without a server, in SQLite files;
+// `make demo-redis` (--redis) starts a Redis and a PostgreSQL for it.
 // DEMO_EXIT=1 ends after one task went round. Everything that it starts is stopped by its pid.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,6 +11,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
+import { makePostgres } from "./lib/postgres.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const example = join(root, "examples/web");
@@ -19,9 +20,11 @@ const READY_MS = 60_000;
 const STOP_MS = 20_000;
 const COLORS = ["cyan", "green", "yellow", "magenta", "blue", "gray"];
 
+const withServers = process.argv.includes("--redis");
 /** Rows and messages: gone at the end. */
-const withRedis = process.argv.includes("--redis");
 const data = mkdtempSync(join(tmpdir(), "petiole-demo-"));
+const folders = [data];
+const target = withServers ? "demo-redis" : "demo";
 
 const out = (text = "") => process.stdout.write(`${text}\n`);
 const bold = (text) => styleText("bold", text);
@@ -34,14 +37,24 @@ let stopping = false;
  * A process whose lines are shown with its name; resolves when one of them has `ready`. It leads a group of its own, so that
  * Ctrl-C in the terminal is ours alone, and we stop the processes in order.
  */
-async function start({ name, program = process.execPath, args, ready, quiet = false, ...options }) {
+async function start({
+  name,
+  program = process.execPath,
+  args,
+  ready,
+  quiet = false,
+  stopSignal = "SIGTERM",
+  ...options
+}) {
   if (stopping) throw new Error("interrupted");
   const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"], detached: true });
   const prefix = styleText(COLORS[started.length % COLORS.length], name.padEnd(8));
   const seen = { ready: false };
+  const lines = [];
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on("line", (line) => {
       if (ready.test(line)) seen.ready = true;
+      if (!seen.ready) lines.push(line);
       if (!quiet) out(`${prefix} ${styleText("dim", "│")} ${line}`);
     });
   }
@@ -53,12 +66,15 @@ async function start({ name, program = process.execPath, args, ready, quiet = fa
     });
     child.once("close", resolve);
   });
-  started.push({ name, child, ended });
+  started.push({ name, child, ended, stopSignal });
   const over = () => failure !== undefined || child.exitCode !== null || child.signalCode !== null;
   const deadline = Date.now() + READY_MS;
   while (!seen.ready) {
     if (stopping) throw new Error("interrupted");
-    if (over()) throw new Error(`${name} ended before it was ready${failure ? `: ${failure.message}` : ""}`);
+    if (over()) {
+      const said = failure?.message ?? (quiet ? lines.join("\n") : "see above");
+      throw new Error(`${name} ended before it was ready: ${said}`);
+    }
     if (Date.now() > deadline) throw new Error(`${name} was not ready within ${READY_MS / 1000} s`);
     await pause(50);
   }
@@ -69,9 +85,9 @@ async function start({ name, program = process.execPath, args, ready, quiet = fa
 
 async function stopAll() {
   stopping = true;
-  for (const { name, child, ended } of started.splice(0).toReversed()) {
+  for (const { name, child, ended, stopSignal } of started.splice(0).toReversed()) {
     const last = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-    child.kill("SIGTERM");
+    child.kill(stopSignal);
     await ended;
     clearTimeout(last);
     out(styleText("dim", `stopped ${name} (pid ${child.pid})`));
@@ -102,40 +118,63 @@ async function startRedis() {
   return `redis://127.0.0.1:${port}`;
 }
 
+async function startPostgres() {
+  const { dir, program, args, spawnOptions, url } = makePostgres();
+  folders.push(dir);
+  const port = await listenOn(0);
+  await start({
+    name: "postgres",
+    program,
+    args: args(port),
+    ready: /database system is ready to accept connections/,
+    quiet: true,
+    // "Fast": SIGTERM waits for its clients to go.
+    stopSignal: "SIGINT",
+    ...spawnOptions,
+  });
+  return url(port);
+}
+
 /** Where messages, results, revokes and rows are. */
 async function storage() {
-  const rows = { DATABASE_URL: `sqlite:${data}/web.db` };
-  if (!withRedis) {
+  if (!withServers) {
     const file = `sqlite://${data}/celery.db`;
-    return { ...rows, CELERY_BROKER_URL: file, CELERY_RESULT_BACKEND: file };
+    return { DATABASE_URL: `sqlite:${data}/web.db`, CELERY_BROKER_URL: file, CELERY_RESULT_BACKEND: file };
   }
   const redis = await startRedis();
-  const urls = { CELERY_BROKER_URL: `${redis}/0`, CELERY_RESULT_BACKEND: `${redis}/0` };
-  return { ...rows, ...urls, REDIS_STATEDB_URL: `${redis}/1` };
+  return {
+    DATABASE_URL: await startPostgres(),
+    CELERY_BROKER_URL: `${redis}/0`,
+    CELERY_RESULT_BACKEND: `${redis}/0`,
+    REDIS_STATEDB_URL: `${redis}/1`,
+  };
 }
 
 async function portFromEnvironment() {
   const port = Number(process.env.PORT ?? 8000);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new Error(
-      `PORT=${process.env.PORT} is no port: choose a number from 1 to 65535, as in PORT=8001 make demo`,
+      `PORT=${process.env.PORT} is no port: choose a number from 1 to 65535, as in PORT=8001 make ${target}`,
     );
   }
   if ((await listenOn(port)) !== null) return port;
   throw new Error(
-    `port ${port} is taken by another program: choose another one, as in PORT=${port + 1} make demo`,
+    `port ${port} is taken by another program: choose another one, as in PORT=${port + 1} make ${target}`,
   );
 }
 
 async function main() {
   const port = await portFromEnvironment();
-  for (const [script, ...args] of [...(withRedis ? [["ensure-servers.mjs", "Redis"]] : []), ["build.mjs"]]) {
+  const servers = withServers ? [["ensure-servers.mjs", "Redis", "PostgreSQL"]] : [];
+  for (const [script, ...args] of [...servers, ["build.mjs"]]) {
     const run = spawnSync(process.execPath, [join(root, "scripts", script), ...args], {
       stdio: ["ignore", 2, 2],
     });
     if (run.status !== 0) throw new Error(`scripts/${script} failed: see above`);
   }
-  const env = { ...process.env, ...(await storage()), PORT: String(port) };
+  const urls = await storage();
+  const own = Object.entries(process.env).filter(([name]) => !/^(CELERY_|REDIS_STATEDB_URL$)/.test(name));
+  const env = { ...Object.fromEntries(own), ...urls, HOST: "127.0.0.1", PORT: String(port) };
   const options = { cwd: example, env };
   const worker = (name) =>
     start({
@@ -155,7 +194,7 @@ async function main() {
   const url = `http://127.0.0.1:${port}`;
   await firstTask(url);
   if (process.env.DEMO_EXIT === "1" || stopping) return;
-  invite(url);
+  invite(url, urls);
   await new Promise((resolve) => process.once("demo-stop", resolve));
 }
 
@@ -176,7 +215,7 @@ async function firstTask(url) {
   }
 }
 
-function invite(url) {
+function invite(url, urls) {
   const rows = [
     [`open ${url}/`, "the page: start tasks, see their progress, stop them"],
     [`curl '${url}/tasks/add/?x=10&y=20'`, "sends a task; the answer has its id"],
@@ -187,6 +226,12 @@ function invite(url) {
     ],
     [`curl -X POST ${url}/tasks/revoke/ID/`, "stops it, wherever it runs or waits"],
     [`curl '${url}/tasks/future/?eta=60'`, "waits in the broker, not in a worker"],
+    ...(withServers
+      ? [
+          [`redis-cli -u ${urls.REDIS_STATEDB_URL} keys '*'`, "what is revoked, kept for workers to come"],
+          [`psql ${urls.DATABASE_URL} -c 'TABLE submissions'`, "rows: what was sent"],
+        ]
+      : []),
   ];
   const width = Math.max(...rows.map(([typed]) => typed.length));
   out();
@@ -215,6 +260,6 @@ try {
   }
 }
 await stopAll();
-rmSync(data, { recursive: true, force: true });
+for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 if (interrupts > 0 && process.exitCode === undefined) process.exitCode = 130;
 process.exit();

@@ -1,8 +1,9 @@
 // Makes sure that the programs which the tests start are installed. Exit code 1, with the exact commands, when one that
 // is required cannot be had. It starts and stops no server.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { postgresPrograms } from "./lib/postgres.mjs";
 
 const SERVERS = [
   {
@@ -16,7 +17,8 @@ const SERVERS = [
   {
     name: "PostgreSQL",
     get programs() {
-      return [newest("/usr/lib/postgresql", "bin/postgres") ?? "postgres"];
+      const folder = postgresPrograms();
+      return [folder === null ? "postgres" : `${folder}/postgres`];
     },
     apt: ["postgresql"],
     brew: "brew install postgresql@15",
@@ -44,12 +46,6 @@ const SERVERS = [
   },
 ];
 
-/** Debian has a folder for each version, and none of them is on PATH. */
-function newest(folder, program) {
-  const versions = existsSync(folder) ? readdirSync(folder).sort((a, b) => b - a) : [];
-  return versions.map((one) => `${folder}/${one}/${program}`).find((one) => existsSync(one));
-}
-
 /** Is the program on PATH? */
 export function onPath(program) {
   if (program.includes("/")) return existsSync(program);
@@ -70,26 +66,30 @@ export function install(packages) {
   return run(["install", "-q", "-y", "--no-install-recommends", ...packages]);
 }
 
-function ensure(server) {
+/** `named`: it was asked for, and cannot be done without. */
+function ensure(server, named) {
   const missing = () => server.programs.filter((program) => !onPath(program));
   if (missing().length === 0) return true;
   if (canInstall()) install(server.apt);
   if (missing().length === 0) return true;
+  const optional = server.optional === true && !named;
+  const whose = named ? "" : ` by ${optional ? "some tests, which are skipped," : "the tests"}`;
   process.stderr.write(
     [
-      `${server.name} is needed by ${server.optional ? "some tests, which are skipped," : "the tests"} and ${missing().join(", ")} was not found. Install it with one of:`,
+      `${server.name} is needed${whose} and ${missing().join(", ")} was not found. Install it with one of:`,
       `  Debian, Ubuntu:  sudo apt-get update && sudo apt-get install -y ${server.apt.join(" ")}`,
       `  macOS:           ${server.brew}`,
       ...(server.docker === null ? [] : [`  Docker:          ${server.docker}`]),
       "",
     ].join("\n"),
   );
-  return server.optional === true;
+  return optional;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  // With names, only these.
+  // With names, only these, and all of them.
   const wanted = process.argv.slice(2);
-  const servers = SERVERS.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
-  process.exitCode = servers.map(ensure).every(Boolean) ? 0 : 1;
+  const named = wanted.length > 0;
+  const servers = SERVERS.filter(({ name }) => !named || wanted.includes(name));
+  process.exitCode = servers.map((server) => ensure(server, named)).every(Boolean) ? 0 : 1;
 }

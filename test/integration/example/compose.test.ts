@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { cli, root } from "../../support/built.ts";
 import { eventually } from "../../support/eventually.ts";
 import { trackProcess } from "../../support/left-overs.ts";
+import { type PostgresServer, postgresPrograms, startPostgres } from "../../support/postgres.ts";
 import { freePort, type RedisServer, startRedis } from "../../support/redis.ts";
 
 interface Service {
@@ -26,10 +27,13 @@ const service = (name: string): Service => services[name] as Service;
 const logs: string[] = [];
 const stops: (() => Promise<void>)[] = [];
 let redis: RedisServer;
+/** null: it is not installed; rows are in SQLite then. */
+let postgres: PostgresServer | null = null;
 let port: number;
 
 beforeAll(async () => {
   redis = await startRedis();
+  if (postgresPrograms() !== null) postgres = await startPostgres();
   port = await freePort();
   // `npm run build`, without its checks: those are `make check`'s.
   const tsc = join(root, "node_modules/typescript/bin/tsc");
@@ -38,20 +42,21 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const stop of stops.toReversed()) await stop();
   await redis?.stop();
+  await postgres?.stop();
 });
 
 /** The service's environment, on the test's servers. */
 function environment(name: string): NodeJS.ProcessEnv {
+  const rows = postgres?.url ?? `sqlite:${redis.dir}/web.db`;
   const given = Object.entries(service(name).environment).map(([key, value]) => [
     key,
-    value.replace("redis://redis:6379", redis.url),
+    value.replace("redis://redis:6379", redis.url).replace("postgresql://app:app@postgres:5432/app", rows),
   ]);
   return {
     ...process.env,
     ...Object.fromEntries(given),
     HOST: "127.0.0.1",
     PORT: String(port),
-    DATABASE_URL: `sqlite:${redis.dir}/web.db`,
     REPORT_SECONDS: "1",
   };
 }
@@ -115,8 +120,15 @@ test("all services of ours become healthy by their own checks, work together, an
   expect([checked.status, checked.stdout.match(/^ok {2}/gm)?.length, checked.stderr]).toEqual([0, 7, ""]);
   const wrong = spawnSync(process.execPath, ["scripts/test-tasks.mjs", `http://127.0.0.1:${redis.port}`]);
   expect(wrong.status).not.toBe(0);
+  // It counts rows: a worker has the database, too.
   await eventually("the periodic task runs", () =>
     /web\.report_counts\[[\da-f-]+\] succeeded/.test(logs.join("")),
   );
+  if (postgres !== null) {
+    const { rows } = await postgres.pool.query<{ count: string }>(
+      "SELECT COUNT(*) AS count FROM submissions",
+    );
+    expect(rows).toEqual([{ count: "7" }]);
+  }
   for (const stop of stops.splice(0).toReversed()) await stop();
 }, 150_000);

@@ -80,12 +80,8 @@ describe.each(STACKS)("on %s", (stack) => {
   beforeAll(async () => {
     if (stack === "redis") redis = await startRedis();
     if (stack === "redis" && postgresPrograms() !== null) postgres = await startPostgres();
-    const rows: Readonly<Record<string, string>> =
-      postgres === undefined
-        ? {}
-        : { DATABASE_URL: `postgresql://petiole@127.0.0.1:${postgres.pool.options.port ?? 0}/postgres` };
     example = await startExample({
-      ...rows,
+      ...(postgres === undefined ? {} : { DATABASE_URL: postgres.url }),
       ...(redis === undefined ? {} : { CELERY_BROKER_URL: `${redis.url}/0` }),
     });
     worker = await example.startWorker("worker1@%h");
