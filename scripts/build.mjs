@@ -1,5 +1,6 @@
-// Compiles src/ to dist/ with tsc, only when something changed since the last good build. Exit code 1 on type errors
-// (what tsc emitted stays). Several processes may call it at once: one builds, the others wait for it.
+// Makes dist/ of src/, only when something changed since the last good build: scripts/bundle.mjs the JavaScript, tsc the
+// declarations. Exit code 1 on type errors (what was made stays). Several processes may call it at once: one builds, the others
+// wait for it.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -16,6 +17,7 @@ import {
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { bundle } from "./bundle.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const cache = join(root, ".cache");
@@ -36,7 +38,7 @@ function files(dir) {
 
 function fingerprint() {
   const hash = createHash("sha256");
-  for (const name of ["package-lock.json", "tsconfig.json", "tsconfig.build.json"]) {
+  for (const name of ["package-lock.json", "tsconfig.json", "tsconfig.build.json", "scripts/bundle.mjs"]) {
     hash.update(readFileSync(join(root, name)));
   }
   for (const name of files(join(root, "src"))) {
@@ -59,7 +61,7 @@ async function withLock(action) {
     else await pause(100);
   }
   try {
-    return action();
+    return await action();
   } finally {
     rmSync(lock, { force: true });
   }
@@ -77,12 +79,20 @@ function ownerLives() {
   }
 }
 
-/** Files of dist/ whose source is gone would still be importable and shipped. */
-function removeStale() {
-  const sources = new Set(files(join(root, "src")).map((name) => name.replace(/\.ts$/, "")));
-  for (const name of files(dist)) {
-    const source = name.replace(/(\.d\.ts|\.js)(\.map)?$/, "");
-    if (!sources.has(source) || name.endsWith(".d.ts.map")) rmSync(join(dist, name));
+/** What an earlier build left would still be importable and shipped. */
+function removeStale(made) {
+  const sources = files(join(root, "src")).map((name) => name.replace(/\.ts$/, ".d.ts"));
+  const fresh = new Set([...sources, ...made]);
+  for (const name of files(dist)) if (!fresh.has(name)) rmSync(join(dist, name));
+}
+
+/** What is wrong with the modules; empty: nothing. */
+async function makeModules() {
+  try {
+    removeStale(await bundle());
+    return "";
+  } catch (error) {
+    return String(error);
   }
 }
 
@@ -94,7 +104,7 @@ function report(log) {
   if (shown.length < lines.length) process.stderr.write(`… ${lines.length - shown.length} more lines\n`);
 }
 
-function build() {
+async function build() {
   const now = fingerprint();
   const last = existsSync(stamp) ? readFileSync(stamp, "utf8") : "";
   if (last.startsWith(now) && existsSync(dist)) {
@@ -108,10 +118,11 @@ function build() {
   const args = ["-p", join(root, "tsconfig.build.json"), "--incremental", "--tsBuildInfoFile", info];
   const started = Date.now();
   const run = spawnSync(process.execPath, [tsc, ...args], { cwd: root, encoding: "utf8" });
-  removeStale();
+  const broken = await makeModules();
   const bin = join(dist, "cli/main.js");
   if (existsSync(bin)) chmodSync(bin, 0o755);
-  const log = run.status === 0 ? "" : `${run.stdout}${run.stderr}` || `tsc ended with ${run.signal}`;
+  const types = run.status === 0 ? "" : `${run.stdout}${run.stderr}` || `tsc ended with ${run.signal}`;
+  const log = types + broken;
   report(log);
   writeFileSync(stamp, now + log);
   process.stderr.write(`build: ${log === "" ? "done" : "errors"} in ${Date.now() - started} ms\n`);

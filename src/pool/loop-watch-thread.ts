@@ -64,10 +64,7 @@ function report(beat: number): void {
 
 /** From the function that runs up to where the worker called the task. */
 function stackOf(frames: readonly Debugger.CallFrame[], urls: ReadonlyMap<string, string>): string {
-  const own = frames.findIndex(
-    ({ functionName, location }) =>
-      functionName === "callFunction" && urls.get(location.scriptId)?.endsWith("/task/execute.js"),
-  );
+  const own = frames.findIndex(({ functionName }) => functionName === "callTaskFunction");
   return frames
     .slice(0, own > 0 ? Math.min(own, MAX_FRAMES) : MAX_FRAMES)
     .map((frame) => lineOf(frame, urls.get(frame.location.scriptId) ?? frame.url))

@@ -68,7 +68,7 @@ function runPlain(execution: TaskExecution): Promise<Outcome> | Outcome {
   }
   let value: unknown;
   try {
-    value = runExecution(execution, callFunction);
+    value = runExecution(execution, callTaskFunction);
   } catch (error) {
     return execution.hasPending ? settleFailed(execution, error) : classify(execution, error);
   }
@@ -76,7 +76,7 @@ function runPlain(execution: TaskExecution): Promise<Outcome> | Outcome {
   return execution.hasPending ? settle(execution, value) : success(execution, value);
 }
 
-function callFunction(execution: TaskExecution): unknown {
+function callTaskFunction(execution: TaskExecution): unknown {
   const { definition, args } = execution;
   const fn = definition.fn as (...args: readonly unknown[]) => unknown;
   return definition.bound ? fn(execution.context, ...args) : fn(...args);
@@ -203,7 +203,7 @@ async function around(execution: TaskExecution, index: number): Promise<unknown>
     const one = middleware[at];
     if (one?.run !== undefined) return one.run(execution.context, () => around(execution, at + 1));
   }
-  return callFunction(execution);
+  return callTaskFunction(execution);
 }
 
 // ---- what counts as what
@@ -239,7 +239,7 @@ function notCalled(execution: TaskExecution, error: unknown): Outcome {
 
 /** Frames of this package, between the start of a traceback and the user's function. */
 const OWN_FRAMES =
-  /(Traceback \(most recent call last\):\n)(?: {2}[^\n]*\n)*? {2}File "[^"\n]*execute\.[jt]s", line \d+, in callFunction\n/g;
+  /(Traceback \(most recent call last\):\n)(?: {2}[^\n]*\n)*? {2}File "[^"\n]*", line \d+, in callTaskFunction\n/g;
 
 /** The traceback begins with the user's function: how it came to be called helps nobody. */
 function ownTraceback(info: ExceptionInfo): ExceptionInfo {
@@ -310,7 +310,7 @@ export async function callDirectly(
   };
   const execution = new TaskExecution(env, definition, job);
   execution.args = await boundArguments(execution);
-  const value = await checkOutput(definition, (await callFunction(execution)) ?? null);
+  const value = await checkOutput(definition, (await callTaskFunction(execution)) ?? null);
   if (execution.hasPending) await Promise.allSettled(execution.pending);
   return value;
 }

@@ -4,10 +4,17 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import { built, root } from "../support/built.ts";
+import { loadedModules } from "../support/loaded-modules.ts";
 
-const dist = pathToFileURL(built("")).href;
+interface Loads {
+  /** Modules of ours. */
+  readonly own: readonly string[];
+  /** The files that hold them. */
+  readonly files: readonly string[];
+  readonly packages: readonly string[];
+}
 
-function loaded(statements = ""): { readonly own: readonly string[]; readonly packages: readonly string[] } {
+function loaded(statements = ""): Loads {
   const script = join(root, "test/package/loaded-files.mjs");
   const entry = pathToFileURL(built("index.js")).href;
   const printed = execFileSync(process.execPath, [script, entry, statements], {
@@ -16,10 +23,8 @@ function loaded(statements = ""): { readonly own: readonly string[]; readonly pa
   });
   const urls = JSON.parse(printed) as readonly string[];
   const packages = urls.flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//u.exec(url)?.[1] ?? []);
-  return {
-    own: urls.filter((url) => url.startsWith(dist)).map((url) => url.slice(dist.length)),
-    packages: [...new Set(packages)],
-  };
+  const { files, modules } = loadedModules(urls);
+  return { own: modules, files, packages: [...new Set(packages)] };
 }
 
 const matching = (files: readonly string[], pattern: RegExp): readonly string[] =>
@@ -34,13 +39,14 @@ const LAZY = /^(redis|codecs)\/|^(transports|backends)\/(redis|memory)\/|^app\/(
 const REDIS = /^redis\/(?!url)|^(transports|backends)\/redis\/(?!options)/u;
 
 test("importing petiole loads no worker, no broker client, no codec and no package", () => {
-  const { own, packages } = loaded();
-  expect(own).toContain("index.js");
+  const { own, files, packages } = loaded();
+  expect(own).toContain("app/app.js");
   expect(matching(own, SERVERS)).toEqual([]);
   expect(matching(own, LAZY)).toEqual([]);
   expect(packages).toEqual([]);
-  process.stderr.write(`import "petiole": ${own.length} files\n`);
+  process.stderr.write(`import "petiole": ${own.length} modules in ${files.length} files\n`);
   expect(own.length).toBeLessThanOrEqual(125);
+  expect(files.length).toBeLessThanOrEqual(5);
 });
 
 test("an app, its tasks and signatures load nothing more", () => {
