@@ -57,7 +57,16 @@ const CHAPTERS = [
     title: "Broker and result backend",
     about:
       'A publish that was rejected has `outcome`: after `"not sent"` it is safe to send again, after `"unknown"` the task may run.',
-    codes: ["PET_BROKER_UNREACHABLE", "PET_BROKER_REFUSED", "PET_BACKEND", "PET_NO_REPLY", "PET_CLOSED"],
+    codes: [
+      "PET_BROKER_UNREACHABLE",
+      "PET_BROKER_REFUSED",
+      "PET_BACKEND",
+      "PET_DATABASE_UNREACHABLE",
+      "PET_DATABASE_REFUSED",
+      "PET_SCHEMA",
+      "PET_NO_REPLY",
+      "PET_CLOSED",
+    ],
   },
   {
     title: "Results",

@@ -37,6 +37,12 @@ export const ERROR_CODES = {
   PET_BROKER_REFUSED:
     "The server answers, but refuses to serve: version, permissions, key of a wrong type. The message says what to change.",
   PET_BACKEND: "The result backend could not be reached or refused the operation.",
+  PET_DATABASE_UNREACHABLE:
+    "A SQL database could not be reached, or stopped answering. `outcome` says whether what was asked may have been done.",
+  PET_DATABASE_REFUSED:
+    "A SQL database answers, but refuses: password, permissions, version, a value. The message says what to change.",
+  PET_SCHEMA:
+    "The tables of a SQL database are not those that this version needs. The message names what is missing.",
   PET_BACKEND_DISABLED: "A result was asked for, and the app has no result backend. Set resultBackend.",
   PET_RESULT_INCOMPLETE:
     "A graph of results was asked for while a task of it was not over, so that its children are not known.",

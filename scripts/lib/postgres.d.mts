@@ -13,3 +13,6 @@ export interface PostgresCluster {
 
 /** Makes a cluster in a folder of its own, with a user `petiole` that needs no password. Without durability: `-F`. */
 export function makePostgres(): PostgresCluster;
+
+/** Of a user of this machine, to start as it what refuses to run as root. */
+export function idsOf(user: string): { readonly uid: number; readonly gid: number };

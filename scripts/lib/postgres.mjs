@@ -37,13 +37,13 @@ export function makePostgres() {
   };
 }
 
-function idsOf(user) {
+export function idsOf(user) {
   const line = readFileSync("/etc/passwd", "utf8")
     .split("\n")
     .find((one) => one.startsWith(`${user}:`));
   if (line === undefined) {
     throw new Error(
-      `PostgreSQL does not run as root, and there is no user ${user}: run this as another user`,
+      `this server does not run as root, and there is no user ${user}: run this as another user`,
     );
   }
   const [, , uid, gid] = line.split(":");

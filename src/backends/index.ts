@@ -1,6 +1,7 @@
 /** Opens the backend that `result_backend` names. Each is loaded when first asked for. */
+
+import { redactUrl } from "../base/redact-url.ts";
 import { ImproperlyConfigured } from "../errors.ts";
-import { redactUrl } from "../redis/url.ts";
 import type { BackendOptions, ResultBackend } from "./backend.ts";
 
 /** Schemes that are served, for messages. */

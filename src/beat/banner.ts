@@ -1,6 +1,6 @@
 /** What a scheduler says of itself when it starts. */
 import { internalsOf } from "../app/internals.ts";
-import { redactUrl } from "../redis/url.ts";
+import { redactUrl } from "../base/redact-url.ts";
 import type { Beat } from "./beat.ts";
 
 /** App, connection without passwords, where it keeps what has run, and entries, in lines. The app is prepared. */

@@ -32,6 +32,11 @@ export const REMEDIES: Readonly<Record<PetioleErrorCode, string>> = {
     "Change on the server what the message names. docs/guarantees.md has the commands that a user of Redis must be allowed.",
   PET_BACKEND:
     "Check that the server runs and that the URL is right: it is that of --result-backend, CELERY_RESULT_BACKEND or the app's resultBackend.",
+  PET_DATABASE_UNREACHABLE:
+    "Check that the server runs and that the URL is right: host, port, and for TLS sslmode or ssl_ca.",
+  PET_DATABASE_REFUSED: "Change on the server, or in the URL, what the message names.",
+  PET_SCHEMA:
+    "Run petiole db migrate, or where Django owns the tables python manage.py migrate; petiole db migrate --check shows what is missing.",
   PET_BACKEND_DISABLED: "Give one with --result-backend, CELERY_RESULT_BACKEND or the app's resultBackend.",
   PET_RESULT_INCOMPLETE: "Wait for the result first, or ask with { intermediate: true }.",
   PET_RESULT_IGNORED: "Take ignoreResult from the task or the call, or do not ask.",

@@ -4,10 +4,12 @@
  * `sentinel://[user:password@]host[:26379][/db]?master_name=name`, several of them joined by `;` as kombu has it. User, password
  * and database are the master's, from the first URL; `sentinel_username` and `sentinel_password` are the sentinels' own.
  */
+
+import { redactUrl } from "../base/redact-url.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { type DialOptions, RedisConnection } from "./connection.ts";
 import { RedisError } from "./errors.ts";
-import { parseRedisUrl, type RedisAddress, redactUrl, type Sentinels } from "./url.ts";
+import { parseRedisUrl, type RedisAddress, type Sentinels } from "./url.ts";
 
 const PORT = 26_379;
 const OWN = ["master_name", "sentinel_username", "sentinel_password"] as const;

@@ -8,6 +8,7 @@
  * | `redis+socket:///path?virtual_host=db`, `unix:///path?virtual_host=db` | unix socket |
  */
 import { readFileSync } from "node:fs";
+import { redactUrl } from "../base/redact-url.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 
 /** A parsed URL. Holds the password: never log it, log `redactUrl(url)`. */
@@ -53,23 +54,6 @@ const WITHOUT_EFFECT = new Set([
   "decode_responses",
   "encoding",
 ]);
-
-/** The URL with every password replaced by `**`. Also safe for text that is not a URL. */
-export function redactUrl(url: string): string {
-  return url
-    .split(";")
-    .map((one) => {
-      const start = one.indexOf("://");
-      const at = one.lastIndexOf("@");
-      let text = one;
-      if (start >= 0 && at > start) {
-        const colon = one.indexOf(":", start + 3);
-        if (colon > 0 && colon < at) text = `${one.slice(0, colon + 1)}**${one.slice(at)}`;
-      }
-      return text.replace(/([?&][^=&]*pass[^=&]*=)[^&]*/gi, "$1**");
-    })
-    .join(";");
-}
 
 function invalid(url: string, why: string): ImproperlyConfigured {
   return new ImproperlyConfigured(

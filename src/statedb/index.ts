@@ -1,6 +1,7 @@
 /** Opens the state DB that a URL or a file name says. Each is loaded when first asked for. */
+
+import { redactUrl } from "../base/redact-url.ts";
 import { ImproperlyConfigured } from "../errors.ts";
-import { redactUrl } from "../redis/url.ts";
 import type { StateDb, StateDbOptions } from "./state-db.ts";
 
 const REDIS: ReadonlySet<string> = new Set(["redis", "rediss", "redis+socket", "socket", "unix", "sentinel"]);

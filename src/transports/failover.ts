@@ -3,8 +3,8 @@
  * `failover_strategy`, of which this is the start; a broker that is lost later is waited for.
  */
 import type { Logger } from "../base/logger.ts";
+import { redactUrl } from "../base/redact-url.ts";
 import { OperationalError, PetioleError } from "../errors.ts";
-import { redactUrl } from "../redis/url.ts";
 import type {
   Answer,
   BoundQueue,

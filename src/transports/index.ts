@@ -1,6 +1,7 @@
 /** Opens the transport that a broker URL names. Each is loaded when first asked for. */
+
+import { redactUrl } from "../base/redact-url.ts";
 import { ImproperlyConfigured } from "../errors.ts";
-import { redactUrl } from "../redis/url.ts";
 import type { Candidate } from "./failover.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
 

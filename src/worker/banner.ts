@@ -1,6 +1,6 @@
 /** What a worker says of itself when it starts. */
 import { internalsOf } from "../app/internals.ts";
-import { redactUrl } from "../redis/url.ts";
+import { redactUrl } from "../base/redact-url.ts";
 import type { WorkerSettings } from "./options.ts";
 import type { Worker } from "./worker.ts";
 

@@ -12,6 +12,8 @@ export { postgresPrograms };
 export interface PostgresServer {
   readonly url: string;
   readonly pool: pg.Pool;
+  /** Answers its URL. */
+  createDatabase(name: string): Promise<string>;
   /** Ends a backend, as an administrator or a broken network does. */
   terminate(pid: number): Promise<void>;
   /** May be called twice. */
@@ -44,6 +46,12 @@ export async function startPostgres(): Promise<PostgresServer> {
   return {
     url: url(port),
     pool,
+    async createDatabase(name) {
+      await pool.query(`CREATE DATABASE "${name}"`);
+      const made = new URL(url(port));
+      made.pathname = name;
+      return made.href;
+    },
     async terminate(pid) {
       await pool.query("SELECT pg_terminate_backend($1)", [pid]);
     },

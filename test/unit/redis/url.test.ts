@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseRedisUrl, redactUrl } from "../../../src/redis/url.ts";
+import { redactUrl } from "../../../src/base/redact-url.ts";
+import { parseRedisUrl } from "../../../src/redis/url.ts";
 import { seed } from "../../support/seed.ts";
 
 function failureOf(action: () => unknown): { code: string; message: string } {

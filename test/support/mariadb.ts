@@ -1,0 +1,113 @@
+/** A private MariaDB for one test file: free loopback port, temporary directory, small, nothing is synced, stopped by its pid. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { chownSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createPool, type Pool } from "mysql2/promise";
+import { idsOf } from "../../scripts/lib/postgres.mjs";
+import { eventually } from "./eventually.ts";
+import { trackProcess } from "./left-overs.ts";
+import { freePort } from "./redis.ts";
+
+export interface MariadbServer {
+  /** Of root. */
+  readonly pool: Pool;
+  readonly port: number;
+  /** Of its unix socket. */
+  readonly socket: string;
+  readonly url: string;
+  /** Answers its URL. */
+  createDatabase(name: string): Promise<string>;
+  /** May be called twice. */
+  stop(): Promise<void>;
+}
+
+/** Debian keeps servers out of a user's PATH. */
+function program(name: string): string | null {
+  const folders = [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin", "/usr/local/sbin"];
+  return folders.map((folder) => join(folder, name)).find((one) => existsSync(one)) ?? null;
+}
+
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+export async function startMariadb(): Promise<MariadbServer> {
+  const server = program("mariadbd");
+  const install = program("mariadb-install-db");
+  if (server === null || install === null)
+    throw new Error("MariaDB is not installed: run `make servers` for what to install");
+  const dir = mkdtempSync(join(tmpdir(), "petiole-my-"));
+  const user: { uid?: number; gid?: number } = process.getuid?.() === 0 ? idsOf("mysql") : {};
+  if (user.uid !== undefined && user.gid !== undefined) chownSync(dir, user.uid, user.gid);
+  const data = join(dir, "data");
+  const socket = join(dir, "sock");
+  const small = ["--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M"];
+  const made = spawnSync(
+    install,
+    [
+      "--no-defaults",
+      `--datadir=${data}`,
+      "--auth-root-authentication-method=normal",
+      "--skip-test-db",
+      ...small,
+    ],
+    { ...user, cwd: dir, encoding: "utf8" },
+  );
+  if (made.status !== 0) throw new Error(`mariadb-install-db failed: ${made.stdout}${made.stderr}`);
+  const port = await freePort();
+  const child = spawn(
+    server,
+    [
+      "--no-defaults",
+      `--datadir=${data}`,
+      `--socket=${socket}`,
+      `--port=${port}`,
+      "--bind-address=127.0.0.1",
+      "--skip-name-resolve",
+      "--innodb-flush-log-at-trx-commit=0",
+      "--innodb-flush-method=nosync",
+      "--skip-log-bin",
+      "--character-set-server=utf8mb4",
+      ...small,
+    ],
+    { ...user, cwd: dir, stdio: "ignore" },
+  );
+  running.add(child);
+  trackProcess(child, `--datadir=${data}`);
+  child.once("exit", () => running.delete(child));
+  const pool = createPool({ socketPath: socket, user: "root", connectionLimit: 3 });
+  await eventually("MariaDB answers", async () => {
+    if (child.exitCode !== null) throw new Error(`mariadbd ended with ${child.exitCode}`);
+    return pool.query("SELECT 1").then(
+      () => true,
+      () => false,
+    );
+  });
+  await pool.query("CREATE USER petiole@'%' IDENTIFIED BY 'SECRET'");
+  await pool.query("GRANT ALL ON *.* TO petiole@'%'");
+  const url = (name: string): string => `mysql://petiole:SECRET@127.0.0.1:${port}/${name}`;
+  await pool.query("CREATE DATABASE petiole");
+  let ended = false;
+  return {
+    pool,
+    port,
+    socket,
+    url: url("petiole"),
+    async createDatabase(name) {
+      await pool.query(`CREATE DATABASE \`${name}\``);
+      return url(name);
+    },
+    async stop() {
+      if (!ended) await pool.end();
+      ended = true;
+      const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+      if (child.exitCode === null) {
+        child.kill("SIGTERM");
+        await gone;
+      }
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
