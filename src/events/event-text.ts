@@ -5,6 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import type { LamportClock } from "../base/lamport-clock.ts";
 import { utcOffset } from "../protocol/events.ts";
 import { quote } from "../protocol/json-write.ts";
+import { Counted } from "./digits.ts";
 
 /** Daylight saving may begin or end: the offset is looked up again after this time. ms. */
 const OFFSET_MS = 60_000;
@@ -22,6 +23,7 @@ export interface EventTextOptions {
 export class EventText {
   readonly #clock: Clock;
   readonly #lamport: LamportClock;
+  readonly #counted = new Counted();
   readonly #hostname: string;
   readonly #pid: number;
   #head = "";
@@ -29,8 +31,10 @@ export class EventText {
   /** Many events have the same millisecond. */
   #lastMs = Number.NaN;
   #stamp = "";
-  /** The ends of this millisecond's events, by type. */
-  readonly #tails = new Map<string, string>();
+  /** The ends of this millisecond's events, by type; an emptied Map would keep its former tables. */
+  readonly #types: string[] = [];
+  readonly #tails: string[] = [];
+  #ends = 0;
 
   constructor(options: EventTextOptions) {
     this.#hostname = quote(options.hostname);
@@ -47,21 +51,23 @@ export class EventText {
   write(type: string, fields: string): string {
     const nowMs = this.#clock.now();
     if (nowMs !== this.#lastMs) this.#tick(nowMs);
-    return `${this.#head}${this.#lamport.forward()}${fields}${this.#tail(type)}`;
+    return `${this.#head}${this.#counted.write(this.#lamport.forward())}${fields}${this.#tail(type)}`;
   }
 
   #tail(type: string): string {
-    let tail = this.#tails.get(type);
-    if (tail === undefined) {
-      tail = `${this.#stamp}${type}"}`;
-      if (this.#tails.size < TAILS_AT_MOST) this.#tails.set(type, tail);
+    for (let i = 0; i < this.#ends; i++) if (this.#types[i] === type) return this.#tails[i] as string;
+    const tail = `${this.#stamp}${type}"}`;
+    if (this.#ends < TAILS_AT_MOST) {
+      this.#types[this.#ends] = type;
+      this.#tails[this.#ends] = tail;
+      this.#ends += 1;
     }
     return tail;
   }
 
   #tick(nowMs: number): void {
     this.#lastMs = nowMs;
-    this.#tails.clear();
+    this.#ends = 0;
     // Always with a fraction: a float to Python.
     this.#stamp = `,"timestamp":${(nowMs / 1000).toFixed(3)},"type":"`;
     if (nowMs < this.#headUntilMs && nowMs > this.#headUntilMs - OFFSET_MS) return;

@@ -4,6 +4,7 @@
  * Each event is written as text, at once, with Celery's fields in Celery's order: three of them for each task must cost
  * little beside the task itself. While events are off {@link EventSwitch.tasks} is null, and nothing of this runs.
  */
+import { short } from "../events/digits.ts";
 import type { EventDispatcher } from "../events/dispatcher.ts";
 import { toIso } from "../protocol/iso8601.ts";
 import type { Outcome } from "../protocol/job.ts";
@@ -147,5 +148,5 @@ function isoOrNull(ms: number | null): string {
 
 /** Whole microseconds with an exponent: a float to Python, and quicker to write than a fraction. */
 function seconds(ms: number): string {
-  return `${Math.round(ms * 1000)}e-6`;
+  return `${short(Math.round(ms * 1000))}e-6`;
 }
