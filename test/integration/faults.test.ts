@@ -35,11 +35,11 @@ test.each([
       "--acks",
       acks,
       "--times",
-      "3",
+      "2",
       "--concurrency",
-      "4",
+      pool === "prefork" ? "2" : "4",
     );
-    expect(report).toMatchObject({ ok: true, times: 3, failures: [], lost: 0, duplicated: 0, exitCode: 0 });
+    expect(report).toMatchObject({ ok: true, times: 2, failures: [], lost: 0, duplicated: 0, exitCode: 0 });
     expect(Number(report["runningAtSigterm"])).toBeGreaterThan(0);
   },
   120_000,
@@ -54,7 +54,7 @@ test.each(["prefork", "threads"])(
       "--pool",
       pool,
       "--kills",
-      "5",
+      "3",
       "--concurrency",
       "2",
       "--slot-ms",

@@ -50,11 +50,12 @@ test("an endless loop is named in the log with its task and its stack, also befo
 test("one that ends is told of twice, and costs nothing else", async () => {
   worker = project.worker("-c", "4");
   await worker.says(/tasks: +p\.add/);
-  const slow = await app.sendTask("p.block", [7000]);
+  const slow = await app.sendTask("p.block", [join(project.dir, "end")]);
   const other = await app.sendTask("p.add", [1, 2]);
+  await worker.says(/a task holds up the event loop.*p\.block/);
+  project.write("end", "");
   expect(await slow.get({ timeout: 30 })).toBe("done");
   expect(await other.get({ timeout: 30 })).toBe(3);
-  await worker.says(/a task holds up the event loop.*p\.block/);
   await worker.says(/the event loop was held up, and goes on.*p\.block/);
   expect(worker.child.exitCode).toBe(null);
 });

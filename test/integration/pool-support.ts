@@ -6,7 +6,7 @@ import { CliProcess, makeProject, type Project, petiole } from "./cli-support.ts
 
 /** Of the app in `tasks.mjs`. */
 const TASKS = `
-import { appendFileSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { Celery, currentTask } from ${petiole};
 
 export const app = new Celery("pools", { brokerTransportOptions: { lease: 5 } });
@@ -30,8 +30,10 @@ export const spin = app.task("p.spin", (file) => {
   if (file) appendFileSync(file, process.pid + "\\n");
   for (;;) Math.random();
 });
-export const block = app.task("p.block", (ms) => {
-  for (const end = Date.now() + ms; Date.now() < end; );
+export const block = app.task("p.block", (file) => {
+  // Holds the loop up without a load for the machine.
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  while (!existsSync(file)) Atomics.wait(cell, 0, 0, 20);
   return "done";
 });
 export const wait = app.task("p.wait", async () => {

@@ -20,6 +20,9 @@ import {
   withoutIds,
 } from "./vector-trace.ts";
 
+/** States that others follow. */
+const ON_THE_WAY: ReadonlySet<string> = new Set(["STARTED", "PROGRESS", "RETRY"]);
+
 function define(app: Celery): void {
   const add = app.task("vt.add", (x: number, y: number) => x + y);
   app.task("vt.ident", (x: unknown) => x as null);
@@ -199,8 +202,10 @@ describe("what a Python worker stored and published, ours does", () => {
     const ours = await eventually(`${name} is over`, async () => {
       await settled();
       const trace = traceOf(seen.filter(([one]) => !isCompressed || one?.toUpperCase() !== "LPUSH"));
-      const states = Object.values(trace.metas).map((metas) => metas.at(-1)?.["status"]);
-      return states.length >= (stored ?? ends.length) && !states.includes("RETRY") ? trace : undefined;
+      // What was settled may still be on its way to those who listen.
+      const states = Object.values(trace.metas).map((metas) => String(metas.at(-1)?.["status"]));
+      const all = states.length >= (stored ?? ends.length) && !states.some((one) => ON_THE_WAY.has(one));
+      return all && trace.messages.length >= theirs.messages.length ? trace : undefined;
     });
     return { ours, theirs };
   }

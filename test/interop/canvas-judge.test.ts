@@ -10,7 +10,8 @@ import { build, evaluate, PYTHON_BUILD, type Spec } from "../support/canvas-spec
 import { seed } from "../support/seed.ts";
 import { type Fleet, startFleet } from "./harness.ts";
 
-const JUDGED = Number(process.env["PETIOLE_JUDGED"] ?? 40);
+const SAMPLE = 12;
+const JUDGED = Number(process.env["PETIOLE_JUDGED"] ?? SAMPLE);
 /** Canvases that are under way at once. */
 const BATCH = 20;
 
@@ -110,6 +111,6 @@ test(`${JUDGED} random canvases`, { timeout: 120_000 + JUDGED * 3000 }, async ()
       for (const verdict of verdicts) expect({ spec, value: run[index] }).toEqual({ spec, value: verdict });
     }
   }
-  if (JUDGED !== 40) console.log(JSON.stringify({ seed, canvases: JUDGED, judged }));
+  if (JUDGED !== SAMPLE) console.log(JSON.stringify({ seed, canvases: JUDGED, judged }));
   expect(judged).toBeGreaterThan(0.5 * JUDGED);
 });

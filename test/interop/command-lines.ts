@@ -42,7 +42,7 @@ export async function celery(servers: Servers, ...words: string[]): Promise<Ran>
 }
 
 export function petiole(servers: Servers, ...words: string[]): Promise<Ran> {
-  const line = [cli, "-A", "test/interop/fixtures/main.ts", ...words];
+  const line = [cli, "-A", "test/interop/fixtures/client.mjs", ...words];
   return ended(
     spawn(process.execPath, line, {
       cwd: root,

@@ -320,7 +320,7 @@ test.concurrent(
 );
 
 describe.concurrent("gossip with Python's workers", () => {
-  const MINUTE = Number(process.env["PETIOLE_GOSSIP_SECONDS"] ?? 10);
+  const MINUTE = Number(process.env["PETIOLE_GOSSIP_SECONDS"] ?? 6);
 
   test(
     "each lists the other, and nobody complains",

@@ -98,14 +98,14 @@ const away = (): never => {
   throw new OperationalError("the broker is away", { outcome: "not sent" });
 };
 
-test("an interval keeps to its grid for a day of a second each, and its first run is a whole interval away", async () => {
+test("an interval keeps to its grid for hours of a second each, and its first run is a whole interval away", async () => {
   const service = await rig.beat({ tick: { task: "tick", schedule: 1 } });
-  rig.clock.advance(24 * HOUR);
-  expect(rig.seconds).toHaveLength(86_400);
-  expect([rig.seconds[0], rig.seconds.at(-1)]).toEqual([1, 86_400]);
-  expect(new Set(rig.sent.map(({ id }) => id)).size).toBe(86_400);
-  expect(service.scheduler.entries.get("tick")?.totalRunCount).toBe(86_400);
-}, 60_000);
+  rig.clock.advance(4 * HOUR);
+  expect(rig.seconds).toHaveLength(14_400);
+  expect([rig.seconds[0], rig.seconds.at(-1)]).toEqual([1, 14_400]);
+  expect(new Set(rig.sent.map(({ id }) => id)).size).toBe(14_400);
+  expect(service.scheduler.entries.get("tick")?.totalRunCount).toBe(14_400);
+});
 
 test("a crontab runs at its minutes, in the zone of the settings", async () => {
   await rig.beat(
