@@ -62,6 +62,8 @@ export const ERROR_CODES = {
     "The process could not be set up as asked: pid file, log file, user, group, file mode mask, health port, start in the background. The message says what and why.",
   PET_RUNNING:
     "A pid file names a process that runs. The message has its id. Stop it, or choose another file.",
+  PET_FENCED:
+    "A scheduler tried to send a run after another had taken its place. Nothing was sent; the one that leads sends it.",
   PET_USAGE: "A command line that cannot be understood. The message shows the right form.",
   PET_NO_REPLY: "Nothing answered within the time given.",
   PET_UNEXPECTED:

@@ -179,7 +179,8 @@ export class Calls implements TaskHost, SignatureHost {
   }
 
   /** A canvas is sent without the key: what it is made of has ids of its own. */
-  async sendPeriodic(task: PeriodicTask, { id, key, keyMs }: PeriodicRun): Promise<AsyncResult<unknown>> {
+  async sendPeriodic(task: PeriodicTask, run: PeriodicRun): Promise<AsyncResult<unknown>> {
+    const { id, key, keyMs, claim } = run;
     const preparing = this.#host.prepare();
     if (preparing !== null) await preparing;
     const options = { ...task.options, taskId: task.options.taskId ?? id };
@@ -197,6 +198,7 @@ export class Calls implements TaskHost, SignatureHost {
       replace: false,
       debounceMs: 0,
       maxWaitMs: null,
+      claim,
     });
   }
 

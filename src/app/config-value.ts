@@ -1,6 +1,7 @@
 /** Checking one value of one setting, with an error that names the setting, the value and what is accepted. */
+
+import { camelCase } from "../base/case.ts";
 import { ImproperlyConfigured } from "../errors.ts";
-import { camelCase } from "./settings/names.ts";
 import { BadValue } from "./settings/values.ts";
 import type { Setting } from "./settings.ts";
 

@@ -8,6 +8,7 @@ import type { Planned, Sender, SendParent } from "../canvas/sender.ts";
 import type { Limits } from "../protocol/wire.ts";
 import type { TaskDefinition } from "../task/definition.ts";
 import type { QueueDeclaration, Transport } from "../transports/transport.ts";
+import type { PublishClaim } from "../transports/unique-locks.ts";
 import type { Celery } from "./app.ts";
 import type { ControlClient } from "./control.ts";
 import type { OwnCommand } from "./control-commands.ts";
@@ -31,6 +32,8 @@ export interface PeriodicRun {
   readonly key: string;
   /** How long the broker refuses to publish it again. */
   readonly keyMs: number;
+  /** What the publish is to do besides; null: nothing. */
+  readonly claim: PublishClaim | null;
 }
 
 export interface AppInternals {

@@ -1,4 +1,6 @@
 /** Periodic tasks of an app: the setting `beatSchedule`, and what `addPeriodicTask` adds. Python: `Celery.add_periodic_task`. */
+
+import { camelKeys } from "../base/case.ts";
 import type { Logger } from "../base/logger.ts";
 import type { AnySignature } from "../canvas/canvas-types.ts";
 import { ImproperlyConfigured } from "../errors.ts";
@@ -6,7 +8,6 @@ import { repr } from "../protocol/python-repr.ts";
 import { crontab, type Schedule, schedule } from "../schedules/schedule.ts";
 import type { SendOptions } from "../task/send-types.ts";
 import type { Seconds } from "../task/sendable-types.ts";
-import { camelKeys } from "./settings/names.ts";
 import { isRecord } from "./settings/values.ts";
 
 /** An entry of `beatSchedule`. */

@@ -5,11 +5,12 @@
  * `Queues.destination`'s. An object is asked for the exact name first, then for its patterns in their order; an array is
  * asked element by element, the first that answers wins. A RegExp is searched for, not anchored (Python's `re.match` is).
  */
+
+import { camelKeys } from "../base/case.ts";
 import { didYouMean } from "../base/nearest.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import type { SendOptions } from "../task/send-types.ts";
 import { globMatcher } from "./routes-glob.ts";
-import { camelKeys } from "./settings/names.ts";
 import { EXCHANGE_TYPES, partialRetryPolicy } from "./settings/structures.ts";
 import {
   anyText,

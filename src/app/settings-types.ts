@@ -77,7 +77,7 @@ export interface Settings {
   /** File of the file scheduler. `beat_schedule_filename`. Default: "celerybeat-schedule". */
   readonly beatScheduleFilename?: string | undefined;
   /**
-   * Where it is kept what has run: `celery.beat:PersistentScheduler` in a file, `celery.beat:Scheduler` nowhere. Those of django-celery-beat and RedBeat are refused by name.
+   * Where it is kept what has run: `celery.beat:PersistentScheduler` in a file, `redbeat.RedBeatScheduler` in Redis with the entries themselves, `celery.beat:Scheduler` nowhere. That of django-celery-beat is refused by name.
    * `beat_scheduler`. Default: "celery.beat:PersistentScheduler".
    */
   readonly beatScheduler?: string | undefined;
@@ -658,12 +658,12 @@ export interface Settings {
   /** RedBeat: begins every key. `redbeat_key_prefix`. Default: "redbeat:". */
   readonly redbeatKeyPrefix?: string | undefined;
   /**
-   * RedBeat: key of the lock that lets one beat run. null: no lock.
-   * `redbeat_lock_key`. Default: "redbeat::lock".
+   * RedBeat: key of the lock that lets one beat run. Default, also for null: `<redbeatKeyPrefix>:lock`.
+   * `redbeat_lock_key`. Default: null.
    */
   readonly redbeatLockKey?: string | null | undefined;
   /**
-   * RedBeat: the lock ends this long after its holder fell silent.
+   * RedBeat: the lock ends this long after its holder fell silent. Default: 2 seconds.
    * `redbeat_lock_timeout`, seconds. Default: null.
    */
   readonly redbeatLockTimeout?: number | null | undefined;
@@ -674,7 +674,10 @@ export interface Settings {
    * `redbeat_redis_url`. Default: null.
    */
   readonly redbeatRedisUrl?: string | null | undefined;
-  /** RedBeat: TLS to its Redis. `redbeat_redis_use_ssl`. Default: null. */
+  /**
+   * RedBeat: TLS to its Redis. Default: brokerUseSsl, where redbeatRedisUrl is not set.
+   * `redbeat_redis_use_ssl`. Default: null.
+   */
   readonly redbeatRedisUseSsl?: boolean | TlsOptions | null | undefined;
 }
 

@@ -2,11 +2,13 @@
  * Every setting, in one typed table: `docs/configuration.md`, the comments of `settings-types.ts`, the checks and the name
  * translation come from it. Python: `celery/app/defaults.py`.
  */
+
+import { camelCase, snakeCase } from "../base/case.ts";
 import { beat, redbeat } from "./settings/beat.ts";
 import { broker } from "./settings/broker.ts";
 import { control, event, general, security } from "./settings/general.ts";
 import { IGNORED, type IgnoredSetting } from "./settings/ignored.ts";
-import { camelCase, namespaced, snakeCase } from "./settings/names.ts";
+import { namespaced } from "./settings/names.ts";
 import { cache, database, redis, result } from "./settings/result.ts";
 import type { Section, SettingRow } from "./settings/row.ts";
 import { task } from "./settings/task.ts";

@@ -5,18 +5,22 @@
 import type { AppInternals } from "../app/internals.ts";
 import { fullJitterMs } from "../base/backoff.ts";
 import type { Logger } from "../base/logger.ts";
-import { OperationalError } from "../errors.ts";
+import { OperationalError, PetioleError } from "../errors.ts";
 import { nextRun } from "../schedules/due.ts";
+import type { ScheduleStore } from "../schedules/stores/store.ts";
 import { runOf } from "./runs.ts";
 import type { DueEntry, Entry } from "./scheduler.ts";
 
 export interface DispatcherOptions {
   readonly app: AppInternals;
   readonly logger: Logger;
+  readonly store: ScheduleStore;
   /** IANA name: the setting `timezone`. */
   readonly zone: string;
   /** A slot needs no further attempt. */
   readonly onConfirmed: () => void;
+  /** The broker refused a run: another scheduler leads. */
+  readonly onFenced: () => void;
 }
 
 const BACKOFF = { baseMs: 500, capMs: 15_000 };
@@ -54,9 +58,10 @@ export class Dispatcher {
 
   /** false: it was not sent, and is not given up. */
   async #attempts({ entry, slotMs }: DueEntry): Promise<boolean> {
-    const { app, logger, zone } = this.#options;
+    const { app, logger, zone, store, onFenced } = this.#options;
     const { task } = entry;
-    const run = runOf(app.app.name, task.name, slotMs);
+    const claim = store.claim(task, { lastRunAtMs: slotMs, totalRunCount: entry.totalRunCount });
+    const run = { ...runOf(app.app.name, task.name, slotMs), claim };
     const fields = { entry: task.name, task: task.task, id: run.id };
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -64,6 +69,10 @@ export class Dispatcher {
         logger.debug(fields, LINES.sent);
         return true;
       } catch (err) {
+        if (err instanceof PetioleError && err.code === "PET_FENCED") {
+          onFenced();
+          return false;
+        }
         if (!(err instanceof OperationalError)) {
           logger.error({ ...fields, err }, LINES.failed);
           return true;
@@ -72,7 +81,7 @@ export class Dispatcher {
         if (this.#stop.signal.aborted) {
           logger.error(
             { ...fields, err },
-            "a due task was not sent before the end: it will be at the next start",
+            "a due task was not sent before the end: whoever leads next sends it",
           );
           return false;
         }

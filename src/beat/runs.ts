@@ -6,7 +6,7 @@ import type { PeriodicRun } from "../app/internals.ts";
 const KEY_MS = 15 * 60_000;
 
 /** A UUID (version 8, RFC 9562) of the app, the entry and the slot, and a key for the broker of the same. */
-export function runOf(app: string, entry: string, slotMs: number): PeriodicRun {
+export function runOf(app: string, entry: string, slotMs: number): Omit<PeriodicRun, "claim"> {
   const slot = String(Math.round(slotMs * 1000) / 1000);
   const bytes = createHash("sha256")
     .update(JSON.stringify([app, entry, slot]))

@@ -11,7 +11,7 @@
 import type { PeriodicTask } from "../app/periodic.ts";
 import { DueHeap } from "../base/due-heap.ts";
 import { dueRun, nextRun } from "../schedules/due.ts";
-import type { StoredRuns } from "../schedules/stores/store.ts";
+import type { EntryRuns, StoredRuns } from "../schedules/stores/store.ts";
 
 export interface Entry {
   readonly task: PeriodicTask;
@@ -54,18 +54,18 @@ export class Scheduler {
   begin(tasks: readonly PeriodicTask[], stored: StoredRuns, nowMs: number): void {
     this.#entries.clear();
     this.#heap = new DueHeap();
-    for (const task of tasks) {
-      const runs = stored.get(task.name);
-      const lastRunAtMs = runs?.lastRunAtMs ?? nowMs;
-      const entry: Entry = {
-        task,
-        lastRunAtMs,
-        confirmedMs: lastRunAtMs,
-        totalRunCount: runs?.totalRunCount ?? 0,
-      };
-      this.#entries.set(task.name, entry);
-      this.#plan(entry);
-    }
+    for (const task of tasks) this.#add(task, stored.get(task.name) ?? null, nowMs);
+  }
+
+  /** Takes the place of one of its name. Runs null: those of that one; a slot of it that is being sent is due again, under its id. */
+  put(task: PeriodicTask, runs: EntryRuns | null, nowMs: number): void {
+    const before = this.#entries.get(task.name);
+    const kept = before && { lastRunAtMs: before.confirmedMs, totalRunCount: before.totalRunCount };
+    this.#add(task, runs ?? kept ?? null, nowMs);
+  }
+
+  remove(name: string): void {
+    this.#entries.delete(name);
   }
 
   /** When there is something to do; null: never. */
@@ -78,6 +78,7 @@ export class Scheduler {
     const { zone, deadlineMs } = this.#options;
     const due: DueEntry[] = [];
     for (const entry of this.#heap.takeDue(nowMs)) {
+      if (this.#entries.get(entry.task.name) !== entry) continue;
       const { schedule } = entry.task;
       const slotMs = dueRun(schedule, { lastRunAtMs: entry.lastRunAtMs, nowMs, zone });
       if (slotMs !== null) {
@@ -100,6 +101,18 @@ export class Scheduler {
         { lastRunAtMs: confirmedMs, totalRunCount },
       ]),
     );
+  }
+
+  #add(task: PeriodicTask, runs: EntryRuns | null, nowMs: number): void {
+    const lastRunAtMs = runs?.lastRunAtMs ?? nowMs;
+    const entry: Entry = {
+      task,
+      lastRunAtMs,
+      confirmedMs: lastRunAtMs,
+      totalRunCount: runs?.totalRunCount ?? 0,
+    };
+    this.#entries.set(task.name, entry);
+    this.#plan(entry);
   }
 
   #plan(entry: Entry): void {

@@ -1,22 +1,27 @@
 /**
  * Sends periodic tasks. Python: `celery.beat.Service`.
  *
- * | state   | the store            | timer                                         |
- * |---------|----------------------|-----------------------------------------------|
- * | standby | another has it       | asks for it again                             |
- * | leading | ours                 | sends what is due, sleeps until the next slot |
+ * | state   | the store      | timer                                         | lease is renewed | not renewed for its length | another has it |
+ * |---------|----------------|-----------------------------------------------|------------------|----------------------------|----------------|
+ * | standby | another has it | asks for it again                             | -                | -                          | -> standby     |
+ * | leading | ours           | sends what is due, sleeps until the next slot | -> leading       | -> standby                 | -> standby     |
  *
- * A save that finds the store taken by another ends the leading. The wall clock may jump: no slot is sent twice, and of those that
+ * That another has it is seen by a renewal, a save, or a publish (`PET_FENCED`). A process that was stopped meanwhile finds its lease
+ * over before it sends anything; what it had begun to send is refused by the broker where that knows the lease (`publish-claim.ts`),
+ * and is one of an id that the broker has where it does not.
+ *
+ * The wall clock may jump: no slot is sent twice, and of those that
  * were jumped over the latest one is sent.
  */
 import type { AppInternals } from "../app/internals.ts";
 import { emitSignal } from "../app/signals.ts";
+import { zoneOf } from "../app/zone.ts";
 import type { Timer } from "../base/clock.ts";
 import { Service } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
-import { localZone } from "../base/time-zone.ts";
+import { OperationalError } from "../errors.ts";
 import { durationText } from "../schedules/schedule.ts";
-import type { ScheduleStore } from "../schedules/stores/store.ts";
+import type { LeaseTerms, LoadedSchedule, ScheduleChange, ScheduleStore } from "../schedules/stores/store.ts";
 import { Dispatcher, LINES } from "./dispatcher.ts";
 import { Scheduler } from "./scheduler.ts";
 
@@ -40,10 +45,15 @@ const JUMP_MS = 1000;
 export class BeatService extends Service {
   readonly #options: BeatServiceOptions;
   readonly #scheduler: Scheduler;
-  readonly #dispatcher: Dispatcher;
+  readonly #zone: string;
+  /** One for each time that it leads: what an earlier one still sends is nobody's concern. */
+  #dispatcher: Dispatcher | null = null;
   /** Where it stands; see above. */
   #leading = false;
   #timer: Timer | null = null;
+  #renewTimer: Timer | null = null;
+  /** Monotonic ms until which the store is ours for certain. */
+  #ownUntilMs = Infinity;
   #saveTimer: Timer | null = null;
   #saving: Promise<void> | null = null;
   #saveDelayMs = SAVE_MS;
@@ -56,15 +66,15 @@ export class BeatService extends Service {
   constructor(options: BeatServiceOptions) {
     super();
     this.#options = options;
-    const { app, logger } = options;
+    const { app, store } = options;
     const { conf, clock } = app;
     const deadline = conf.beatCronStartingDeadline;
-    const zone = conf.timezone ?? (conf.enableUtc === false ? localZone() : "UTC");
+    this.#zone = zoneOf(conf);
     this.#scheduler = new Scheduler({
-      zone,
+      zone: this.#zone,
       deadlineMs: deadline === null ? null : deadline * 1000,
     });
-    this.#dispatcher = new Dispatcher({ app, logger, zone, onConfirmed: () => this.#confirmed() });
+    store.follow((changes) => this.#changed(changes));
     this.#seen = { wall: clock.now(), monotonic: clock.monotonic() };
   }
 
@@ -84,7 +94,11 @@ export class BeatService extends Service {
     logger.debug({ interval: durationText(maxIntervalMs / 1000) }, "beat: Ticking with max interval");
     await emitSignal("beatInit", {}, { emitters, logger });
     if (embedded) await emitSignal("beatEmbeddedInit", {}, { emitters, logger });
-    await this.#ask();
+    this.#asking = this.#ask().catch((err: unknown) => {
+      if (!(err instanceof OperationalError)) throw err;
+      this.#askFailed(err);
+    });
+    await this.#asking;
   }
 
   protected async onStop(): Promise<void> {
@@ -92,17 +106,18 @@ export class BeatService extends Service {
     logger.info({}, LINES.stopping);
     this.#timer?.cancel();
     this.#saveTimer?.cancel();
-    await this.#asking;
+    await this.#asking?.catch(() => {});
     this.#timer?.cancel();
-    await this.#dispatcher.stop();
+    await this.#dispatcher?.stop();
+    this.#renewTimer?.cancel();
     this.#saveTimer?.cancel();
     await this.#saving;
-    if (!this.#leading) return;
-    this.#leading = false;
     try {
-      await store.save(this.#scheduler.runs());
+      if (this.#leading) await store.save(this.#scheduler.runs());
     } finally {
+      this.#leading = false;
       await store.release();
+      await store.close();
     }
   }
 
@@ -111,22 +126,56 @@ export class BeatService extends Service {
   /** Leads if nobody else does; else asks again later. Rejects only when it may never lead. */
   async #ask(): Promise<void> {
     const { app, store, logger } = this.#options;
+    const askedMs = app.clock.monotonic();
     const holder = await store.take();
     if (holder !== null) {
       if (!this.#told)
         logger.warn({ store: store.location, holder }, "another beat leads: this one stands by");
       this.#told = true;
-      this.#arm(STANDBY_MS);
+      this.#arm(this.#standbyMs);
       return;
     }
-    const stored = await store.load();
-    if (this.stopSignal.aborted) return store.release();
+    this.#ownUntilMs = askedMs + (store.lease?.ttlMs ?? Infinity);
+    this.#renewSoon();
+    const { tasks, runs } = await this.#load();
+    if (this.stopSignal.aborted) return;
     this.#leading = true;
+    this.#dispatcher = this.#newDispatcher();
     if (this.#told) logger.warn({ store: store.location }, "this beat leads now");
     this.#told = false;
-    this.#scheduler.begin(app.periodicTasks, stored, app.clock.now());
+    this.#scheduler.begin(tasks, runs, app.clock.now());
     await this.#save();
     this.#look();
+  }
+
+  async #load(): Promise<LoadedSchedule> {
+    const { app, store } = this.#options;
+    try {
+      return await store.load(app.periodicTasks, app.clock.now());
+    } catch (error) {
+      this.#renewTimer?.cancel();
+      await store.release();
+      throw error;
+    }
+  }
+
+  #newDispatcher(): Dispatcher {
+    const { app, logger, store } = this.#options;
+    const dispatcher: Dispatcher = new Dispatcher({
+      app,
+      logger,
+      store,
+      zone: this.#zone,
+      onConfirmed: () => this.#confirmed(),
+      onFenced: () => {
+        if (this.#dispatcher === dispatcher) this.#stepDown();
+      },
+    });
+    return dispatcher;
+  }
+
+  get #standbyMs(): number {
+    return this.#options.store.lease?.askMs ?? STANDBY_MS;
   }
 
   #arm(delayMs: number): void {
@@ -139,20 +188,67 @@ export class BeatService extends Service {
 
   #askFailed(err: unknown): void {
     this.#options.logger.error({ err }, "the schedule could not be taken: it is tried again");
-    this.#arm(STANDBY_MS);
+    this.#arm(this.#standbyMs);
+  }
+
+  // ---- the lease
+
+  #renewSoon(): void {
+    const { app, store } = this.#options;
+    if (store.lease === null) return;
+    this.#renewTimer?.cancel();
+    this.#renewTimer = app.clock.setTimer(store.lease.renewMs, () => this.#renew(store.lease as LeaseTerms));
+  }
+
+  /** The next renewal does not wait for this one: the lease ends by our own clock when none is answered. */
+  #renew({ ttlMs }: LeaseTerms): void {
+    const { app, store, logger } = this.#options;
+    if (this.#isOver()) return;
+    const askedMs = app.clock.monotonic();
+    store.renew().then(
+      (ours) => {
+        if (ours) this.#ownUntilMs = Math.max(this.#ownUntilMs, askedMs + ttlMs);
+        else this.#stepDown();
+      },
+      (err: unknown) => logger.debug({ err }, "the lease of the schedule could not be renewed"),
+    );
+    this.#renewSoon();
+  }
+
+  /** Steps down when the lease has ended by our own clock. */
+  #isOver(): boolean {
+    const { app } = this.#options;
+    if (app.clock.monotonic() < this.#ownUntilMs) return false;
+    this.#stepDown();
+    return true;
+  }
+
+  /** What another program has changed in the store. */
+  #changed(changes: readonly ScheduleChange[]): void {
+    if (!this.#leading) return;
+    const { app, logger } = this.#options;
+    for (const change of changes) {
+      if (change.kind === "gone") this.#scheduler.remove(change.name);
+      else this.#scheduler.put(change.task, change.runs, app.clock.now());
+      const name = change.kind === "gone" ? change.name : change.task.name;
+      logger.info({ entry: name, change: change.kind }, "beat: the schedule was changed");
+    }
+    this.#timer?.cancel();
+    this.#look();
   }
 
   // ---- leading
 
   #look(): void {
     const { app, logger, maxIntervalMs } = this.#options;
+    if (this.#isOver()) return;
     const nowMs = app.clock.now();
     this.#noticeJump(nowMs);
     for (const due of this.#scheduler.takeDue(nowMs)) {
       if (due.tooLate) {
         const { name, task } = due.entry.task;
         logger.warn({ entry: name, task }, "a run is skipped: it is past beatCronStartingDeadline");
-      } else this.#dispatcher.send(due);
+      } else this.#dispatcher?.send(due);
     }
     const nextMs = this.#scheduler.nextMs();
     const waitMs = nextMs === null ? maxIntervalMs : Math.min(maxIntervalMs, nextMs - app.clock.now());
@@ -207,8 +303,16 @@ export class BeatService extends Service {
   }
 
   #stepDown(): void {
+    this.#renewTimer?.cancel();
+    if (!this.#leading) return;
+    const { logger, store } = this.#options;
+    logger.warn({ store: store.location }, "this beat leads no more: it stands by");
     this.#leading = false;
+    void store.release();
+    void this.#dispatcher?.stop();
+    this.#saveTimer?.cancel();
+    this.#saveTimer = null;
     this.#timer?.cancel();
-    this.#arm(STANDBY_MS);
+    this.#arm(this.#standbyMs);
   }
 }

@@ -1,21 +1,28 @@
 /** From a scheduler's name, Celery's or ours, to where it keeps what has run. */
+import { brokerUrls } from "../app/config-parts.ts";
 import type { AppInternals } from "../app/internals.ts";
+import { zoneOf } from "../app/zone.ts";
 import type { Logger } from "../base/logger.ts";
+import { redactUrl } from "../base/redact-url.ts";
 import { ImproperlyConfigured, PetioleError } from "../errors.ts";
+import { isSentinelUrl, parseServerUrl } from "../redis/sentinel.ts";
+import { parseRedisUrl, type RedisAddress } from "../redis/url.ts";
 import { FileScheduleStore } from "../schedules/stores/file.ts";
 import { MemoryScheduleStore } from "../schedules/stores/memory.ts";
+import { RedisScheduleStore } from "../schedules/stores/redis/index.ts";
 import type { ScheduleStore } from "../schedules/stores/store.ts";
 
 /** Celery's names, with `.` for `:`. */
-const KINDS: Readonly<Record<string, "file" | "memory" | "later">> = {
+const KINDS: Readonly<Record<string, "file" | "memory" | "redis" | "later">> = {
   "celery.beat.PersistentScheduler": "file",
   file: "file",
   "celery.beat.Scheduler": "memory",
   memory: "memory",
   "django_celery_beat.schedulers.DatabaseScheduler": "later",
   django: "later",
-  "redbeat.RedBeatScheduler": "later",
-  "redbeat.schedulers.RedBeatScheduler": "later",
+  "redbeat.RedBeatScheduler": "redis",
+  "redbeat.schedulers.RedBeatScheduler": "redis",
+  redbeat: "redis",
 };
 
 export interface StoreWish {
@@ -32,13 +39,42 @@ export function openScheduleStore(
   const kind = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
   if (kind === "file") return new FileScheduleStore({ path: file, clock: app.clock, logger });
   if (kind === "memory") return new MemoryScheduleStore();
+  if (kind === "redis") return openRedis(app, logger);
   if (kind === "later") {
     throw new PetioleError(
       "PET_UNSUPPORTED",
-      `the scheduler ${scheduler} is not served by this version: use celery.beat:PersistentScheduler, which keeps a file`,
+      `the scheduler ${scheduler} is not served by this version: use redbeat.RedBeatScheduler (Redis) or celery.beat:PersistentScheduler (a file)`,
     );
   }
   throw new ImproperlyConfigured(
-    `there is no scheduler ${JSON.stringify(scheduler)}: use celery.beat:PersistentScheduler (a file) or celery.beat:Scheduler (memory)`,
+    `there is no scheduler ${JSON.stringify(scheduler)}: use celery.beat:PersistentScheduler (a file), redbeat.RedBeatScheduler (Redis) or celery.beat:Scheduler (memory)`,
   );
+}
+
+function openRedis(app: AppInternals, logger: Logger): ScheduleStore {
+  const { conf, clock } = app;
+  const { redbeatKeyPrefix: prefix, redbeatLockKey: lockKey, redbeatLockTimeout: timeout } = conf;
+  return new RedisScheduleStore({
+    address: redisAddress(app),
+    prefix: prefix || "redbeat:",
+    lockKey: lockKey || null,
+    lockTimeoutMs: timeout === null || timeout <= 0 ? null : timeout * 1000,
+    zone: zoneOf(conf),
+    clock,
+    logger,
+    clientName: conf.redisClientName,
+  });
+}
+
+function redisAddress({ conf }: AppInternals): RedisAddress {
+  const [broker = ""] = brokerUrls(conf, "write");
+  const url = conf.redbeatRedisUrl ?? broker;
+  if (conf.redbeatRedisUrl === null && !/^(rediss?|redis\+socket|unix|socket|sentinel):/.test(broker)) {
+    throw new ImproperlyConfigured(
+      `the scheduler redbeat keeps its schedule in Redis, and the broker is ${redactUrl(broker)}: set redbeatRedisUrl`,
+    );
+  }
+  const ssl = conf.redbeatRedisUseSsl ?? (conf.redbeatRedisUrl === null ? conf.brokerUseSsl : null);
+  if (isSentinelUrl(url)) return parseServerUrl(url);
+  return parseRedisUrl(url, typeof ssl === "object" && ssl !== null ? { ...ssl } : ssl);
 }

@@ -10,7 +10,11 @@
  * All of these may be repeated: the holder of a key is a task's id, and a publish by the holder, or by one that was replaced,
  * changes nothing.
  */
+import type { RedisPublishClaim } from "../redis/publish-claim.ts";
 import type { Outgoing } from "./transport.ts";
+
+/** What a publish does besides in its own step, where the broker is on the server that it is meant for. */
+export type PublishClaim = RedisPublishClaim;
 
 /** What a message says of its key: enough for the worker that runs it. */
 export interface UniqueKey {
@@ -36,6 +40,8 @@ export interface UniqueTerms {
   readonly debounceMs: number;
   /** But so long after the first publish at most; null: no bound. */
   readonly maxWaitMs: number | null;
+  /** Default: none. */
+  readonly claim?: PublishClaim | null | undefined;
 }
 
 /** A message that is published only if its key is free, or may be taken over. */
@@ -73,7 +79,8 @@ export type Claim =
 export interface UniqueLocks {
   /**
    * In one round trip, in order; each is one step on the server. For each the id that holds its key: another one's when it was
-   * not published. Rejects as `Transport.publish`; what a repeat finds published already is not published again.
+   * not published. Rejects as `Transport.publish`; what a repeat finds published already is not published again. Rejects with
+   * `PET_FENCED` when a claim is refused.
    */
   publish(messages: readonly UniqueMessage[], signal: AbortSignal | null): Promise<readonly string[]>;
   /** Before a task starts. Asked until it is answered; rejects when the transport was stopped. */

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Redis } from "ioredis";
 import { Celery, chord, currentTask } from "petiole";
+import { Beat } from "petiole/beat";
 import { Worker } from "petiole/worker";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { silentLogger } from "../../src/base/logger.ts";
@@ -94,6 +95,37 @@ test("calls of unique tasks need what the documents say besides", async () => {
   expect([(await add.delay(1)).duplicate, (await add.delay(1)).duplicate]).toEqual([false, false]);
   await app.close();
   await admin.del("celery");
+});
+
+test("a scheduler with its schedule in Redis needs what the documents say besides", async () => {
+  const text = guarantees.replaceAll("\n", " ");
+  const named = (pattern: RegExp): string[] =>
+    [...(pattern.exec(text)?.[1] ?? "").matchAll(/`([^`]+)`/g)].map(([, name]) => `+${name}`);
+  const sends = named(/A client that only sends needs ([^.]+)\./);
+  const unique = named(/Calls of unique tasks need ([^.]+)\./);
+  const schedules = named(/for a schedule in Redis ([^;]+);/);
+  expect(schedules.length).toBeGreaterThan(8);
+  const url = await allow("beat", "~*", "&*", "-@all", ...sends, ...unique, ...schedules);
+  const app = new Celery("acl", {
+    brokerUrl: `${url}/0`,
+    redbeatRedisUrl: `${url}/3`,
+    beatScheduler: "redbeat",
+    beatSchedule: {
+      tick: { task: "acl.tick", schedule: 0.1, options: { queue: "ticks" } },
+      lazy: { task: "acl.tick", schedule: 60, args: [() => 1] },
+    },
+    logger: silentLogger,
+  });
+  await admin.select(3);
+  await admin.sadd("redbeat::statics", "old");
+  const beat = new Beat(app);
+  await beat.start();
+  await admin.hset("redbeat:bad", "definition", "{");
+  await admin.select(0);
+  await eventually("it is sent", async () => (await admin.llen("ticks")) >= 2);
+  await beat.stop();
+  await app.close();
+  expect(await admin.call("ACL", "LOG")).toEqual([]);
 });
 
 test("pausing a queue needs what the documents say besides", async () => {

@@ -1,10 +1,10 @@
 /** Settings with a shape of their own: TLS, retry policy, queues, annotations. Python's snake_case keys are accepted inside. */
 import { readFileSync } from "node:fs";
+import { camelKeys } from "../../base/case.ts";
 import { didYouMean } from "../../base/nearest.ts";
 import type { RetryPolicy } from "../../task/send-types.ts";
 import type { TaskOptions } from "../../task/task-types.ts";
 import type { Queue, TlsOptions } from "../settings-types.ts";
-import { camelKeys } from "./names.ts";
 import { BadValue, isRecord, record, type ValueType } from "./values.ts";
 
 const fromJson = record.fromText;

@@ -11,13 +11,14 @@
  */
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import type { PeriodicTask } from "../../app/periodic.ts";
 import type { Clock } from "../../base/clock.ts";
 import { FileLock } from "../../base/file-lock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { isPythonDbm } from "../../base/python-dbm.ts";
 import { ImproperlyConfigured, PetioleError } from "../../errors.ts";
 import { parseIso, toIso } from "../../protocol/iso8601.ts";
-import type { EntryRuns, ScheduleStore, StoredRuns } from "./store.ts";
+import type { EntryRuns, LoadedSchedule, ScheduleStore, StoredRuns } from "./store.ts";
 
 const VERSION = 1;
 
@@ -29,6 +30,7 @@ export interface FileScheduleOptions {
 
 export class FileScheduleStore implements ScheduleStore {
   readonly location: string;
+  readonly lease = null;
   readonly #path: string;
   readonly #lock: FileLock;
   readonly #clock: Clock;
@@ -50,7 +52,15 @@ export class FileScheduleStore implements ScheduleStore {
     });
   }
 
-  async load(): Promise<StoredRuns> {
+  renew(): Promise<boolean> {
+    return this.#lock.mine();
+  }
+
+  async load(tasks: readonly PeriodicTask[]): Promise<LoadedSchedule> {
+    return { tasks, runs: await this.#runs() };
+  }
+
+  async #runs(): Promise<StoredRuns> {
     const text = await this.#told("read", () => this.#read());
     if (text === null) return new Map();
     try {
@@ -89,9 +99,17 @@ export class FileScheduleStore implements ScheduleStore {
     return true;
   }
 
+  claim(): null {
+    return null;
+  }
+
+  follow(): void {}
+
   async release(): Promise<void> {
     await this.#lock.release();
   }
+
+  async close(): Promise<void> {}
 
   /** null: there is none. */
   async #read(): Promise<string | null> {

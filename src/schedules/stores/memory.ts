@@ -1,16 +1,22 @@
-import type { ScheduleStore, StoredRuns } from "./store.ts";
+import type { PeriodicTask } from "../../app/periodic.ts";
+import type { LoadedSchedule, ScheduleStore, StoredRuns } from "./store.ts";
 
 /** Forgets with the process. Python: `celery.beat.Scheduler`. */
 export class MemoryScheduleStore implements ScheduleStore {
   readonly location = "memory";
+  readonly lease = null;
   #runs: StoredRuns = new Map();
 
   async take(): Promise<null> {
     return null;
   }
 
-  async load(): Promise<StoredRuns> {
-    return this.#runs;
+  async renew(): Promise<boolean> {
+    return true;
+  }
+
+  async load(tasks: readonly PeriodicTask[]): Promise<LoadedSchedule> {
+    return { tasks, runs: this.#runs };
   }
 
   async save(runs: StoredRuns): Promise<boolean> {
@@ -18,5 +24,13 @@ export class MemoryScheduleStore implements ScheduleStore {
     return true;
   }
 
+  claim(): null {
+    return null;
+  }
+
+  follow(): void {}
+
   async release(): Promise<void> {}
+
+  async close(): Promise<void> {}
 }

@@ -1,11 +1,15 @@
 /**
- * Where a scheduler keeps what has run, so that a restart neither repeats nor skips.
+ * Where a scheduler keeps what has run, so that a restart neither repeats nor skips; some keep entries, too.
  *
- * | state | take                          | load, save      | release |
- * |-------|-------------------------------|-----------------|---------|
- * | idle  | true -> held; false: another has it | -         | nothing |
- * | held  | true                          | save false: another took it -> idle | -> idle |
+ * | state | take                         | renew                 | load, save                          | release |
+ * |-------|------------------------------|-----------------------|-------------------------------------|---------|
+ * | idle  | null -> held; else who has it | false                 | -                                   | nothing |
+ * | held  | null                         | true; false -> idle   | save false: another took it -> idle | -> idle |
+ *
+ * Each `take` that gives null is a reign of its own: what an earlier one still has to send is refused where the broker can ask.
  */
+import type { PeriodicTask } from "../../app/periodic.ts";
+import type { RedisPublishClaim } from "../../redis/publish-claim.ts";
 
 /** What is kept of one entry. */
 export interface EntryRuns {
@@ -17,13 +21,45 @@ export interface EntryRuns {
 /** By name of the entry. */
 export type StoredRuns = ReadonlyMap<string, EntryRuns>;
 
+/** How long a silent holder keeps the store. */
+export interface LeaseTerms {
+  readonly ttlMs: number;
+  readonly renewMs: number;
+  /** How often those that stand by ask. */
+  readonly askMs: number;
+}
+
+/** What is to be scheduled. */
+export interface LoadedSchedule {
+  readonly tasks: readonly PeriodicTask[];
+  readonly runs: StoredRuns;
+}
+
+/** What another program has changed. */
+export type ScheduleChange =
+  /** New, or another than before. Runs null: as they were. */
+  | { readonly kind: "put"; readonly task: PeriodicTask; readonly runs: EntryRuns | null }
+  /** Removed, or disabled. */
+  | { readonly kind: "gone"; readonly name: string };
+
 export interface ScheduleStore {
   /** For people: `file /srv/celerybeat-schedule`. */
   readonly location: string;
+  /** null: it is held as long as its holder lives, and needs no renewal. */
+  readonly lease: LeaseTerms | null;
   /** One scheduler at a time has it. Who has it is for people; null: it is ours. */
   take(): Promise<string | null>;
-  load(): Promise<StoredRuns>;
+  /** false: it was taken from us. */
+  renew(): Promise<boolean>;
+  /** `tasks`: those of the program; a store of entries takes them in, and gives all that it has. */
+  load(tasks: readonly PeriodicTask[], nowMs: number): Promise<LoadedSchedule>;
   /** All or nothing. false: it was taken from us, and nothing was saved. */
   save(runs: StoredRuns): Promise<boolean>;
+  /** What notes a run in the step that publishes it; null: `save` alone notes it. */
+  claim(task: PeriodicTask, runs: EntryRuns): RedisPublishClaim | null;
+  /** Told of changes while the store is held. Called once, before `take`. */
+  follow(listener: (changes: readonly ScheduleChange[]) => void): void;
   release(): Promise<void>;
+  /** Ends what `take` opened. */
+  close(): Promise<void>;
 }

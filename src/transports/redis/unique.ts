@@ -2,10 +2,11 @@
 
 import type { Clock } from "../../base/clock.ts";
 import { uuid4 } from "../../base/uuid.ts";
-import { OperationalError } from "../../errors.ts";
+import { OperationalError, PetioleError } from "../../errors.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import type { RedisArg } from "../../redis/connection.ts";
 import { HANDLING, RedisError } from "../../redis/errors.ts";
+import type { RedisPublishClaim } from "../../redis/publish-claim.ts";
 import type { LuaScript } from "../../redis/scripts.ts";
 import type { RedisSession } from "../../redis/session.ts";
 import type { Outgoing } from "../transport.ts";
@@ -19,6 +20,7 @@ import {
 import { matchingQueues, parseBindings } from "./bindings.ts";
 import type { RedisKeys } from "./keys.ts";
 import type { RedisTransportSettings } from "./options.ts";
+import { CLAIMED_PUBLISH } from "./scripts/claimed.lua.ts";
 import { UNIQUE_CLAIM, UNIQUE_PUBLISH, UNIQUE_RELEASE } from "./scripts/unique.lua.ts";
 
 export interface RedisUniqueOptions {
@@ -26,6 +28,15 @@ export interface RedisUniqueOptions {
   readonly settings: RedisTransportSettings;
   readonly keys: RedisKeys;
   readonly clock: Clock;
+}
+
+/** One script that publishes. */
+interface PublishCall {
+  readonly script: LuaScript;
+  readonly claim: RedisPublishClaim | null;
+  readonly id: string;
+  readonly keys: RedisArg[];
+  readonly args: RedisArg[];
 }
 
 /** What is refused for now is asked again after this. */
@@ -41,15 +52,62 @@ export class RedisUniqueLocks implements UniqueLocks {
   async publish(messages: readonly UniqueMessage[], signal: AbortSignal | null): Promise<readonly string[]> {
     const { session } = this.#options;
     if (session.state !== "live") await session.live(signal);
-    const calls = await Promise.all(messages.map((message) => this.#publishCall(message)));
+    const calls = await Promise.all(messages.map((message) => this.#callOf(message)));
     signal?.throwIfAborted();
     const send = (): Promise<PromiseSettledResult<unknown>[]> =>
-      Promise.allSettled(calls.map((call) => session.script(UNIQUE_PUBLISH, call)));
+      Promise.allSettled(calls.map(({ script, keys, args }) => session.script(script, { keys, args })));
     const replies = await (session.connection === null ? send() : session.connection.corked(send));
-    return replies.map((reply) => {
+    return replies.map((reply, index) => {
       if (reply.status === "rejected") throw unknownOutcome(reply.reason, messages.length);
-      return String(reply.value);
+      const { claim, id } = calls[index] as PublishCall;
+      return claim === null ? String(reply.value) : claimed(claim, id, reply.value);
     });
+  }
+
+  async #callOf(message: UniqueMessage): Promise<PublishCall> {
+    const { claim = null, id } = message;
+    if (claim === null || !this.#isHere(claim)) {
+      return { script: UNIQUE_PUBLISH, claim: null, id, ...(await this.#publishCall(message)) };
+    }
+    const { unique, outgoing } = message;
+    const lists = await this.#listsOf(outgoing);
+    const db = this.#options.session.facts?.db ?? 0;
+    return {
+      script: CLAIMED_PUBLISH,
+      claim,
+      id,
+      keys: [
+        this.#options.keys.unique(unique.key),
+        claim.lockKey,
+        claim.entryKey,
+        claim.scheduleKey,
+        ...lists,
+      ],
+      args: [
+        id,
+        unique.ttlMs,
+        claim.db === db ? "" : claim.db,
+        db,
+        claim.token,
+        claim.slotMs,
+        claim.meta,
+        claim.score,
+        ...lists.map(() => encode(outgoing)),
+      ],
+    };
+  }
+
+  /** One script reaches both. */
+  #isHere(claim: RedisPublishClaim): boolean {
+    const { facts } = this.#options.session;
+    if (facts === null || facts.runId !== claim.runId) return false;
+    return facts.db === claim.db || (facts.selectAllowed && claim.selectAllowed);
+  }
+
+  async #listsOf(outgoing: Outgoing): Promise<string[]> {
+    const { keys } = this.#options;
+    const step = keys.stepOf(outgoing.priority);
+    return (await this.#queuesOf(outgoing)).map((queue) => keys.list(queue, step));
   }
 
   async claim(unique: UniqueKey, id: string): Promise<Claim> {
@@ -70,8 +128,7 @@ export class RedisUniqueLocks implements UniqueLocks {
   async #publishCall(message: UniqueMessage): Promise<{ keys: RedisArg[]; args: RedisArg[] }> {
     const { keys } = this.#options;
     const { id, unique, outgoing, replace, debounceMs, maxWaitMs } = message;
-    const step = keys.stepOf(outgoing.priority);
-    const lists = (await this.#queuesOf(outgoing)).map((queue) => keys.list(queue, step));
+    const lists = await this.#listsOf(outgoing);
     return {
       keys: [...this.#keysOf(unique, id), ...lists],
       args: [
@@ -110,6 +167,15 @@ export class RedisUniqueLocks implements UniqueLocks {
       await new Promise<void>((resolve) => clock.setTimer(RETRY_MS, resolve));
     }
   }
+}
+
+/** @throws PetioleError when another leads */
+function claimed(claim: RedisPublishClaim, id: string, verdict: unknown): string {
+  if (verdict === 0) {
+    throw new PetioleError("PET_FENCED", "a run was not sent: another scheduler leads, and sends it");
+  }
+  claim.onNoted();
+  return id;
 }
 
 function encode(outgoing: Outgoing): string {

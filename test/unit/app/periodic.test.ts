@@ -96,7 +96,7 @@ test("a run is published once under its id, with its options and what its functi
     },
   });
   const inside = internalsOf(app);
-  const run = { id: "the-id", key: "beat:the-id", keyMs: 60_000 };
+  const run = { id: "the-id", key: "beat:the-id", keyMs: 60_000, claim: null };
   const [task] = inside.periodicTasks;
   for (let attempt = 0; attempt < 3; attempt += 1) await inside.sendPeriodic(task as never, run);
   await inside.sendPeriodic(task as never, { ...run, id: "other", key: "beat:other" });
@@ -111,7 +111,12 @@ test("a canvas runs too", async () => {
   const add = app.task("shop.add", (x: number, y: number) => x + y);
   app.addPeriodicTask(10, group([add.s(1, 2), add.s(3, 4)]) as never, { name: "both" });
   const inside = internalsOf(app);
-  await inside.sendPeriodic(inside.periodicTasks[0] as never, { id: "g", key: "k", keyMs: 1000 });
+  await inside.sendPeriodic(inside.periodicTasks[0] as never, {
+    id: "g",
+    key: "k",
+    keyMs: 1000,
+    claim: null,
+  });
   const transport = await inside.openTransport("worker");
   await transport.start(new AbortController().signal);
   expect(await transport.size("celery")).toBe(2);

@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { Config } from "../../../src/app/config.ts";
 import { type Destination, type DestinationOptions, Queues } from "../../../src/app/queues.ts";
 import { Router } from "../../../src/app/routes.ts";
-import { camelKeys } from "../../../src/app/settings/names.ts";
 import type { Settings } from "../../../src/app/settings-types.ts";
+import { camelKeys } from "../../../src/base/case.ts";
 import { ImproperlyConfigured, QueueNotFound } from "../../../src/errors.ts";
 
 const queuesOf = (settings: object = {}): Queues => new Queues(new Config(settings, { env: {} }).resolve());

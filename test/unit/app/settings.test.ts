@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { IGNORED } from "../../../src/app/settings/ignored.ts";
-import { camelCase, camelKeys, namespaced, snakeCase } from "../../../src/app/settings/names.ts";
+import { namespaced } from "../../../src/app/settings/names.ts";
 import {
   findOldSetting,
   findSetting,
@@ -11,6 +11,7 @@ import {
   settingNames,
   TABLE,
 } from "../../../src/app/settings.ts";
+import { camelCase, camelKeys, snakeCase } from "../../../src/base/case.ts";
 import { seed } from "../../support/seed.ts";
 
 interface CelerySetting {
