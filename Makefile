@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test test-nodes check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules parked format clean demo demo-redis demo-python servers oracle docs
+.PHONY: help install build test test-nodes check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules parked format clean demo demo-redis demo-python first-curl servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ demo-redis: install ## the same on a Redis and a PostgreSQL that it starts itsel
 
 demo-python: install ## a TypeScript and a Python worker, ten tasks each way, a chord over both
 	@node scripts/demo-python.mjs
+
+first-curl: ## time from git clone to the first answer of make demo, with a warm package cache (at most 60 s)
+	@node scripts/first-curl.mjs
 
 servers: ## install what the tests start
 	@node scripts/ensure-servers.mjs

@@ -215,10 +215,14 @@ export class AppCore implements CallHost, SharedHost {
 
   async #prepareSlowly(): Promise<void> {
     await this.#emit(this.onConfigure);
-    if (this.config.pending) await this.config.load(loadObject);
+    await this.readConfig();
     this.#configure();
     await this.#emit(this.onAfterConfigure);
     await this.#emit(this.onAfterFinalize);
+  }
+
+  async readConfig(): Promise<void> {
+    if (this.config.pending) await this.config.load(loadObject);
   }
 
   async #emit(emitter: Emitter<object>): Promise<void> {
@@ -291,9 +295,9 @@ export class AppCore implements CallHost, SharedHost {
   /** `autodiscoverTasks`. */
   discover(folders: string | URL | readonly (string | URL)[], related: string | undefined): Promise<void> {
     return this.owning(async () => {
-      const loader = await import("./loader.ts");
-      const files = await loader.findTaskModules(folders, { base: process.cwd(), related });
-      for (const file of files) await loader.loadModule(file, process.cwd());
+      const { discoverTasks } = await import("./loader-discovery.ts");
+      const { clock, logger } = this;
+      await discoverTasks(folders, { base: process.cwd(), related, clock, logger });
     });
   }
 

@@ -58,6 +58,8 @@ export interface AppInternals {
   sendPeriodic(task: PeriodicTask, run: PeriodicRun): Promise<unknown>;
   /** Of `app.control.command`, by name. */
   readonly controlCommands: ReadonlyMap<string, OwnCommand>;
+  /** Loads settings of modules that `configFromObject` named: they stand in `app.conf` then. */
+  readConfig(): Promise<void>;
   /** Freezes the settings, binds shared tasks, applies annotations, loads `imports` and `include`. Idempotent. */
   finalize(): Promise<void>;
   /** The queues a worker consumes: `taskQueues`, else the default queue; narrowed by -Q and -X. Unknown names are made, or QueueNotFound. */

@@ -2,14 +2,14 @@
  * Finding and importing the user's modules: the app of `-A`, task modules, settings modules. Python: `celery/loaders/base.py`,
  * `find_app` of `celery/app/utils.py`.
  */
-import { readdir, stat } from "node:fs/promises";
-import { basename, join, relative, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { relative } from "node:path";
+import { pathToFileURL } from "node:url";
 import { didYouMean } from "../base/nearest.ts";
 import { ImproperlyConfigured, PetioleError } from "../errors.ts";
 import type { Celery } from "./app.ts";
 import { appBrand, internalsOf } from "./internals.ts";
-import { isModuleFile, moduleFile } from "./loader-files.ts";
+import { moduleFile } from "./loader-files.ts";
+import { ModuleStalled, unlessStalled } from "./loader-stalls.ts";
 import { prepareTypeScript } from "./loader-typescript.ts";
 import { isRecord } from "./settings/values.ts";
 
@@ -25,11 +25,19 @@ export async function loadModule(spec: string | URL, base: string): Promise<Modu
   return (await importFile(await moduleFile(spec, base), base)).exports;
 }
 
-async function importFile(file: string, base: string): Promise<{ file: string; exports: ModuleExports }> {
+/** @param discovered - by `autodiscoverTasks` */
+export async function importFile(
+  file: string,
+  base: string,
+  discovered = false,
+): Promise<{ file: string; exports: ModuleExports }> {
   await prepareTypeScript(file, base);
   try {
-    return { file, exports: named((await import(pathToFileURL(file).href)) as ModuleExports) };
+    const load = import(pathToFileURL(file).href) as Promise<ModuleExports>;
+    const exports = await unlessStalled({ name: shown(file, base), discovered }, load);
+    return { file, exports: named(exports) };
   } catch (error) {
+    if (error instanceof ModuleStalled) throw error;
     const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const unsupported = (error as { code?: unknown } | null)?.code === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX";
     const hint = unsupported ? " (start Node with --import tsx for TypeScript that is more than types)" : "";
@@ -163,78 +171,8 @@ function described(value: unknown): string {
   return typeof maker === "string" && maker !== "" && maker !== "Object" ? `a ${maker}` : "an object";
 }
 
-function shown(file: string, base: string): string {
+/** For people. */
+export function shown(file: string, base: string): string {
   const short = relative(base, file);
   return short === "" || short.startsWith("..") ? file : short;
-}
-
-/** Folders in which nobody keeps task modules. */
-const SKIPPED_FOLDERS: ReadonlySet<string> = new Set([
-  "node_modules",
-  "__tests__",
-  "__mocks__",
-  "test",
-  "tests",
-]);
-
-/**
- * Task modules in and below some folders, sorted: files called `tasks.*` or `*.tasks.*`, and all modules of folders called
- * `tasks`. Of `x.ts` and `x.js` side by side only `x.js` is taken: one was made from the other.
- *
- * @param related - the name in place of `tasks`. Celery's `related_name`
- */
-export async function findTaskModules(
-  folders: string | URL | readonly (string | URL)[],
-  options: { readonly base: string; readonly related?: string | undefined },
-): Promise<readonly string[]> {
-  const list = typeof folders === "string" || folders instanceof URL ? [folders] : folders;
-  const related = options.related ?? "tasks";
-  const found = new Set<string>();
-  for (const folder of list) {
-    const path = resolve(options.base, folder instanceof URL ? fileURLToPath(folder) : pathOf(folder));
-    const kind = await stat(path).catch(() => null);
-    if (kind === null) {
-      throw new ImproperlyConfigured(`autodiscoverTasks: ${path} does not exist`);
-    }
-    if (kind.isFile()) found.add(path);
-    else await walk(path, { related, all: basename(path) === related, found });
-  }
-  return [...found].sort();
-}
-
-function pathOf(folder: string): string {
-  return folder.startsWith("file:") ? fileURLToPath(folder) : folder;
-}
-
-interface Walk {
-  readonly related: string;
-  /** Inside a folder called `tasks`: every module counts. */
-  readonly all: boolean;
-  readonly found: Set<string>;
-}
-
-async function walk(folder: string, search: Walk): Promise<void> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const names = new Set(entries.map((entry) => entry.name));
-  for (const entry of entries) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) {
-      if (entry.name.startsWith(".") || SKIPPED_FOLDERS.has(entry.name)) continue;
-      await walk(path, { ...search, all: search.all || entry.name === search.related });
-    } else if (!entry.isSymbolicLink() || (await stat(path).catch(() => null))?.isFile()) {
-      if (!isModuleFile(entry.name)) continue;
-      if (isTaskFile(entry.name, search) && !hasBuilt(entry.name, names)) search.found.add(path);
-    }
-  }
-}
-
-function isTaskFile(file: string, search: Walk): boolean {
-  const stem = file.slice(0, file.lastIndexOf("."));
-  if (/\.(test|spec|test-d)$/.test(stem)) return false;
-  return search.all || stem === search.related || stem.endsWith(`.${search.related}`);
-}
-
-/** `x.ts` beside `x.js`, `x.mts` beside `x.mjs`. */
-function hasBuilt(file: string, names: ReadonlySet<string>): boolean {
-  return /\.[cm]?ts$/.test(file) && names.has(`${file.slice(0, -2)}js`);
 }

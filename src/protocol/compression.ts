@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import * as zlib from "node:zlib";
 import { DecodeError, EncodeError } from "../errors.ts";
 import { DEFAULT_LIMITS, type Limits } from "./wire.ts";
+import { type ZstdFrame, zstdFrames } from "./zstd-frames.ts";
 
 /** One compression. */
 export interface Compression {
@@ -57,7 +58,7 @@ registerCompression({
   decompress:
     zstdDecompressSync === undefined
       ? null
-      : (bytes, maxOutputLength) => zstdDecompressSync(bytes, { maxOutputLength }),
+      : (bytes, maxBytes) => unzstd(bytes, { maxBytes, one: zstdDecompressSync }),
 });
 registerCompression({
   name: "bzip2",
@@ -73,6 +74,33 @@ registerCompression({
   compress: null,
   decompress: null,
 });
+
+function unzstd(
+  bytes: Uint8Array,
+  { maxBytes, one }: { readonly maxBytes: number; readonly one: NonNullable<Zlib[string]> },
+): Uint8Array {
+  const parts: Uint8Array[] = [];
+  let left = maxBytes;
+  for (const frame of checkedFrames(bytes, maxBytes)) {
+    const part = one(frame.bytes, { maxOutputLength: Math.max(left, 1) });
+    left -= part.byteLength;
+    if (left < 0) throw new OutputTooLarge();
+    parts.push(part);
+  }
+  const [only] = parts;
+  return only !== undefined && parts.length === 1 ? only : Buffer.concat(parts);
+}
+
+/** Windows up to this size are allocated whatever the output may be: what zstd's ordinary levels use. */
+const ORDINARY_WINDOW_BYTES = 8 * 1024 * 1024;
+
+/** The frames of zstd data that is whole. One that asks for a large window is refused before it is allocated. */
+export function checkedFrames(bytes: Uint8Array, maxBytes: number): readonly ZstdFrame[] {
+  const frames = zstdFrames(bytes);
+  const most = Math.max(maxBytes, ORDINARY_WINDOW_BYTES);
+  if (frames.some(({ windowBytes }) => windowBytes > most)) throw new OutputTooLarge();
+  return frames;
+}
 
 /** Gives a compression that is known its reader: what `codecs/` does once a package is loaded. */
 export function provideDecompressor(name: string, reader: NonNullable<Compression["decompress"]>): void {

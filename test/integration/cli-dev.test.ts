@@ -1,5 +1,6 @@
 /** `petiole dev`: real processes in a folder of a user. That it reloads is --watch: watch.test.ts. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { Celery } from "petiole";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { silentLogger } from "../../src/base/logger.ts";
@@ -95,21 +96,31 @@ test("without a brokerUrl it takes a file, and says how a program that sends tas
 
 test("the schedule of the project is run, too", async () => {
   const entry = '{ task: "mine.answer", schedule: 1 }';
-  project.write(
-    "app.mjs",
-    taskModule(`beatSchedule: { often: ${entry} }, beatScheduleFilename: ".petiole/schedule"`),
-  );
+  project.write("app.mjs", taskModule(`beatSchedule: { often: ${entry} }`));
   const one = dev({});
   await one.says(/Task mine\.answer\[.*succeeded/);
   expect(one.text).toContain("Scheduler: Sending due task often (mine.answer)");
+  const kept = join(project.dir, ".petiole/celerybeat-schedule");
+  await eventually("what has run is kept", () => existsSync(kept));
+  expect(readdirSync(project.dir).toSorted()).toEqual([".petiole", "app.mjs", "package.json", "src"]);
 });
 
-test("the broker that the project names is kept", async () => {
-  project.write("tasks.mjs", taskModule(`brokerUrl: "${redis.url}/3"`));
+test("the broker and the schedule's file that the project names are kept, also those of a settings module", async () => {
+  project.write(
+    "settings.mjs",
+    `export const brokerUrl = "${redis.url}/3";
+     export const beatScheduleFilename = "src/runs";
+     export const beatSchedule = { often: { task: "mine.answer", schedule: 60 } };`,
+  );
+  project.write("tasks.mjs", `${taskModule("")} app.configFromObject("settings.mjs");`);
   const one = dev({});
   await one.says(/worker ready/);
   expect(one.out).toContain(`${redis.url}/3`);
   expect(one.out).not.toContain("No brokerUrl is set");
+  one.kill("SIGINT");
+  expect((await one.ended).code).toBe(0);
+  expect(existsSync(join(project.dir, "src/runs"))).toBe(true);
+  expect(existsSync(join(project.dir, ".petiole"))).toBe(false);
 });
 
 test("without a task module it says where it looked, and what to do", async () => {

@@ -3,9 +3,10 @@ import { Redis } from "ioredis";
 import { Celery } from "petiole";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { silentLogger } from "../../src/base/logger.ts";
+import { eventually } from "../support/eventually.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
 import { type SqliteRig, sqliteRig } from "../support/sqlite-rig.ts";
-import { petioleRun } from "./cli-support.ts";
+import { CliProcess, petioleRun } from "./cli-support.ts";
 
 let redis: RedisServer;
 let admin: Redis;
@@ -85,6 +86,24 @@ test("without -a they are copied; names, queues and numbers choose", async () =>
     moved: true,
   });
   expect([await ids("fresh"), await ids("mail"), left()]).toEqual([["a1", "a1", "a2"], ["m1"], 1]);
+});
+
+test("with -F it goes on, and says at Ctrl-C what it has moved", async () => {
+  const words = ["migrate", "-a", "-F", "-t", "0.01", rig.url, `${redis.url}/0`, "--json"];
+  const forever = new CliProcess(words, { cwd: process.cwd() });
+  try {
+    for (const id of ["first", "second"]) {
+      await send(id);
+      await eventually(`${id} is moved`, async () => (await ids("celery")).includes(id));
+    }
+    forever.kill("SIGINT");
+    const { code, out, err } = await forever.ended;
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(JSON.parse(out)).toEqual({ migrated: 2, parked: 0, held: 0, moved: true });
+    expect(left()).toBe(0);
+  } finally {
+    forever.kill("SIGKILL");
+  }
 });
 
 test("a destination that is not there: nothing is lost, and the message says why", async () => {

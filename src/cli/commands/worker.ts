@@ -64,7 +64,8 @@ export async function worker(invocation: Invocation): Promise<ExitCode> {
   // Before anything of the app runs.
   await goOnAs({ uid, gid, umask });
   const app = await openApp(invocation, { needsModule: true });
-  if (io.env[DEVELOPED] !== undefined) (await import("../start/dev-defaults.ts")).setDevDefaults(app, io);
+  if (io.env[DEVELOPED] !== undefined)
+    await (await import("../start/dev-defaults.ts")).setDevDefaults(app, io);
   // The module of --config is laid over the app by openApp.
   const { args } = invocation;
   const settings = args.length === 0 ? {} : (await import("../setting-words.ts")).settingsOf(args);

@@ -8,7 +8,7 @@ const WORKERS = ["--queues", "--concurrency", "--loglevel"];
 export const DEV: CommandSpec = {
   name: "dev",
   about:
-    "run the project here while it is written: a worker that starts anew when a module changes, and the scheduler where there are periodic tasks",
+    "run the project here while it is written: a worker that starts anew when a module changes, and the scheduler where there are periodic tasks. What it keeps is in .petiole/",
   arguments: [],
   options: WORKER.options.filter(({ flags }) => WORKERS.some((one) => flags.includes(`${one} `))),
   json: { about: "write each line of the log as JSON", shape: "lines as those of petiole worker --json" },

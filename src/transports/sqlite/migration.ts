@@ -45,13 +45,14 @@ interface Ready {
 }
 
 const PAGE = 500;
+const HELD = 1;
 const PARKED = 2;
 
 export class Migration {
   readonly #store: Store;
   readonly #options: MigrationOptions;
-  /** Looked at already: what stays is not looked at twice. */
-  readonly #seen = new Set<number>();
+  /** What was looked at and is still there: it is not looked at twice. Ids of rows that are gone are given out again. */
+  #seen = new Set<number>();
   #left: number;
 
   constructor(store: Store, options: MigrationOptions) {
@@ -87,18 +88,21 @@ export class Migration {
     const { db } = this.#store;
     const { queues } = this.#options;
     const rows = db.read(() =>
-      db.all(
-        "SELECT id, queue, state, due FROM petiole_messages WHERE state <> 1 ORDER BY queue, state, step, pos",
-      ),
+      db.all("SELECT id, queue, state, due FROM petiole_messages ORDER BY queue, state, step, pos"),
     );
     const found: Candidate[] = [];
+    const seen = new Set<number>();
     for (const row of rows) {
       const id = row["id"] as number;
+      const state = row["state"] as number;
       const queue = readText(row["queue"]);
-      if (this.#seen.has(id) || (queues !== null && !queues.has(queue))) continue;
-      this.#seen.add(id);
-      found.push({ id, queue, state: row["state"] as number, due: row["due"] as number | null });
+      if (this.#seen.has(id)) seen.add(id);
+      else if (state !== HELD && (queues === null || queues.has(queue))) {
+        seen.add(id);
+        found.push({ id, queue, state, due: row["due"] as number | null });
+      }
     }
+    this.#seen = seen;
     return found;
   }
 
@@ -110,6 +114,8 @@ export class Migration {
     const rest: Candidate[] = [];
     for (const [index, candidate] of candidates.entries()) {
       const outgoing = ready.length < this.#left ? this.#outgoing(candidate, raws[index] ?? null) : null;
+      // Somebody took it; it may come back.
+      if (raws[index] === null) this.#seen.delete(candidate.id);
       if (outgoing === null) rest.push(candidate);
       else ready.push({ candidate, outgoing });
     }
@@ -123,6 +129,7 @@ export class Migration {
       await db.write(() => ready.forEach(({ candidate }) => messages.ack(candidate.id, holder)), {
         patient: true,
       });
+      for (const { candidate } of ready) this.#seen.delete(candidate.id);
       await this.#giveBack(rest);
     }
     this.#left -= ready.length;

@@ -91,3 +91,39 @@ describe("modules in plain Node", () => {
     ).toEqual({ shop: "shop", same: true, typed: { from: "TS", kind: 1 }, common: { from: "cjs" } });
   });
 });
+
+describe("a top-level await that never ends", () => {
+  const APP = `import { Celery } from "../dist/index.js";
+    export const app = new Celery("stalled");
+    await app.autodiscoverTasks(new URL("tasks/", import.meta.url));`;
+  const REMEDY =
+    'it imports a module that waits for it by "await app.autodiscoverTasks(…)" at its top level. Define its tasks with sharedTask(…) of petiole, without importing the app, or leave autodiscoverTasks out and name it in the setting include';
+
+  test("of a task module that imports the app which discovers it is named, with the remedy", async () => {
+    write("stalled/app.js", APP);
+    write("stalled/tasks/mail.js", 'import { app } from "../app.js"; app.task("mail", () => 1);');
+    expect(await evaluate('loader.resolveApp("stalled/app", base)')).toEqual({
+      code: "PET_MODULE_FAILED",
+      message: `module stalled/tasks/mail.js never ends loading: ${REMEDY.replace("a module that waits", "stalled/app.js, which waits")}`,
+    });
+    // As a web server imports it.
+    expect(await evaluate('import(new URL("stalled/app.js", `file://${base}/`))')).toEqual({
+      code: "PET_MODULE_FAILED",
+      message: `module stalled/tasks/mail.js never ends loading: ${REMEDY}`,
+    });
+    write(
+      "stalled/tasks/mail.js",
+      'import { sharedTask } from "../../dist/index.js"; sharedTask("mail", () => 1);',
+    );
+    expect(await evaluate('(await loader.resolveApp("stalled/app", base)).tasks.has("mail")')).toBe(true);
+  });
+
+  test("of any other module is named", async () => {
+    write("endless.js", "await new Promise(() => {});");
+    expect(await evaluate('loader.loadModule("endless", base)')).toEqual({
+      code: "PET_MODULE_FAILED",
+      message:
+        "module endless.js never ends loading: it, or a module that it imports, has a top-level await for what will not happen",
+    });
+  });
+});

@@ -5,9 +5,13 @@ import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Celery } from "../../../src/app/app.ts";
 import { type AppInternals, appBrand, setInternals } from "../../../src/app/internals.ts";
-import { findTaskModules, loadModule, loadModules, loadObject, resolveApp } from "../../../src/app/loader.ts";
+import { loadModule, loadModules, loadObject, resolveApp } from "../../../src/app/loader.ts";
+import { discoverTasks, findTaskModules } from "../../../src/app/loader-discovery.ts";
 import { moduleFile } from "../../../src/app/loader-files.ts";
 import { PetioleError } from "../../../src/errors.ts";
+import { eventually } from "../../support/eventually.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+import { NotingLogger } from "./support.ts";
 
 let root = "";
 beforeAll(() => {
@@ -280,6 +284,32 @@ describe("task modules", () => {
     expect((await errorOf(find(base, "nope"))).message).toBe(
       `autodiscoverTasks: ${join(base, "nope")} does not exist`,
     );
+  });
+
+  test("one that does not end loading is named, with what the reason may be", async () => {
+    const base = project({ "tasks.mjs": "await globalThis.petioleGate;" });
+    let open = (): void => {};
+    (globalThis as { petioleGate?: Promise<void> }).petioleGate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const clock = new VirtualClock();
+    const logger = new NotingLogger();
+    const loaded = discoverTasks(".", { base, related: undefined, clock, logger });
+    await eventually("it is loading", () => clock.timers === 1);
+    clock.advance(9_999);
+    expect(logger.lines).toEqual([]);
+    clock.advance(1);
+    expect(logger.lines).toMatchObject([
+      {
+        level: "warn",
+        fields: { module: "tasks.mjs" },
+        message: expect.stringMatching(
+          /^tasks\.mjs has been loading for 10 s\. Perhaps it imports a module that waits.*sharedTask/,
+        ),
+      },
+    ]);
+    open();
+    await loaded;
   });
 
   test("are not looked for behind links to folders, which may go in circles", async () => {

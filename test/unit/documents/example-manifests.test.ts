@@ -1,8 +1,8 @@
 /**
  * The files that deploy `examples/web` are what their tools take: each by the tool's own schema (test/schemas), where there is
- * one. That their commands run is test/integration/example/compose.test.ts.
+ * one; the others are in example-deploy.test.ts. That their commands run is test/integration/example/compose.test.ts.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv, type ValidateFunction } from "ajv";
 import { describe, expect, test } from "vitest";
@@ -208,84 +208,6 @@ describe("ecs/", () => {
   });
 });
 
-/** Sections of an INI file, with their keys. */
-function ini(text: string): Readonly<Record<string, Readonly<Record<string, string>>>> {
-  const sections: Record<string, Record<string, string>> = {};
-  let current: Record<string, string> | undefined;
-  for (const line of text.split("\n")) {
-    const section = /^\[(.+)\]$/.exec(line)?.[1];
-    const pair = /^([A-Za-z_]+)=(.*)$/.exec(line);
-    if (section !== undefined) sections[section] = current = {};
-    else if (pair !== null && current !== undefined) current[pair[1] as string] = pair[2] as string;
-    else if (line !== "" && !/^[#;]/.test(line)) throw new Error(`no line of an INI file: ${line}`);
-  }
-  return sections;
-}
-
-/** A `%` that is neither doubled nor one of the tool's own. */
-const strayPercent = (text: string, own: RegExp): boolean =>
-  text.replaceAll("%%", "").replaceAll(own, "").includes("%");
-
-const UNIT_KEYS: Readonly<Record<string, readonly string[]>> = {
-  Unit: ["Description", "After", "Wants"],
-  Service: [
-    "Type",
-    "User",
-    "StateDirectory",
-    "WorkingDirectory",
-    "EnvironmentFile",
-    "ExecStart",
-    "Restart",
-    "RestartSec",
-    "TimeoutStopSec",
-    "KillMode",
-  ],
-  Install: ["WantedBy"],
-};
-const SYSTEMD_OWN = /%[iIn]/g;
-
-function unitFlaws(text: string): readonly string[] {
-  const sections = ini(text);
-  const unknown = Object.entries(sections).flatMap(([section, keys]) =>
-    Object.keys(keys).filter((key) => !UNIT_KEYS[section]?.includes(key)),
-  );
-  const { ExecStart: command = "" } = sections["Service"] ?? {};
-  return [
-    ...unknown.map((key) => `unknown: ${key}`),
-    ...(command.startsWith("/") ? [] : ["ExecStart is no absolute path"]),
-    ...(strayPercent(command, SYSTEMD_OWN) ? ["a % that is not doubled"] : []),
-  ];
-}
-
-describe("deploy/", () => {
-  const units = readdirSync(join(folder, "deploy/systemd"));
-  const worker = read("deploy/systemd/petiole-worker@.service");
-
-  test.each(units)("systemd/%s", (unit) => {
-    expect(unitFlaws(read(`deploy/systemd/${unit}`))).toEqual([]);
-  });
-
-  test("a broken copy is refused", () => {
-    expect(unitFlaws(worker.replaceAll("%%h", "%h").replace("KillMode", "Killmode"))).toEqual([
-      "unknown: Killmode",
-      "a % that is not doubled",
-    ]);
-  });
-
-  test("supervisor/petiole.conf", () => {
-    const own = /%\(\w+\)[ds]/g;
-    const programs = ini(read("deploy/supervisor/petiole.conf"));
-    expect(Object.keys(programs)).toEqual(
-      expect.arrayContaining(["program:petiole-web", "program:petiole-worker"]),
-    );
-    for (const { command = "", stopsignal, stopwaitsecs } of Object.values(programs)) {
-      expect([strayPercent(command, own), stopsignal]).toEqual([false, "TERM"]);
-      expect(Number(stopwaitsecs)).toBeGreaterThanOrEqual(15);
-      expect(strayPercent(command.replace("%%h", "%h"), own)).toBe(command.includes("%%h"));
-    }
-  });
-});
-
 /** Every `command` in it, wherever. */
 function commandsIn(value: unknown): readonly string[][] {
   if (typeof value !== "object" || value === null) return [];
@@ -323,24 +245,6 @@ test("every command is one of petiole's, with options that it has", () => {
     const flags = (command?.options ?? []).flatMap((option) => option.flags.split(/[ ,]+/));
     const given = words.filter((word) => word.startsWith("-") && word !== "-A");
     expect(given.filter((word) => !flags.includes(word))).toEqual([]);
-  }
-});
-
-const INSTRUCTIONS = new Set(["FROM", "WORKDIR", "COPY", "RUN", "ENV", "USER", "EXPOSE", "CMD"]);
-
-test("the Dockerfile has two stages, and the last one runs as a user of its own", () => {
-  const lines = read("Dockerfile")
-    .split("\n")
-    .filter((line) => line !== "" && !line.startsWith("#"));
-  const instructions = lines.map((line) => line.split(" ")[0] as string);
-  expect(instructions.filter((one) => !INSTRUCTIONS.has(one))).toEqual([]);
-  expect(instructions.filter((one) => one === "FROM")).toHaveLength(2);
-  const last = lines.slice(instructions.lastIndexOf("FROM"));
-  expect(last.findLast((line) => line.startsWith("USER"))).toBe("USER node");
-  expect(JSON.parse((last.at(-1) as string).replace("CMD ", ""))).toEqual(["node", "dist/main.js"]);
-  for (const line of lines.filter((one) => one.startsWith("COPY") && !one.includes("--from"))) {
-    for (const source of line.split(" ").slice(1, -1))
-      expect([source, existsSync(join(folder, source))]).toEqual([source, true]);
   }
 });
 
