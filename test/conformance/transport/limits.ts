@@ -130,6 +130,23 @@ export function limitTests(suite: Suite): void {
       await settled("nothing is left", async () => (await one.limits()).length === 0);
     });
 
+    test("a message that came twice waits twice, and nothing of it is left behind", async () => {
+      const queue = suite.name();
+      await suite.send(queue, ["first", "twice", "twice", "last"]);
+      const one = await worker(queue, slots(1));
+      await started(one, "first");
+      await settled("all others wait", async () => one.answers.length === 4);
+      await one.end("first");
+      // It counts once, as it has one id.
+      await started(one, "first", "twice", "twice");
+      expect(one.mostRunning).toBe(1);
+      await one.end("twice");
+      await one.end("twice");
+      await started(one, "first", "twice", "twice", "last");
+      await one.end("last");
+      await settled("nothing is left", async () => (await one.limits()).length === 0);
+    });
+
     test("are counted over all workers", async () => {
       const queue = suite.name();
       const task = `shared.${queue}`;

@@ -5,7 +5,7 @@
  * - `h` HASH delivery tag -> id that runs. A holder counts while its tag has a lease that has not ended, so that none needs
  *   renewing of its own and none can leak;
  * - `c` ZSET id that was called -> end of its time, s;
- * - `w` ZSET id that waits -> since, s; `t` HASH id that waits -> tag of its message in `unacked`;
+ * - `w` ZSET id that waits -> since, s; `t` HASH id that waits -> tags of its messages in `unacked`, with spaces between;
  * - `a` STRING with TTL: the theoretical arrival time of the next token, s (GCRA: a token bucket in one number);
  * - `k` ZSET id that waits for its moment -> that moment, s; `s` ZSET the same ids -> since.
  * Of all limits: HASH name -> what it is, ZSET name -> last look, for those that have a line.
@@ -87,21 +87,23 @@ local function advance(name, limit)
   while count < limit do
     local id = redis_call('ZRANGE', W, 0, 0)[1]
     if not id then break end
-    local tag = redis_call('HGET', T, id)
-    local value = tag and redis_call('HGET', U, tag)
+    local tags = redis_call('HGET', T, id) or ''
     redis_call('ZREM', W, id)
     redis_call('HDEL', T, id)
-    -- Without a value a sweep has put it back: it will ask again.
-    local list, raw
-    if value then list, raw = home(tag, value) end
-    if list then
-      redis_call('HDEL', U, tag)
-      redis_call('ZREM', I, tag)
-      called[#called + 1] = {list, raw}
-      if not ids[id] then
-        ids[id] = true
-        count = count + 1
-        redis_call('ZADD', key('c', name), string.format('%.6f', now_n + patience), id)
+    for tag in string.gmatch(tags, '%S+') do
+      -- Without a value a sweep has put it back: it will ask again.
+      local value = redis_call('HGET', U, tag)
+      local list, raw
+      if value then list, raw = home(tag, value) end
+      if list then
+        redis_call('HDEL', U, tag)
+        redis_call('ZREM', I, tag)
+        called[#called + 1] = {list, raw}
+        if not ids[id] then
+          ids[id] = true
+          count = count + 1
+          redis_call('ZADD', key('c', name), string.format('%.6f', now_n + patience), id)
+        end
       end
     end
   end
@@ -151,7 +153,9 @@ end
 if not slot then
   wait(now)
   redis_call('ZADD', key('w', c), 'NX', now, id)
-  redis_call('HSET', key('t', c), id, ptag)
+  -- Of a message that was sent twice, since its sender did not know better, both come back.
+  local first = redis_call('HGET', key('t', c), id)
+  redis_call('HSET', key('t', c), id, first and first .. ' ' .. ptag or ptag)
   redis_call('ZADD', Q, 'NX', now, c)
   redis_call('HSET', G, c, ARGV[10])
   return 'c'
