@@ -6,6 +6,7 @@ import type { SignatureData } from "../protocol/wire.ts";
 import type { TaskContext } from "../task/context-types.ts";
 import type { AnyTaskOptions } from "../task/options.ts";
 import type { AnyTask } from "../task/task-types.ts";
+import { internalsOf } from "./internals.ts";
 
 /** A built-in task. */
 export interface BuiltinTask {
@@ -79,6 +80,13 @@ async function chordUnlock(context: TaskContext, ...given: readonly unknown[]): 
   return unlock.chordUnlock(context, ...given);
 }
 
+/** `celery.backend_cleanup()`: of backends whose results do not go by themselves. */
+async function backendCleanup(context: TaskContext): Promise<null> {
+  const deleted = await internalsOf(context.app).cleanup();
+  if (deleted > 0) context.log.info({ deleted }, "expired results were deleted");
+  return null;
+}
+
 /** `celery.chord_error`, which no client knows: see {@link CHORD_ERROR}. */
 function chordError(reason: string): never {
   throw Object.assign(new Error(reason), { type: "ChordError", module: "celery.exceptions", args: [reason] });
@@ -128,9 +136,9 @@ export const BUILTIN_TASKS: readonly BuiltinTask[] = [
     fn: accumulate,
   },
   {
-    // Our backends expire results themselves; Python's beat sends it all the same.
+    // Python's beat sends it whatever the backend is.
     name: "celery.backend_cleanup",
-    options: { ignoreResult: true },
-    fn: () => null,
+    options: { bind: true, ignoreResult: true, params: [] },
+    fn: backendCleanup,
   },
 ];

@@ -20,8 +20,24 @@ export function brokerUrlFromParts(read: Read): string | null {
   });
 }
 
+/** Names of the backend that Django's tables are, and of Celery's for SQL; they say nothing of where the database is. */
+const IN_DATABASE: readonly unknown[] = [
+  "django-db",
+  "database",
+  "django_celery_results.backends:DatabaseBackend",
+  "django_celery_results.backends.DatabaseBackend",
+  "django_celery_results.backends.database:DatabaseBackend",
+  "django_celery_results.backends.database.DatabaseBackend",
+];
+
+/** The URL that a name means, with other settings. */
+export function resultBackendOf(value: unknown, read: Read): unknown {
+  if (value === "redis") return redisFromParts(read);
+  return IN_DATABASE.includes(value) ? (read("databaseUrl") ?? value) : value;
+}
+
 /** The URL that `redis_host`, `redis_port`, … mean with `result_backend = "redis"`. A host with `/` is a socket's path. */
-export function resultBackendFromParts(read: Read): string {
+function redisFromParts(read: Read): string {
   const host = textOf(read("redisHost")) || "localhost";
   const database = read("redisDb") ?? 0;
   const user = read("redisUsername");

@@ -10,7 +10,7 @@
  */
 import { nearest } from "../base/nearest.ts";
 import { ImproperlyConfigured } from "../errors.ts";
-import { brokerUrlFromParts, resultBackendFromParts } from "./config-parts.ts";
+import { brokerUrlFromParts, resultBackendOf } from "./config-parts.ts";
 import { readObject, readSettings, type SettingsSource } from "./config-source.ts";
 import { checkedValue, MASK, unknownSetting } from "./config-value.ts";
 import {
@@ -250,7 +250,7 @@ const FALLBACKS: ReadonlyMap<SettingName, Fallback> = new Map<SettingName, Fallb
   ["brokerUrl", (value, read) => value ?? brokerUrlFromParts(read)],
   ["brokerReadUrl", (value, read) => value ?? read("brokerUrl")],
   ["brokerWriteUrl", (value, read) => value ?? read("brokerUrl")],
-  ["resultBackend", (value, read) => (value === "redis" ? resultBackendFromParts(read) : value)],
+  ["resultBackend", resultBackendOf],
   ["taskDefaultExchange", (value, read) => value ?? read("taskDefaultQueue")],
   ["taskDefaultRoutingKey", (value, read) => value ?? read("taskDefaultQueue")],
 ]);

@@ -10,6 +10,7 @@
  * Going into use is synchronous unless a settings module has to be loaded or a lifecycle hook is connected.
  */
 import type { ResultBackend } from "../backends/backend.ts";
+import { isSqlBackend } from "../backends/sql-schemes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { Emitter } from "../base/emitter.ts";
 import { LamportClock } from "../base/lamport-clock.ts";
@@ -36,7 +37,7 @@ import { AppEvents } from "./events.ts";
 import type { PeriodicRun, ResolvedSettings, SignalEmitters } from "./internals.ts";
 import { Observer } from "./observer.ts";
 import { openAppBackend, openAppTransport } from "./openers.ts";
-import { type PeriodicTask, PeriodicTasks } from "./periodic.ts";
+import { CLEANUP, type PeriodicTask, PeriodicTasks } from "./periodic.ts";
 import { Producer } from "./producer.ts";
 import { type HandOver, Publisher } from "./publisher.ts";
 import { Queues } from "./queues.ts";
@@ -140,7 +141,14 @@ export class AppCore implements CallHost, SharedHost {
   }
 
   get periodicTasks(): readonly PeriodicTask[] {
-    return this.periodic.all(this.conf.beatSchedule);
+    const { beatSchedule, resultBackend, resultExpires } = this.conf;
+    const cleans = resultBackend !== null && isSqlBackend(resultBackend) && (resultExpires ?? 0) > 0;
+    return this.periodic.all(cleans ? { ...CLEANUP, ...beatSchedule } : beatSchedule);
+  }
+
+  async cleanup(): Promise<number> {
+    if (this.conf.resultBackend === null) return 0;
+    return (await this.results.backend()).cleanup();
   }
 
   sendPeriodic(task: PeriodicTask, run: PeriodicRun): Promise<unknown> {

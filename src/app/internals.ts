@@ -68,6 +68,8 @@ export interface AppInternals {
   openTransport(role: "producer" | "worker", logger?: Logger): Promise<Transport>;
   /** A new backend of its own, not started; the caller stops it. */
   openBackend(logger?: Logger): Promise<ResultBackend>;
+  /** Deletes results whose time is over. How many they were; an app without results has none. */
+  cleanup(): Promise<number>;
   /** As `sender.publish`; the messages go through `handOver`, unless it says that it cannot. */
   publishThrough(handOver: HandOver, planned: Planned, parent: SendParent | null): Promise<void>;
   /** Loads a codec that an error of `PET_CODEC_UNAVAILABLE` names. */

@@ -94,6 +94,17 @@ export type PeriodicOptions = SendOptions & {
   readonly name?: string | undefined;
 };
 
+const CLEANUP_EXPIRES = 12 * 3600;
+
+/** What beat sends where results do not go by themselves. Python: `Scheduler.install_default_entries`. */
+export const CLEANUP: Readonly<Record<string, BeatEntry>> = {
+  "celery.backend_cleanup": {
+    task: "celery.backend_cleanup",
+    schedule: crontab({ minute: 0, hour: 4 }),
+    options: { expires: CLEANUP_EXPIRES },
+  },
+};
+
 /** What `addPeriodicTask` was given. */
 export class PeriodicTasks {
   readonly #added = new Map<string, PeriodicTask>();

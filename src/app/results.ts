@@ -142,9 +142,7 @@ export class Results {
   async startChords(chords: readonly ChordSize[]): Promise<void> {
     const backend = await this.backend();
     const { signal } = this.#abort;
-    await Promise.all(
-      chords.map(({ group, size }) => backend.store(backend.encodeChordSize(group, size), signal)),
-    );
+    await Promise.all(chords.map((chord) => backend.store(backend.encodeChordSize(chord), signal)));
   }
 
   async logs(id: string): Promise<readonly TaskLogLine[]> {

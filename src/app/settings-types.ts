@@ -223,7 +223,7 @@ export interface Settings {
   /** Schemas of its tables: `task`, `group`. `database_table_schemas`. Default: null. */
   readonly databaseTableSchemas?: Readonly<Record<string, string>> | null | undefined;
   /**
-   * URL of the database that holds results, when resultBackend is `database`.
+   * URL of the database that holds results, when resultBackend is `django-db` or `database`: postgresql://user:password@host/name, mysql://…, sqlite:///path.
    * `database_url`. Default: null.
    */
   readonly databaseUrl?: string | null | undefined;

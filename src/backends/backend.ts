@@ -1,6 +1,7 @@
 /** The contract of every result backend. One conformance suite (`test/conformance/backend.ts`) runs over all of them. */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { ResultNode } from "../protocol/result-tuple.ts";
 import type { Limits, ResultMeta } from "../protocol/wire.ts";
 import type { StoredWrite, StoreLocation } from "../transports/transport.ts";
 import type { ChordStore } from "./chords.ts";
@@ -28,6 +29,14 @@ export interface BackendOptions {
 
 /** Opaque to all but its backend and a transport at the same location. */
 export type ResultWrite = StoredWrite;
+
+/** A chord that begins. */
+export interface ChordSize {
+  readonly group: string;
+  readonly size: number;
+  /** What its header gives, in order. Looked at by stores that Python's workers read it from. */
+  readonly members: readonly ResultNode[];
+}
 
 export interface ResultBackend {
   /** Known after `start`. */
@@ -61,9 +70,13 @@ export interface ResultBackend {
   forgetGroup(id: string): Promise<void>;
   /**
    * How many parts a chord waits for: stored before the first of its header is sent. A second time, when what sends the
-   * chord runs again, changes nothing. Python: `set_chord_size`.
+   * chord runs again, changes nothing. Python: `set_chord_size`, `apply_chord`.
    */
-  encodeChordSize(group: string, size: number): ResultWrite;
+  encodeChordSize(chord: ChordSize): ResultWrite;
   /** Counts the parts of chords. null: it stores nothing. */
   readonly chords: ChordStore | null;
+  /** Results go by themselves when their time is over. Python: `supports_autoexpire`. */
+  readonly supportsAutoexpire: boolean;
+  /** Deletes what is over, where nothing else does: `celery.backend_cleanup`. How many results and groups it was. */
+  cleanup(): Promise<number>;
 }

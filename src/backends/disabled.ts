@@ -10,6 +10,7 @@ export class DisabledBackend implements ResultBackend {
   readonly location: StoreLocation = LOCATION;
   readonly enabled = false as const;
   readonly chords = null;
+  readonly supportsAutoexpire = true;
 
   async start(): Promise<void> {}
   async stop(): Promise<void> {}
@@ -27,6 +28,10 @@ export class DisabledBackend implements ResultBackend {
 
   watch(): { readonly ready: Promise<void>; close(): void } {
     throw noBackend();
+  }
+
+  async cleanup(): Promise<number> {
+    return 0;
   }
 
   /** As {@link store}. */

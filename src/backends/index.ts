@@ -3,15 +3,22 @@
 import { redactUrl } from "../base/redact-url.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import type { BackendOptions, ResultBackend } from "./backend.ts";
+import { isSqlScheme } from "./sql-schemes.ts";
 
 /** Schemes that are served, for messages. */
 const SERVED =
-  "redis://, rediss://, redis+socket://, unix://, sqlite:///path/to/file.db, cache+memory:// or disabled://";
+  "redis://, rediss://, redis+socket://, unix://, sqlite:///path/to/file.db, db+postgresql://user@host/name, db+mysql://user@host/name, db+sqlite:///path/to/file.db, django-db, cache+memory:// or disabled://";
+
+const NAMED = /^(?:django-db|database|django_celery_results\..*)$/;
 
 /** What Celery has and this version does not: scheme -> what to say about it. */
 const NOT_SERVED: readonly (readonly [RegExp, string])[] = [
+  [
+    NAMED,
+    "it does not say where the database is: set databaseUrl too, e.g. to postgresql://user:password@host/name",
+  ],
+  [/^db\+/, "of databases PostgreSQL, MySQL, MariaDB and SQLite are"],
   [/^(?:sentinel)$/, "Redis Sentinel comes with a later version"],
-  [/^(?:db\+.*|django-db|postgres(?:ql)?|mysql|database)$/, "results in SQL come with a later version"],
   [/^(?:rpc|amqp|amqps|pyamqp)$/, "results over AMQP come with a later version"],
   [
     /^(?:django-cache|cache\+.*|cache|memcache|memcached|pymemcache|pylibmc)$/,
@@ -25,6 +32,7 @@ type Open = (options: BackendOptions) => ResultBackend;
 const redis = async (): Promise<Open> => (await import("./redis/index.ts")).openRedisBackend;
 const memory = async (): Promise<Open> => (await import("./memory/index.ts")).openMemoryBackend;
 const sqlite = async (): Promise<Open> => (await import("./sqlite/index.ts")).openSqliteBackend;
+const sqlResults = async (): Promise<Open> => (await import("./sql/index.ts")).openSqlBackend;
 const disabled = async (): Promise<Open> => (await import("./disabled.ts")).openDisabledBackend;
 
 const OPENERS: ReadonlyMap<string, () => Promise<Open>> = new Map([
@@ -49,7 +57,7 @@ export async function openBackend(options: BackendOptions): Promise<ResultBacken
   const url = options.url.trim();
   // `django-db`, `rpc`, `disabled`: Celery takes bare names too.
   const scheme = (/^([a-z][a-z0-9+.-]*)(?::|$)/i.exec(url)?.[1] ?? url).toLowerCase();
-  const load = OPENERS.get(scheme);
+  const load = isSqlScheme(scheme) ? sqlResults : OPENERS.get(scheme);
   if (load === undefined) throw notServed(url, scheme);
   const open = await load();
   return open(url === options.url ? options : { ...options, url });

@@ -92,7 +92,7 @@ export class ResultCodec {
   }
 }
 
-function unreadable(what: string, key: string, error: unknown): BackendError {
+export function unreadable(what: string, key: string, error: unknown): BackendError {
   const reason = error instanceof Error ? error.message : String(error);
   return new BackendError(
     `what is stored under ${JSON.stringify(key)} cannot be read as ${what}: ${reason}`,

@@ -47,6 +47,8 @@ export interface Given {
 export interface ChordSize {
   readonly group: string;
   readonly size: number;
+  /** What its header gives, in order. */
+  readonly members: readonly ResultNode[];
 }
 
 export interface CanvasPlan {
@@ -221,7 +223,11 @@ function* planGroup(signature: SignatureData, given: Given, drafts: Drafts): Ste
   // A group with the id of the one around it is a part of that chord, which has counted it.
   const counted = chord !== null && options["group_id"] !== id;
   if (counted && members.length > 0)
-    drafts.chords.push({ group: id, size: members.reduce((sum, member) => sum + sizeOf(member), 0) });
+    drafts.chords.push({
+      group: id,
+      size: members.reduce((sum, member) => sum + sizeOf(member), 0),
+      members: results,
+    });
   const passed: Options = {
     ...without(options, OF_GROUP),
     group_id: id,

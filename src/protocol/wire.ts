@@ -138,6 +138,8 @@ export interface ResultMeta {
   readonly dateDone: string | null;
   /** `group_id`, `parent_id` and `result_extended`'s fields, by wire name. */
   readonly extra: Readonly<Record<string, unknown>>;
+  /** Whose state it is, where the one who stores it knows: some stores keep more of it. Never read back. */
+  readonly task?: DecodedTask | undefined;
 }
 
 /** Bounds on what is decoded; beyond them: `PET_MESSAGE_TOO_LARGE`. */

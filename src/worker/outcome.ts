@@ -47,6 +47,7 @@ export class MetaMaker {
       children,
       dateDone: toIso(this.#clock.now()),
       extra: this.extra(task),
+      task,
     };
   }
 
@@ -59,6 +60,7 @@ export class MetaMaker {
       children: stored.children ?? NO_CHILDREN,
       dateDone: isReady(stored.status) ? toIso(this.#clock.now()) : null,
       extra: this.extra(task),
+      task,
     };
   }
 

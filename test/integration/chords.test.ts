@@ -266,7 +266,7 @@ describe.each(Object.entries(places))("over %s", (name, place) => {
     await backend.start(new AbortController().signal);
     const end = plan.sends[0]?.options["chord"];
     const note = JSON.stringify({ body: end, parent: { id: "gone", rootId: "gone", priority: 0 } });
-    await backend.store(backend.encodeChordSize(chordOf.group, 2), null);
+    await backend.store(backend.encodeChordSize({ group: chordOf.group, size: 2, members: [] }), null);
     for (const index of [0, 1]) {
       const one = backend.chords?.encodePart(
         chordOf.group,

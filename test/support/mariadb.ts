@@ -19,6 +19,9 @@ export interface MariadbServer {
   /** Answers its URL. */
   createDatabase(name: string): Promise<string>;
   /** May be called twice. */
+  kill(): Promise<void>;
+  /** On its port, with its data. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -57,34 +60,46 @@ export async function startMariadb(): Promise<MariadbServer> {
   );
   if (made.status !== 0) throw new Error(`mariadb-install-db failed: ${made.stdout}${made.stderr}`);
   const port = await freePort();
-  const child = spawn(
-    server,
-    [
-      "--no-defaults",
-      `--datadir=${data}`,
-      `--socket=${socket}`,
-      `--port=${port}`,
-      "--bind-address=127.0.0.1",
-      "--skip-name-resolve",
-      "--innodb-flush-log-at-trx-commit=0",
-      "--innodb-flush-method=nosync",
-      "--skip-log-bin",
-      "--character-set-server=utf8mb4",
-      ...small,
-    ],
-    { ...user, cwd: dir, stdio: "ignore" },
-  );
-  running.add(child);
-  trackProcess(child, `--datadir=${data}`);
-  child.once("exit", () => running.delete(child));
-  const pool = createPool({ socketPath: socket, user: "root", connectionLimit: 3 });
-  await eventually("MariaDB answers", async () => {
-    if (child.exitCode !== null) throw new Error(`mariadbd ended with ${child.exitCode}`);
-    return pool.query("SELECT 1").then(
-      () => true,
-      () => false,
+  const launch = (): ChildProcess => {
+    const started = spawn(
+      server,
+      [
+        "--no-defaults",
+        `--datadir=${data}`,
+        `--socket=${socket}`,
+        `--port=${port}`,
+        "--bind-address=127.0.0.1",
+        "--skip-name-resolve",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-flush-method=nosync",
+        "--skip-log-bin",
+        "--character-set-server=utf8mb4",
+        ...small,
+      ],
+      { ...user, cwd: dir, stdio: "ignore" },
     );
-  });
+    running.add(started);
+    trackProcess(started, `--datadir=${data}`);
+    started.once("exit", () => running.delete(started));
+    return started;
+  };
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    child.kill(signal);
+    await gone;
+  };
+  let child = launch();
+  const pool = createPool({ socketPath: socket, user: "root", connectionLimit: 3 });
+  const answers = () =>
+    eventually("MariaDB answers", async () => {
+      if (child.exitCode !== null) throw new Error(`mariadbd ended with ${child.exitCode}`);
+      return pool.query("SELECT 1").then(
+        () => true,
+        () => false,
+      );
+    });
+  await answers();
   await pool.query("CREATE USER petiole@'%' IDENTIFIED BY 'SECRET'");
   await pool.query("GRANT ALL ON *.* TO petiole@'%'");
   const url = (name: string): string => `mysql://petiole:SECRET@127.0.0.1:${port}/${name}`;
@@ -99,14 +114,15 @@ export async function startMariadb(): Promise<MariadbServer> {
       await pool.query(`CREATE DATABASE \`${name}\``);
       return url(name);
     },
+    kill: () => end("SIGKILL"),
+    async restart() {
+      child = launch();
+      await answers();
+    },
     async stop() {
       if (!ended) await pool.end();
       ended = true;
-      const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-      if (child.exitCode === null) {
-        child.kill("SIGTERM");
-        await gone;
-      }
+      await end("SIGTERM");
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -14,6 +14,10 @@ export interface PostgresServer {
   readonly pool: pg.Pool;
   /** Answers its URL. */
   createDatabase(name: string): Promise<string>;
+  /** As a power cut does. */
+  kill(): Promise<void>;
+  /** On its port, with its data. */
+  restart(): Promise<void>;
   /** Ends a backend, as an administrator or a broken network does. */
   terminate(pid: number): Promise<void>;
   /** May be called twice. */
@@ -30,19 +34,31 @@ const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || ch
 export async function startPostgres(): Promise<PostgresServer> {
   const { dir, program, args, spawnOptions, url } = makePostgres();
   const port = await freePort();
-  const child = spawn(program, args(port), { ...spawnOptions, stdio: "ignore" });
-  running.add(child);
-  trackProcess(child, dir);
-  child.once("exit", () => running.delete(child));
+  const launch = (): ChildProcess => {
+    const started = spawn(program, args(port), { ...spawnOptions, stdio: "ignore" });
+    running.add(started);
+    trackProcess(started, dir);
+    started.once("exit", () => running.delete(started));
+    return started;
+  };
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (hasEnded(child)) return;
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    child.kill(signal);
+    await gone;
+  };
+  let child = launch();
   const pool = new pg.Pool({ connectionString: url(port), max: 5 });
   pool.on("error", () => {});
-  await eventually("PostgreSQL answers", async () => {
-    if (hasEnded(child)) throw new Error(`postgres ended with ${child.exitCode ?? child.signalCode}`);
-    return pool.query("SELECT 1").then(
-      () => true,
-      () => false,
-    );
-  });
+  const answers = () =>
+    eventually("PostgreSQL answers", async () => {
+      if (hasEnded(child)) throw new Error(`postgres ended with ${child.exitCode ?? child.signalCode}`);
+      return pool.query("SELECT 1").then(
+        () => true,
+        () => false,
+      );
+    });
+  await answers();
   return {
     url: url(port),
     pool,
@@ -52,16 +68,18 @@ export async function startPostgres(): Promise<PostgresServer> {
       made.pathname = name;
       return made.href;
     },
+    // Its children do not outlive it, unlike after SIGKILL.
+    kill: () => end("SIGQUIT"),
+    async restart() {
+      child = launch();
+      await answers();
+    },
     async terminate(pid) {
       await pool.query("SELECT pg_terminate_backend($1)", [pid]);
     },
     async stop() {
       if (!pool.ended) await pool.end();
-      const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-      if (!hasEnded(child)) {
-        child.kill("SIGINT");
-        await gone;
-      }
+      await end("SIGINT");
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -309,8 +309,8 @@ export const database: Section<`database${string}`> = {
     type: anyText,
     default: null,
     secret: true,
-    text: "URL of the database that holds results, when resultBackend is `database`.",
-    effective: false,
+    text: "URL of the database that holds results, when resultBackend is `django-db` or `database`: postgresql://user:password@host/name, mysql://…, sqlite:///path.",
+    effective: true,
   },
   databaseEngineOptions: {
     old: "CELERY_RESULT_ENGINE_OPTIONS",

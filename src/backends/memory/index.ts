@@ -10,13 +10,14 @@ import {
   memoryName,
 } from "../../transports/memory/index.ts";
 import type { StoreLocation } from "../../transports/transport.ts";
-import type { BackendOptions, ResultBackend, ResultWrite } from "../backend.ts";
+import type { BackendOptions, ChordSize, ResultBackend, ResultWrite } from "../backend.ts";
 import { GROUP_PREFIX, LOG_PREFIX, META_PREFIX, ResultCodec, type StoredText } from "../result-codec.ts";
 import { MemoryChords } from "./chords.ts";
 
 export class MemoryBackend implements ResultBackend {
   readonly location: StoreLocation;
   readonly enabled = true as const;
+  readonly supportsAutoexpire = true;
   readonly #broker: MemoryBroker;
   readonly #codec: ResultCodec;
   readonly chords: MemoryChords;
@@ -111,6 +112,11 @@ export class MemoryBackend implements ResultBackend {
     for (const end of this.#watches.get(id) ?? []) end();
   }
 
+  /** Nothing is left to do. */
+  async cleanup(): Promise<number> {
+    return 0;
+  }
+
   encodeGroup(id: string, tuple: unknown): ResultWrite {
     return this.#write(GROUP_PREFIX + id, this.#codec.encodeGroup(tuple));
   }
@@ -127,7 +133,7 @@ export class MemoryBackend implements ResultBackend {
     this.#broker.results.delete(GROUP_PREFIX + id);
   }
 
-  encodeChordSize(group: string, size: number): ResultWrite {
+  encodeChordSize({ group, size }: ChordSize): ResultWrite {
     return { ...this.#write(`${GROUP_PREFIX}${group}.s`, String(size)), keepAny: true };
   }
 

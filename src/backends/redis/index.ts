@@ -1,19 +1,21 @@
 /** `redis://…`: results as Celery's Redis backend stores them. Python counterpart: `celery/backends/redis.py`. */
 import { BackendError } from "../../errors.ts";
 import type { ResultMeta } from "../../protocol/wire.ts";
+import type { RedisArg } from "../../redis/connection.ts";
+import { HANDLING, RedisError } from "../../redis/errors.ts";
 import { RedisPubSub } from "../../redis/pubsub.ts";
 import { RedisSession, type SessionOptions } from "../../redis/session.ts";
 import { parseRedisUrl } from "../../redis/url.ts";
 import type { StoreLocation } from "../../transports/transport.ts";
-import type { BackendOptions, ResultBackend, ResultWrite } from "../backend.ts";
+import type { BackendOptions, ChordSize, ResultBackend, ResultWrite } from "../backend.ts";
 import { backendError, ResultCodec } from "../result-codec.ts";
+import { StoreQueue } from "../store-queue.ts";
 import { COUNT, END, EXTEND, OVERDUE, PUSH } from "./chord.lua.ts";
 import { RedisChords } from "./chords.ts";
 import { ResultKeys } from "./keys.ts";
 import { readBackendOptions } from "./options.ts";
 import { ResultReader } from "./reader.ts";
 import { READ, STORE } from "./scripts.lua.ts";
-import { StoreQueue } from "./store-queue.ts";
 import { Watches } from "./watches.ts";
 
 const UNKNOWN: StoreLocation = { kind: "other" };
@@ -21,6 +23,7 @@ const UNKNOWN: StoreLocation = { kind: "other" };
 /** Two connections: one for commands, one for pub/sub that is opened with the first watch. */
 export class RedisBackend implements ResultBackend {
   readonly enabled = true as const;
+  readonly supportsAutoexpire = true;
   readonly #options: BackendOptions;
   readonly #session: RedisSession;
   readonly #codec: ResultCodec;
@@ -68,7 +71,14 @@ export class RedisBackend implements ResultBackend {
       readGroup: (id) => this.readGroup(id),
       location: () => this.#location,
     });
-    this.#stores = new StoreQueue({ session: this.#session, clock, logger, retry: options.retry });
+    this.#stores = new StoreQueue({
+      send: (batch) => this.#send(batch),
+      isHopeless,
+      isLive: () => this.#session.state === "live",
+      clock,
+      logger,
+      retry: options.retry,
+    });
     this.#watches = new Watches({
       pubsub: new RedisPubSub({
         ...shared,
@@ -120,6 +130,15 @@ export class RedisBackend implements ResultBackend {
     return this.#stores.add(write, signal);
   }
 
+  async #send(batch: readonly ResultWrite[]): Promise<void> {
+    await this.#session.live(null);
+    const keys = batch.map((write) => write.key);
+    const args: RedisArg[] = [];
+    for (const { ttlSeconds, keepAny, keepSuccess, value } of batch)
+      args.push(ttlSeconds, keepAny ? "2" : keepSuccess ? "1" : "0", value);
+    await this.#session.script(STORE, { keys, args });
+  }
+
   async get(ids: readonly string[]): Promise<readonly (ResultMeta | null)[]> {
     if (ids.length === 0) return [];
     const keys = ids.map((id) => this.#keys.meta(id));
@@ -159,6 +178,11 @@ export class RedisBackend implements ResultBackend {
     return stored?.toString() ?? null;
   }
 
+  /** Nothing is left to do. */
+  async cleanup(): Promise<number> {
+    return 0;
+  }
+
   encodeGroup(id: string, tuple: unknown): ResultWrite {
     return this.#write(this.#keys.group(id), this.#codec.encodeGroup(tuple));
   }
@@ -176,7 +200,7 @@ export class RedisBackend implements ResultBackend {
     );
   }
 
-  encodeChordSize(group: string, size: number): ResultWrite {
+  encodeChordSize({ group, size }: ChordSize): ResultWrite {
     return { ...this.#write(this.#keys.chord(group).size, String(size)), keepAny: true };
   }
 
@@ -195,6 +219,12 @@ export class RedisBackend implements ResultBackend {
     const { runId, db, selectAllowed } = facts;
     this.#location = { kind: "redis", runId, db, selectAllowed };
   }
+}
+
+/** Whether another attempt would meet the same. A refused dial (`noauth`) may not: passwords are being changed somewhere. */
+function isHopeless(error: unknown): boolean {
+  if (!(error instanceof RedisError)) return true;
+  return error.kind === "other" || (HANDLING[error.kind] === "stop" && error.kind !== "noauth");
 }
 
 export function openRedisBackend(options: BackendOptions): ResultBackend {

@@ -6,7 +6,7 @@ import type { ResultMeta } from "../../protocol/wire.ts";
 import { Database, SqliteError } from "../../sqlite/index.ts";
 import { ResultTable, type SqliteWrite, type StoredText } from "../../transports/sqlite/index.ts";
 import type { StoreLocation } from "../../transports/transport.ts";
-import type { BackendOptions, ResultBackend, ResultWrite } from "../backend.ts";
+import type { BackendOptions, ChordSize, ResultBackend, ResultWrite } from "../backend.ts";
 import { backendError, GROUP_PREFIX, LOG_PREFIX, META_PREFIX, ResultCodec } from "../result-codec.ts";
 import { SqliteChords } from "./chords.ts";
 import { Watches } from "./watches.ts";
@@ -19,6 +19,7 @@ interface Open {
 
 export class SqliteBackend implements ResultBackend {
   readonly enabled = true as const;
+  readonly supportsAutoexpire = true;
   readonly chords: SqliteChords;
   readonly #options: BackendOptions;
   readonly #codec: ResultCodec;
@@ -142,6 +143,11 @@ export class SqliteBackend implements ResultBackend {
     watches.end(META_PREFIX + id);
   }
 
+  /** Nothing is left to do. */
+  async cleanup(): Promise<number> {
+    return 0;
+  }
+
   encodeGroup(id: string, tuple: unknown): ResultWrite {
     return this.#plain(GROUP_PREFIX + id, this.#codec.encodeGroup(tuple));
   }
@@ -157,7 +163,7 @@ export class SqliteBackend implements ResultBackend {
     await this.#write(() => results.delete(GROUP_PREFIX + id));
   }
 
-  encodeChordSize(group: string, size: number): ResultWrite {
+  encodeChordSize({ group, size }: ChordSize): ResultWrite {
     return { ...this.#plain(`${GROUP_PREFIX}${group}.s`, String(size)), keepAny: true };
   }
 

@@ -4,6 +4,7 @@ import type { ResultBackend } from "../../../src/backends/backend.ts";
 import type { ChordOutcome, ChordStore } from "../../../src/backends/chords.ts";
 import { groupTuple, resultTuple } from "../../../src/protocol/result-tuple.ts";
 import type { StoredMessages, Transport } from "../../../src/transports/transport.ts";
+import { eventually } from "../../support/eventually.ts";
 import { type BackendSuite, meta, PREFIX } from "./harness.ts";
 
 const NO_LISTS = "its broker keeps no lists that a backend can push to";
@@ -31,7 +32,7 @@ export function chordTests(suite: BackendSuite): void {
       const { chords } = backend;
       if (chords === null) throw new Error("no chords");
       const group = suite.id();
-      if (size !== null) await backend.store(backend.encodeChordSize(group, size), null);
+      if (size !== null) await backend.store(backend.encodeChordSize({ group, size, members: [] }), null);
       return {
         backend,
         chords,
@@ -83,7 +84,7 @@ export function chordTests(suite: BackendSuite): void {
       const { part, backend, group } = await open(null);
       expect(await part(0, "a")).toEqual(WAITING);
       expect(await part(1, "b")).toEqual(WAITING);
-      await backend.store(backend.encodeChordSize(group, 2), null);
+      await backend.store(backend.encodeChordSize({ group, size: 2, members: [] }), null);
       expect(await part(1, "b")).toEqual({ kind: "complete", values: ["a", "b"] });
     });
 
@@ -110,7 +111,7 @@ export function chordTests(suite: BackendSuite): void {
       // A stored success stays.
       await chords.count(part, { result: backend.encode(meta(id, { status: "FAILURE" })), note: "" });
       expect(await suite.getOne(backend, id)).toMatchObject({ status: "SUCCESS", result: 5 });
-      expect(told).toContain(5);
+      await eventually("told", () => told.includes(5));
       expect(await suite.store.raw.ttl(PREFIX + id)).toBeGreaterThan(80_000);
     });
 
@@ -169,7 +170,7 @@ export function chordTests(suite: BackendSuite): void {
       expect(await suite.store.raw.ttl(key("s"))).toBeGreaterThan(80_000);
       for (const name of ["j", "t", "seen"]) expect(await suite.store.raw.ttl(key(name))).toBe(-2);
       // What sent it runs again, and so do its parts.
-      await backend.store(backend.encodeChordSize(group, 2), null);
+      await backend.store(backend.encodeChordSize({ group, size: 2, members: [] }), null);
       expect(await part(0, "a")).toEqual(WAITING);
       expect(await part(1, "b")).toEqual(WAITING);
       expect(await suite.store.raw.ttl(key("j"))).toBe(-2);
@@ -179,7 +180,7 @@ export function chordTests(suite: BackendSuite): void {
       const { part, backend, group } = await open(2);
       await part(0, "a");
       expect((await part(1, "b")).kind).toBe("complete");
-      await backend.store(backend.encodeChordSize(group, 2), null);
+      await backend.store(backend.encodeChordSize({ group, size: 2, members: [] }), null);
       expect(await part(0, "a")).toEqual(WAITING);
       expect(await part(1, "b")).toEqual(WAITING);
     });
@@ -266,10 +267,11 @@ export function chordTests(suite: BackendSuite): void {
       });
     });
 
-    test("results that never expire make chords that never do", async () => {
+    test("results that never expire make chords that never do", async ({ skip }) => {
+      if (suite.store.rows) skip("its rows have no time to live: a cleanup deletes them");
       const backend = await suite.open({ expiresSeconds: 0 });
       const group = suite.id();
-      await backend.store(backend.encodeChordSize(group, 2), null);
+      await backend.store(backend.encodeChordSize({ group, size: 2, members: [] }), null);
       expect(await suite.store.raw.ttl(`celery-taskset-meta-${group}.s`)).toBe(-1);
       const count = (index: number): Promise<ChordOutcome> | undefined =>
         backend.chords?.count(

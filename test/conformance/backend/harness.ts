@@ -19,6 +19,12 @@ export interface BackendStore {
     /** Watchers that the store knows of. */
     listening(): Promise<number>;
   };
+  /** What is read back of a result, where that is less than what was stored. */
+  readonly keeps?: (stored: ResultMeta) => ResultMeta;
+  /** Rows of Django's tables: they have no key and no time to live, and who waits is told of the last of several states. */
+  readonly rows?: true;
+  /** Nobody tells of a result: it is looked for. */
+  readonly polls?: true;
   /** Bodies of chords go to lists of Redis: a big one in parts, and not to a key of another type. */
   readonly redisLists?: true;
   /** Whoever has a chord that is complete has had it long enough. */

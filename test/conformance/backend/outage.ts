@@ -1,5 +1,6 @@
 /** A durable store that goes away: cut connections, restarts. */
 import { describe, expect, test } from "vitest";
+import { encodeMeta } from "../../../src/protocol/meta.ts";
 import type { ResultMeta } from "../../../src/protocol/wire.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type BackendSuite, failureOf, meta, PREFIX } from "./harness.ts";
@@ -28,7 +29,7 @@ export function outageTests(suite: BackendSuite): void {
       const seen: ResultMeta[] = [];
       const watch = client.watch(one.taskId, (found) => seen.push(found));
       await watch.ready;
-      await suite.store.raw.set(PREFIX + one.taskId, String(client.encode(one).value));
+      await suite.store.raw.set(PREFIX + one.taskId, encodeMeta(one));
       await eventually("found", () => seen.length > 0, { timeoutMs: 4_000 });
       expect(seen).toEqual([one]);
       watch.close();
@@ -45,7 +46,7 @@ export function outageTests(suite: BackendSuite): void {
       // Another id shows that a poll has gone by.
       const other = meta(suite.id());
       const otherWatch = client.watch(other.taskId, (found) => seen.push(found));
-      await suite.store.raw.set(PREFIX + other.taskId, String(client.encode(other).value));
+      await suite.store.raw.set(PREFIX + other.taskId, encodeMeta(other));
       await eventually("the other was found", () => seen.length > 0);
       await suite.put(worker, one);
       await eventually("told", () => seen.length > 1);

@@ -4,6 +4,9 @@ import { DEFAULT_LIMITS } from "../../../src/protocol/wire.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type BackendSuite, failureOf, meta, PREFIX, thrownBy } from "./harness.ts";
 
+const NO_KEYS = "its results are rows";
+const NO_TTL = "its rows have no time to live: a cleanup deletes them";
+
 export function storingTests(suite: BackendSuite): void {
   describe("store and get", () => {
     test("nothing stored reads as null", async () => {
@@ -58,10 +61,11 @@ export function storingTests(suite: BackendSuite): void {
       ];
       await Promise.all(metas.map((one) => suite.put(backend, one)));
       const read = await backend.get(metas.map((one) => one.taskId));
-      expect(read).toEqual(metas);
+      expect(read).toEqual(suite.store.keeps === undefined ? metas : metas.map(suite.store.keeps));
     });
 
-    test("what is stored is Celery's JSON, under Celery's key", async () => {
+    test("what is stored is Celery's JSON, under Celery's key", async ({ skip }) => {
+      if (suite.store.rows) skip(NO_KEYS);
       const backend = await suite.open();
       const one = meta(suite.id(), { extra: { group_id: "g1" } });
       await suite.put(backend, one);
@@ -160,7 +164,9 @@ export function storingTests(suite: BackendSuite): void {
       await Promise.all(stores);
       expect((await suite.getOne(backend, taskId))?.result).toBe("end");
       await eventually("all seen", () => seen.at(-1) === "end");
-      expect(seen).toEqual([...Array.from({ length: 200 }, (_, i) => i), "end"]);
+      const all = [...Array.from({ length: 200 }, (_, i) => i), "end"];
+      // Each at most once and in this order.
+      expect(seen).toEqual(suite.store.rows ? all.filter((one) => seen.includes(one)) : all);
       watch.close();
     });
   });
@@ -227,7 +233,8 @@ export function storingTests(suite: BackendSuite): void {
     });
   });
   describe("time to live and forget", () => {
-    test("results expire after the time that was set", async () => {
+    test("results expire after the time that was set", async ({ skip }) => {
+      if (suite.store.rows) skip(NO_TTL);
       const backend = await suite.open({ expiresSeconds: 100 });
       const one = meta(suite.id());
       await suite.put(backend, one);
@@ -241,6 +248,7 @@ export function storingTests(suite: BackendSuite): void {
       const one = meta(suite.id());
       await suite.put(backend, one);
       suite.store.advance(1001);
+      expect(await backend.cleanup()).toBeGreaterThanOrEqual(backend.supportsAutoexpire ? 0 : 1);
       await eventually("it is gone", async () => (await suite.getOne(backend, one.taskId)) === null);
       // A store may look twice a second for what has expired.
       await eventually(
@@ -249,7 +257,8 @@ export function storingTests(suite: BackendSuite): void {
       );
     });
 
-    test("0 keeps results for ever, fractions do not", async () => {
+    test("0 keeps results for ever, fractions do not", async ({ skip }) => {
+      if (suite.store.rows) skip(NO_TTL);
       const forever = await suite.open({ expiresSeconds: 0 });
       const one = meta(suite.id());
       await suite.put(forever, one);
@@ -271,10 +280,11 @@ export function storingTests(suite: BackendSuite): void {
       await backend.storeLogs(taskId, "three", signal);
       expect(await backend.getLogs(taskId)).toBe("three");
       const ttl = await suite.store.raw.ttl(`petiole-task-log-${taskId}`);
-      expect(ttl).toBeGreaterThan(95);
-      expect(ttl).toBeLessThanOrEqual(100);
+      expect(ttl).toBeGreaterThan(suite.store.rows ? 0 : 95);
+      if (!suite.store.rows) expect(ttl).toBeLessThanOrEqual(100);
       await backend.forget(taskId);
       expect(await backend.getLogs(taskId)).toBeNull();
+      if (suite.store.rows) return;
       const forEver = await suite.open({ expiresSeconds: 0 });
       await forEver.storeLogs(taskId, "four", signal);
       expect(await suite.store.raw.ttl(`petiole-task-log-${taskId}`)).toBe(-1);

@@ -1,5 +1,5 @@
 /** Waiting for results; start and stop. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { ResultMeta } from "../../../src/protocol/wire.ts";
 import { sameStore } from "../../../src/transports/transport.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -27,7 +27,7 @@ export function watchingTests(suite: BackendSuite): void {
         delays[i] = performance.now() - (delays[i] ?? 0);
       }
       const median = delays.toSorted((a, b) => a - b)[10];
-      expect(median).toBeLessThan(100);
+      expect(median).toBeLessThan(suite.store.polls ? 2000 : 100);
     });
 
     test("a reading after ready misses nothing", async () => {
@@ -107,10 +107,12 @@ export function watchingTests(suite: BackendSuite): void {
       for (const watch of watches) watch.close();
     });
 
-    test("a result that settles with its message is told", async () => {
+    test("a result that settles with its message is told", async ({ skip }) => {
       const client = await suite.open();
       const transport = await suite.store.transport();
       await transport.start(new AbortController().signal);
+      onTestFinished(() => transport.stop());
+      if (suite.store.rows) return skip("no broker is in its store");
       expect(sameStore(transport.location, client.location)).toBe(true);
       await transport.publish([toQueue("finish", "m0")], null);
       const inbox = new Inbox(transport, ["finish"]);
@@ -125,7 +127,6 @@ export function watchingTests(suite: BackendSuite): void {
       expect(seen[0]).toEqual(one);
       expect(await suite.getOne(client, one.taskId)).toEqual(one);
       watch.close();
-      await transport.stop();
     });
 
     test("20 000 waits leave nothing behind", async () => {
@@ -186,7 +187,7 @@ export function watchingTests(suite: BackendSuite): void {
     test("the location is the same for all backends of a store", async () => {
       const [a, b] = [await suite.open(), await suite.open()];
       expect(a.location).toEqual(b.location);
-      expect(sameStore(a.location, b.location)).toBe(true);
+      if (!suite.store.rows) expect(sameStore(a.location, b.location)).toBe(true);
       expect(a.enabled).toBe(true);
     });
   });

@@ -65,8 +65,8 @@ test("memory URLs of both forms open the store of that name", async () => {
 
 test("what is not served is named, without the password", async () => {
   const cases: readonly (readonly [url: string, text: string])[] = [
-    ["db+postgresql://u:secret@h/x", "results in SQL come with a later version"],
-    ["django-db", "results in SQL come with a later version"],
+    ["db+oracle://u:secret@h/x", "of databases PostgreSQL, MySQL, MariaDB and SQLite are"],
+    ["django-db", "set databaseUrl too"],
     ["rpc://", "results over AMQP come with a later version"],
     ["cache+memcached://u:secret@h", "only cache+memory:// is served"],
     ["sentinel://:secret@h:26379", "Sentinel comes with a later version"],

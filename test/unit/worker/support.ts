@@ -248,6 +248,7 @@ export class HandBackend implements ResultBackend {
   readonly location: StoreLocation;
   readonly enabled: boolean;
   readonly chords: ChordStore | null = null;
+  readonly supportsAutoexpire = true;
   /** Called before each store: throw to fail, or return a promise to hold it up. */
   onStore: (signal: AbortSignal | null) => Promise<void> | void = () => {};
   /** What `get` answers. */
@@ -272,6 +273,9 @@ export class HandBackend implements ResultBackend {
   }
   encodeChordSize(): never {
     throw new Error("not played");
+  }
+  async cleanup(): Promise<number> {
+    return 0;
   }
   encode(meta: ResultMeta): ResultWrite {
     return {

@@ -1,23 +1,19 @@
 /**
- * Results on their way to Redis. Those of one event-loop turn share a script call; one call is under way at a time, so that
- * the states of a task arrive in the order they were stored, over reconnects too.
+ * Results on their way to a server. Those of one event-loop turn share a call; one call is under way at a time, so that the
+ * states of a task arrive in the order they were stored, over reconnects too.
  *
- * | what the call met | then |
- * |---|---|
- * | written | the promises resolve |
- * | no connection, deadline, OOM, MISCONF, NOREPLICAS, BUSY … | back-off, again, until `maxRetries` or abort |
- * | what will not change by itself (NOPERM, CROSSSLOT), an unknown error | the promises reject |
+ * | what the call met                                                      | then                                           |
+ * |------------------------------------------------------------------------|------------------------------------------------|
+ * | written                                                                | the promises resolve                           |
+ * | no connection, a deadline, a server that cannot write now              | back-off, again, until `maxRetries` or abort   |
+ * | what will not change by itself: no permission, no table, an unknown error | the promises reject, each for its own result |
  */
-import { fullJitterMs } from "../../base/backoff.ts";
-import type { Clock, Timer } from "../../base/clock.ts";
-import type { Logger } from "../../base/logger.ts";
-import { BackendError, PetioleError } from "../../errors.ts";
-import type { RedisArg } from "../../redis/connection.ts";
-import { HANDLING, RedisError } from "../../redis/errors.ts";
-import type { RedisSession } from "../../redis/session.ts";
-import type { ResultWrite } from "../backend.ts";
-import { backendError } from "../result-codec.ts";
-import { STORE } from "./scripts.lua.ts";
+import { fullJitterMs } from "../base/backoff.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { BackendError, PetioleError } from "../errors.ts";
+import type { ResultWrite } from "./backend.ts";
+import { backendError } from "./result-codec.ts";
 
 /** Results of one call, and their UTF-16 units or bytes, at most; one that is bigger goes alone. */
 const BATCH_COUNT = 500;
@@ -40,7 +36,14 @@ interface Aborts {
 }
 
 export interface StoreQueueOptions {
-  readonly session: RedisSession;
+  /** One attempt. */
+  readonly send: (batch: readonly ResultWrite[]) => Promise<void>;
+  /** Whether another attempt would meet the same. */
+  readonly isHopeless: (error: unknown) => boolean;
+  /** Whether what waits when it closes can be sent at once. */
+  readonly isLive: () => boolean;
+  /** A call has a key once: what has the same waits for the next one. */
+  readonly distinct?: true;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly retry: { readonly maxRetries: number; readonly baseMs: number; readonly capMs: number };
@@ -84,7 +87,7 @@ export class StoreQueue {
     this.#closed = true;
     this.#pause?.end();
     await this.#running;
-    if (this.#queue.length > 0 && this.#options.session.state === "live") await this.#run();
+    if (this.#queue.length > 0 && this.#options.isLive()) await this.#run();
     for (const pending of this.#queue) this.#fail(pending, closedError());
     this.#queue = [];
   }
@@ -110,7 +113,7 @@ export class StoreQueue {
       const batch = this.#nextBatch();
       if (batch.length === 0) return;
       try {
-        await this.#send(batch);
+        await this.#options.send(batch.map((one) => one.write));
         for (const pending of batch) this.#done(pending);
         attempt = 0;
       } catch (error) {
@@ -124,19 +127,9 @@ export class StoreQueue {
     }
   }
 
-  async #send(batch: readonly Pending[]): Promise<void> {
-    const { session } = this.#options;
-    await session.live(null);
-    const keys = batch.map((one) => one.write.key);
-    const args: RedisArg[] = [];
-    for (const { write } of batch)
-      args.push(write.ttlSeconds, write.keepAny ? "2" : write.keepSuccess ? "1" : "0", write.value);
-    await session.script(STORE, { keys, args });
-  }
-
   /** Settles what gives up; whether to pause before the next attempt. */
   #afterFailure(batch: readonly Pending[], error: unknown): boolean {
-    const hopeless = isHopeless(error);
+    const hopeless = this.#options.isHopeless(error);
     if (hopeless && batch.length > 1 && !isClosed(error)) {
       // One of them may be to blame for all: alone they get what they deserve.
       this.#alone = batch.length;
@@ -176,13 +169,17 @@ export class StoreQueue {
       return live.slice(0, 1);
     }
     let size = 0;
-    let count = 0;
-    for (const { write } of live) {
-      size += write.key.length + write.value.length;
-      if (count > 0 && (count === BATCH_COUNT || size > BATCH_SIZE)) break;
-      count += 1;
+    const batch: Pending[] = [];
+    const keys = this.#options.distinct ? new Set<string>() : null;
+    for (const pending of live) {
+      const { key, value } = pending.write;
+      if (keys?.has(key)) continue;
+      size += key.length + value.length;
+      if (batch.length > 0 && (batch.length === BATCH_COUNT || size > BATCH_SIZE)) break;
+      keys?.add(key);
+      batch.push(pending);
     }
-    return live.slice(0, count);
+    return batch;
   }
 
   #done(pending: Pending): void {
@@ -219,12 +216,6 @@ export class StoreQueue {
     }
     aborts.waiting.add(pending);
   }
-}
-
-/** Whether another attempt would meet the same. A refused dial (`noauth`) may not: passwords are being changed somewhere. */
-function isHopeless(error: unknown): boolean {
-  if (!(error instanceof RedisError)) return true;
-  return error.kind === "other" || (HANDLING[error.kind] === "stop" && error.kind !== "noauth");
 }
 
 function isClosed(error: unknown): boolean {

@@ -1,0 +1,272 @@
+/**
+ * Waiting for results. PostgreSQL tells whose state was stored; elsewhere, and while that connection is away, the rows are
+ * looked at: soon after a wait begins, and then ever less often.
+ */
+import type { Clock, Timer } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { ResultMeta } from "../../protocol/wire.ts";
+import type { SqlDatabase } from "../../sql/index.ts";
+import { Notifications } from "../../sql/notifications.ts";
+import { columnId, type ReadRow } from "./rows.ts";
+import { CHANNEL } from "./statements.ts";
+
+/** Where nobody tells: the first look, and the longest pause between two. Python's `subpolling_interval`. */
+const FIRST_MS = 20;
+const LAST_MS = 500;
+const GROWTH = 1.5;
+/** Where PostgreSQL tells: Python's workers do not. */
+const TOLD_MS = 1000;
+/** Rows of one look, and the ids in a millisecond that make looks rarer. */
+const LOOK_COUNT = 5000;
+const IDS_PER_MS = 100;
+
+type OnMeta = (meta: ResultMeta) => void;
+
+interface Watched {
+  readonly id: string;
+  readonly listeners: Set<OnMeta>;
+  readonly ready: Promise<void>;
+  readonly end: () => void;
+  delayMs: number;
+  /** Monotonic ms. */
+  dueMs: number;
+  /** What was handed on last. */
+  last: ReadRow | null;
+}
+
+export interface WatchesOptions {
+  readonly database: SqlDatabase;
+  readonly read: (ids: readonly string[]) => Promise<ReadonlyMap<string, ReadRow>>;
+  /** @throws BackendError */
+  readonly decode: (row: ReadRow, id: string) => ResultMeta;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class Watches {
+  readonly #options: WatchesOptions;
+  /** By the id that the table has. */
+  readonly #watched = new Map<string, Watched>();
+  readonly #notifications: Notifications | null;
+  #listening = false;
+  #timer: Timer | null = null;
+  #timerAtMs = 0;
+  /** Told of in this turn. */
+  #told: Set<Watched> | null = null;
+  #reading = false;
+  #failing = false;
+  #warned = false;
+
+  constructor(options: WatchesOptions) {
+    this.#options = options;
+    const { database, clock } = options;
+    this.#notifications =
+      database.dialect === "postgresql"
+        ? new Notifications({
+            database,
+            channel: CHANNEL,
+            clock,
+            onPayload: (id) => this.#hear(id),
+            onLive: () => this.#onLive(),
+            onDown: (error) => this.#onDown(error),
+          })
+        : null;
+  }
+
+  get size(): number {
+    return this.#watched.size;
+  }
+
+  watch(id: string, onMeta: OnMeta): { readonly ready: Promise<void>; close(): void } {
+    const watched = this.#watched.get(columnId(id)) ?? this.#open(id);
+    // Two watchers may bring the same function.
+    const listener: OnMeta = (meta) => onMeta(meta);
+    watched.listeners.add(listener);
+    return {
+      ready: watched.ready,
+      close: () => {
+        if (watched.listeners.delete(listener) && watched.listeners.size === 0) this.#close(watched);
+      },
+    };
+  }
+
+  /** Ends all watchers of an id. */
+  forget(id: string): void {
+    const watched = this.#watched.get(columnId(id));
+    if (watched !== undefined) this.#close(watched);
+  }
+
+  async stop(): Promise<void> {
+    for (const watched of this.#watched.values()) this.#close(watched);
+    await this.#notifications?.close();
+  }
+
+  #open(id: string): Watched {
+    const { clock } = this.#options;
+    let end = doNothing;
+    const isTold = this.#notifications !== null;
+    const ready =
+      isTold && !this.#notifications.live
+        ? new Promise<void>((resolve) => {
+            end = resolve;
+          })
+        : Promise.resolve();
+    const delayMs = this.#firstMs();
+    const watched: Watched = {
+      id,
+      listeners: new Set(),
+      ready,
+      end,
+      delayMs,
+      dueMs: clock.monotonic() + delayMs,
+      last: null,
+    };
+    this.#watched.set(columnId(id), watched);
+    if (isTold && !this.#listening) {
+      this.#listening = true;
+      this.#notifications.start();
+    }
+    this.#arm(watched.dueMs);
+    return watched;
+  }
+
+  #close(watched: Watched): void {
+    watched.listeners.clear();
+    const id = columnId(watched.id);
+    if (this.#watched.get(id) === watched) this.#watched.delete(id);
+    watched.end();
+    if (this.#watched.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #firstMs(): number {
+    return this.#notifications?.live ? TOLD_MS : FIRST_MS;
+  }
+
+  // ---- told
+
+  #onLive(): void {
+    for (const watched of this.#watched.values()) {
+      watched.end();
+      this.#hearOf(watched);
+    }
+  }
+
+  /** Looks serve until it is back; who waits for its first connection does not wait longer. */
+  #onDown(error: unknown): void {
+    if (!this.#warned)
+      this.#options.logger.warn({ err: error }, "results cannot be listened for, they are polled for");
+    this.#warned = true;
+    const now = this.#options.clock.monotonic();
+    for (const watched of this.#watched.values()) {
+      watched.end();
+      watched.delayMs = FIRST_MS;
+      watched.dueMs = Math.min(watched.dueMs, now + FIRST_MS);
+    }
+    this.#arm(now + FIRST_MS);
+  }
+
+  #hear(id: string): void {
+    const watched = this.#watched.get(id);
+    if (watched !== undefined) this.#hearOf(watched);
+  }
+
+  /** Reads it, together with all others that are told of in this turn. */
+  #hearOf(watched: Watched): void {
+    if (this.#told === null) {
+      this.#told = new Set();
+      setImmediate(() => void this.#readTold());
+    }
+    this.#told.add(watched);
+  }
+
+  async #readTold(): Promise<void> {
+    const told = [...(this.#told ?? [])];
+    this.#told = null;
+    await this.#read(told);
+  }
+
+  // ---- looked for
+
+  #arm(atMs: number): void {
+    if (this.#watched.size === 0) return;
+    const { clock } = this.#options;
+    const earliest = clock.monotonic() + Math.min(LAST_MS, this.#watched.size / IDS_PER_MS);
+    const dueMs = Math.max(atMs, earliest);
+    if (this.#timer !== null) {
+      if (this.#timerAtMs <= dueMs) return;
+      this.#timer.cancel();
+    }
+    this.#timerAtMs = dueMs;
+    this.#timer = clock.setTimer(dueMs - clock.monotonic(), () => void this.#look(), { unref: true });
+  }
+
+  async #look(): Promise<void> {
+    this.#timer = null;
+    const now = this.#options.clock.monotonic();
+    const longest = this.#notifications?.live ? TOLD_MS : LAST_MS;
+    const due: Watched[] = [];
+    for (const watched of this.#watched.values()) {
+      if (watched.dueMs > now || due.length === LOOK_COUNT) continue;
+      watched.delayMs = Math.min(longest, Math.max(this.#firstMs(), watched.delayMs * GROWTH));
+      watched.dueMs = now + watched.delayMs;
+      due.push(watched);
+    }
+    if (!this.#reading) {
+      this.#reading = true;
+      await this.#read(due);
+      this.#reading = false;
+    }
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const watched of this.#watched.values()) nextMs = Math.min(nextMs, watched.dueMs);
+    this.#arm(nextMs);
+  }
+
+  /** Never rejects: the next look reads again. */
+  async #read(all: readonly Watched[]): Promise<void> {
+    const open = all.filter((watched) => this.#watched.get(columnId(watched.id)) === watched);
+    if (open.length === 0) return;
+    try {
+      const rows = await this.#options.read(open.map(({ id }) => columnId(id)));
+      for (const watched of open) this.#tell(watched, rows.get(columnId(watched.id)) ?? null);
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing) this.#options.logger.warn({ err: error }, "results cannot be read, trying again");
+      this.#failing = true;
+    }
+  }
+
+  #tell(watched: Watched, row: ReadRow | null): void {
+    if (row === null || watched.listeners.size === 0 || isSame(watched.last, row)) return;
+    watched.last = row;
+    try {
+      const meta = this.#options.decode(row, watched.id);
+      for (const listener of watched.listeners) this.#hand(watched, listener, meta);
+    } catch (error) {
+      // A reading by `get` tells the caller what is wrong with it.
+      this.#options.logger.warn({ id: watched.id, err: error }, "a stored result cannot be read");
+    }
+  }
+
+  #hand(watched: Watched, listener: OnMeta, meta: ResultMeta): void {
+    try {
+      listener(meta);
+    } catch (error) {
+      this.#options.logger.error({ id: watched.id, err: error }, "a handler of results failed");
+    }
+  }
+}
+
+function doNothing(): void {}
+
+function isSame(last: ReadRow | null, row: ReadRow): boolean {
+  return (
+    last !== null &&
+    last.status === row.status &&
+    last.date_done === row.date_done &&
+    last.result === row.result &&
+    last.traceback === row.traceback &&
+    last.meta === row.meta
+  );
+}
