@@ -1,5 +1,7 @@
 /** Every error of this service is JSON, and names the field that is wrong: `{"error": "…", "field": "x"}`. */
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import { BackendError, OperationalError } from "petiole";
+import { DatabaseUnavailable } from "./db/database.ts";
 
 export class RequestError extends Error {
   readonly statusCode: number;
@@ -18,6 +20,12 @@ export async function sendError(
   reply: FastifyReply,
 ): Promise<void> {
   const status = error.statusCode ?? 500;
+  const away = whatIsAway(error);
+  if (away !== null) {
+    request.log.error(error);
+    await reply.code(503).header("retry-after", RETRY_SECONDS).send({ error: away, field: null });
+    return;
+  }
   if (status >= 500) {
     request.log.error(error);
     await reply.code(status).send({ error: "internal error", field: null });
@@ -25,6 +33,18 @@ export async function sendError(
   }
   const field = error instanceof RequestError ? error.field : fieldOf(error);
   await reply.code(status).send({ error: error.message, field });
+}
+
+const RETRY_SECONDS = 5;
+
+/** Where it is and why it does not answer is for the log alone. */
+function whatIsAway(error: Error): string | null {
+  if (error instanceof DatabaseUnavailable) return "the database does not answer, try again";
+  if (error instanceof BackendError) return "the result backend does not answer, try again";
+  if (!(error instanceof OperationalError)) return null;
+  return error.outcome === "unknown"
+    ? "the broker does not answer: whether the task was sent is not known"
+    : "the broker does not answer, try again";
 }
 
 /** What Fastify and its plugins refuse before a route is reached. */

@@ -1,8 +1,14 @@
 /** All that differs between machines, from environment variables. Names with `CELERY_` are settings of Celery: see app.ts. */
 const { env } = process;
 
+function wholeNumber(name: string, fallback: number, max: number): number {
+  const value = Number(env[name] || fallback);
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw new Error(`${name}=${env[name]} must be a whole number from 1 to ${max}`);
+}
+
 export const HOST = env.HOST ?? "127.0.0.1";
-export const PORT = Number(env.PORT ?? 8000);
+export const PORT = wholeNumber("PORT", 8000, 65_535);
 
 /** `postgresql://user:password@host/database`, or `sqlite:` and a file. */
 export const DATABASE_URL = env.DATABASE_URL ?? "sqlite:./var/web.db";
@@ -19,6 +25,6 @@ export const CELERY_RESULT_EXPIRES = 86_400;
 
 /** Sent by `petiole beat`. Seconds between two runs, or a `crontab(…)`. */
 export const CELERY_BEAT_SCHEDULE = {
-  "report counts": { task: "web.report_counts", schedule: Number(env.REPORT_SECONDS ?? 60) },
+  "report counts": { task: "web.report_counts", schedule: wholeNumber("REPORT_SECONDS", 60, 86_400) },
 };
 export const CELERY_BEAT_SCHEDULE_FILENAME = "var/celerybeat-schedule";

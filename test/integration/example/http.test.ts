@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../../support/eventually.ts";
 import { type PostgresServer, postgresPrograms, startPostgres } from "../../support/postgres.ts";
 import { type RedisServer, startRedis } from "../../support/redis.ts";
-import { type Example, petioleIn, type Running, startExample } from "./running-example.ts";
+import { type Example, failedStart, petioleIn, type Running, startExample } from "./running-example.ts";
 
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
@@ -235,6 +235,54 @@ describe.each(STACKS)("on %s", (stack) => {
 
   test("it says whether it is alive and ready", async () => {
     expect((await example.get("/livez")).status).toBe(200);
-    expect((await example.get("/readyz")).status).toBe(200);
+    expect(await example.get("/readyz")).toEqual({ status: 200, body: { status: "ok" } });
+  });
+
+  // The last ones: PostgreSQL stays stopped.
+  describe.skipIf(stack === "sqlite")("without its servers", () => {
+    const away = (part: string) => ({
+      status: 503,
+      body: { error: `the ${part} does not answer, try again`, field: null },
+    });
+
+    test.skipIf(postgresPrograms() === null)("a database that does not exist is told at the start", () => {
+      const [code, said] = failedStart({ DATABASE_URL: `${postgres?.url}-none` });
+      expect([code, said]).toEqual([
+        1,
+        `cannot connect to ${postgres?.url}-none: database "postgres-none" does not exist. Create that database, or set DATABASE_URL to another one`,
+      ]);
+    });
+
+    test("a broker that is away: 503, and nothing is noted as sent", async () => {
+      const sent = await sentTasks();
+      await redis?.kill();
+      for (const path of ["/tasks/add/?x=1&y=2", "/tasks/chain/?x=1"]) {
+        expect(await example.get(path)).toEqual(away("broker"));
+      }
+      expect(await sentTasks()).toEqual(sent);
+      const { status, body } = await example.get("/readyz");
+      expect([status, body["unreachable"]]).toEqual([503, expect.arrayContaining(["broker"])]);
+      await redis?.restart();
+      await eventually("it is ready again", async () => (await example.get("/readyz")).status === 200);
+    });
+
+    test.skipIf(postgresPrograms() === null)(
+      "a database that is away: 503, and nothing is queued",
+      async () => {
+        await postgres?.stop();
+        const before = worker.log();
+        for (const path of ["/tasks/add/?x=1&y=2", "/tasks/chain/?x=1", "/tasks/list/"]) {
+          expect(await example.get(path)).toEqual(away("database"));
+        }
+        const user = { name: "Eve", email: "eve@example.com" };
+        expect(await example.post("/users/", user)).toEqual(away("database"));
+        expect((await example.get("/livez")).status).toBe(200);
+        const notReady = { status: "not ready", unreachable: ["database"] };
+        expect(await example.get("/readyz")).toEqual({ status: 503, body: notReady });
+        const queues = petioleIn(example, "list", "queues", "--json") as { messages: number }[];
+        expect(queues.filter(({ messages }) => messages > 0)).toEqual([]);
+        expect(worker.log().slice(before.length)).not.toContain("received");
+      },
+    );
   });
 });

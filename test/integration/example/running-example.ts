@@ -95,6 +95,17 @@ export async function startExample(env: Readonly<Record<string, string>>): Promi
   };
 }
 
+/** A start of the web server that is to fail: its exit code, and what it says. */
+export function failedStart(env: Readonly<Record<string, string>>): readonly [number | null, string] {
+  const ran = spawnSync(process.execPath, ["--import", "tsx", "src/main.ts"], {
+    cwd: folder,
+    env: { ...process.env, ...env },
+    encoding: "utf8",
+    timeout: READY_MS,
+  });
+  return [ran.status, ran.stderr.trim()];
+}
+
 /** What `petiole -A src/app.ts …` prints, a line of JSON. */
 export function petioleIn(example: Example, ...words: readonly string[]): unknown {
   const ran = spawnSync(process.execPath, [cli, "-A", "src/app.ts", ...words], {

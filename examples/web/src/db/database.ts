@@ -5,6 +5,11 @@ export interface Queries {
   query<Row extends object>(sql: string, values?: readonly Value[]): Promise<Row[]>;
 }
 
+/** It cannot be reached or opened. The message says what to do. */
+export class DatabaseUnavailable extends Error {
+  override readonly name = "DatabaseUnavailable";
+}
+
 export interface Database extends Queries {
   readonly kind: "postgres" | "sqlite";
   /**

@@ -1,6 +1,6 @@
 /** Creates the tables that are missing: `npm run migrate`, and each start of the web server. */
 import { pathToFileURL } from "node:url";
-import type { Database } from "./database.ts";
+import { type Database, DatabaseUnavailable } from "./database.ts";
 import { db } from "./index.ts";
 
 /** Run in order, each once; add to the end. `{id}` and `{bytes}` are what the two databases name differently. */
@@ -35,6 +35,11 @@ export async function migrate(database: Database): Promise<number> {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  console.log(`${await migrate(db)} migrations applied`);
+  try {
+    console.log(`${await migrate(db)} migrations applied`);
+  } catch (error) {
+    console.error(error instanceof DatabaseUnavailable ? error.message : error);
+    process.exitCode = 1;
+  }
   await db.close();
 }

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type * as sqlite from "@photostructure/sqlite";
 import { transaction } from "petiole/transactions";
-import type { Database, Queries, Value } from "./database.ts";
+import { type Database, DatabaseUnavailable, type Queries, type Value } from "./database.ts";
 
 type Driver = typeof sqlite;
 type Connection = sqlite.DatabaseSyncInstance;
@@ -49,7 +49,13 @@ export class SqliteDatabase implements Database {
   }
 
   #open(): Promise<Connection> {
-    this.#connection ??= connect(this.#path);
+    this.#connection ??= connect(this.#path).catch((error: Error) => {
+      this.#connection = null;
+      throw new DatabaseUnavailable(
+        `cannot open the SQLite file ${this.#path}: ${error.message}. Set DATABASE_URL to another one, in a folder where this user may write`,
+        { cause: error },
+      );
+    });
     return this.#connection;
   }
 }

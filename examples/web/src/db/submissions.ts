@@ -16,6 +16,10 @@ export async function addSubmission(queries: Queries, taskId: string, task: stri
   ]);
 }
 
+export async function removeSubmission(queries: Queries, taskId: string): Promise<void> {
+  await queries.query("DELETE FROM submissions WHERE task_id = $1", [taskId]);
+}
+
 export async function wasSubmitted(queries: Queries, taskId: string): Promise<boolean> {
   return (await queries.query("SELECT task_id FROM submissions WHERE task_id = $1", [taskId])).length > 0;
 }

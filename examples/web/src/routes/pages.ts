@@ -1,8 +1,7 @@
 /** The page, and whether this process is alive and ready, for load balancers and orchestrators. */
 import { readFile } from "node:fs/promises";
 import type { FastifyInstance } from "fastify";
-import { app } from "../app.ts";
-import { db } from "../db/index.ts";
+import { unreachable } from "../health.ts";
 
 const FILES = [
   ["/", "index.html", "text/html; charset=utf-8"],
@@ -10,8 +9,6 @@ const FILES = [
   ["/page.css", "page.css", "text/css; charset=utf-8"],
 ] as const;
 const PUBLIC = new URL("../../public/", import.meta.url);
-/** No task has it: asking for it reaches the result backend and finds nothing. */
-const NO_TASK = "00000000-0000-0000-0000-000000000000";
 
 export async function pageRoutes(server: FastifyInstance): Promise<void> {
   for (const [path, file, type] of FILES) {
@@ -24,12 +21,10 @@ export async function pageRoutes(server: FastifyInstance): Promise<void> {
   server.get("/livez", async () => ({ status: "ok" }));
 
   server.get("/readyz", async (_request, reply) => {
-    try {
-      await Promise.all([db.query("SELECT 1 AS one"), app.asyncResult(NO_TASK).state()]);
-      return { status: "ok" };
-    } catch (error) {
-      server.log.warn(error);
-      return reply.code(503).send({ status: "not ready" });
-    }
+    const missing = await unreachable();
+    if (missing.length === 0) return { status: "ok" };
+    // Where and why is for the log alone.
+    server.log.warn({ unreachable: missing }, "not ready");
+    return reply.code(503).send({ status: "not ready", unreachable: missing.map(({ part }) => part) });
   });
 }

@@ -3,12 +3,12 @@ import type { FastifyInstance } from "fastify";
 import { chain } from "petiole";
 import { app } from "../app.ts";
 import { db } from "../db/index.ts";
-import { addSubmission, recentSubmissions } from "../db/submissions.ts";
+import { recentSubmissions } from "../db/submissions.ts";
 import { add, hello, multiply } from "../tasks/arithmetic.ts";
 import { debugTask } from "../tasks/debug.ts";
 import { longRunningTask } from "../tasks/long-running.ts";
 import { wholeNumber } from "./input.ts";
-import { submit } from "./submit.ts";
+import { noted, submit } from "./submit.ts";
 import { statusOf, type TaskIdParams, taskIdParams } from "./task-status.ts";
 
 /** The product of two of them is exact. */
@@ -41,9 +41,9 @@ export async function taskRoutes(server: FastifyInstance): Promise<void> {
   // (x + 10) * 2, in two tasks. The id is the last one's.
   server.get("/chain/", async ({ query }) => {
     const x = wholeNumber(query, "x", OPERAND);
-    const { id } = await chain(add.s(x, 10), multiply.s(2)).delay();
-    await addSubmission(db, id, multiply.name);
-    return { task_id: id, status: "Chain triggered", x };
+    const both = chain(add.s(x, 10), multiply.s(2));
+    const taskId = await noted(multiply.name, (id) => both.applyAsync([], { taskId: id }));
+    return { task_id: taskId, status: "Chain triggered", x };
   });
 
   server.get("/future/", async ({ query }) => {
