@@ -29,7 +29,7 @@ const folder = mkdtempSync(join(tmpdir(), "petiole-bench-"));
 process.env.BENCH_FILE = `sqlite://${join(folder, "bench.db")}`;
 const { app, noop, stamp } = await import("./tasks.mjs");
 const db = await Database.open(process.env.BENCH_FILE, systemClock);
-const done = () => db.get("SELECT seq FROM sqlite_sequence WHERE name = 'petiole_results'")?.seq ?? 0;
+const done = () => db.get("SELECT max(seq) AS seq FROM petiole_results").seq ?? 0;
 
 async function startWorker() {
   const words = [

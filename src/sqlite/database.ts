@@ -10,7 +10,7 @@
 import { mkdirSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Clock, Timer } from "../base/clock.ts";
-import { type Handle, loadDriver, type Row, type SqlValue, type Statement } from "./driver.ts";
+import { bound, type Handle, loadDriver, type Row, type SqlValue, type Statement } from "./driver.ts";
 import { isBusy, SqliteError, sqliteError } from "./errors.ts";
 import { refuseNetworkFolder } from "./file-system.ts";
 import { migrate } from "./schema.ts";
@@ -121,16 +121,16 @@ export class Database {
 
   /** First row. Inside a write it sees what the write has done. */
   get(sql: string, ...values: readonly SqlValue[]): Row | undefined {
-    return this.#statement(sql).get(...values);
+    return this.#statement(sql).get(...bound(values));
   }
 
   all(sql: string, ...values: readonly SqlValue[]): readonly Row[] {
-    return this.#statement(sql).all(...values);
+    return this.#statement(sql).all(...bound(values));
   }
 
   /** How many rows it changed. */
   run(sql: string, ...values: readonly SqlValue[]): number {
-    return Number(this.#statement(sql).run(...values).changes);
+    return Number(this.#statement(sql).run(...bound(values)).changes);
   }
 
   /** Reads after what was written by this turn. @throws SqliteError */

@@ -4,7 +4,7 @@
  */
 import { importPeer } from "../base/import-peer.ts";
 
-/** What a statement takes. A text with a NUL is cut off by some drivers: see {@link storedText}. */
+/** What a statement takes. A text with a NUL is cut off by some drivers: see {@link bound}. */
 export type SqlValue = string | number | null | Uint8Array;
 
 export type Row = Readonly<Record<string, SqlValue>>;
@@ -52,12 +52,17 @@ function builtin(): DriverModule | undefined {
   }
 }
 
-/** A text as it is to be bound: whole, whatever is in it. */
-export function storedText(text: string): string | Uint8Array {
-  return text.includes("\0") ? Buffer.from(text) : text;
+/** Values as they are to be bound: a text that has a NUL goes as bytes, everywhere, so that it is found again. */
+export function bound(values: readonly SqlValue[]): readonly SqlValue[] {
+  for (const value of values) if (typeof value === "string" && value.includes("\0")) return values.map(whole);
+  return values;
 }
 
-/** What {@link storedText} stored. */
+function whole(value: SqlValue): SqlValue {
+  return typeof value === "string" && value.includes("\0") ? Buffer.from(value) : value;
+}
+
+/** A text that was stored. */
 export function readText(value: SqlValue | undefined): string {
   if (typeof value === "string") return value;
   return value instanceof Uint8Array ? asBuffer(value).toString() : String(value ?? "");

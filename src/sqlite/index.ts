@@ -4,10 +4,11 @@ export {
   asBuffer,
   type Handle,
   loadDriver,
+  type Row,
   readText,
   type SqlValue,
   type Statement,
-  storedText,
 } from "./driver.ts";
 export { isBusy, SqliteError, sqliteError } from "./errors.ts";
 export { HolderLock, isHolderAlive, removeHolderLock } from "./holder-lock.ts";
+export { keyHash } from "./key-hash.ts";

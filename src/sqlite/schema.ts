@@ -5,10 +5,13 @@
  * `petiole_messages.state`: 0 waits, 1 held, 2 parked until `due`, 3 in the line of a limit. Of those that wait the lowest `pos`
  * of a queue and step is next.
  */
-import type { Handle } from "./driver.ts";
+import { asBuffer, type Handle } from "./driver.ts";
 import { SqliteError } from "./errors.ts";
+import { keyHash } from "./key-hash.ts";
 
-const STEPS: readonly string[] = [
+type Step = string | ((handle: Handle) => void);
+
+const STEPS: readonly Step[] = [
   `
   CREATE TABLE petiole_messages (
     id INTEGER PRIMARY KEY, queue TEXT NOT NULL, step INTEGER NOT NULL, state INTEGER NOT NULL, pos INTEGER NOT NULL,
@@ -60,7 +63,30 @@ const STEPS: readonly string[] = [
   CREATE TABLE petiole_chord_parts (
     seq INTEGER PRIMARY KEY, chord TEXT NOT NULL, task TEXT NOT NULL, place INTEGER, value NOT NULL, UNIQUE (chord, task));
   `,
+  hashResults,
 ];
+
+/** Results are found by a short number made of their key: random texts made each write touch a page of its own. */
+function hashResults(handle: Handle): void {
+  handle.exec(`
+    CREATE TABLE petiole_hashed (
+      seq INTEGER PRIMARY KEY, hash INTEGER NOT NULL, key TEXT NOT NULL, value NOT NULL, success INTEGER NOT NULL,
+      expires INTEGER)`);
+  const next = handle.prepare("SELECT seq, key FROM petiole_results WHERE seq > ? ORDER BY seq LIMIT 1000");
+  const copy = handle.prepare(
+    "INSERT INTO petiole_hashed SELECT seq, ?, key, value, success, expires FROM petiole_results WHERE seq = ?",
+  );
+  for (let rows = next.all(-1); rows.length > 0; rows = next.all(rows.at(-1)?.["seq"] as number)) {
+    for (const { seq, key } of rows) {
+      copy.run(keyHash(key instanceof Uint8Array ? asBuffer(key).toString() : String(key)), seq as number);
+    }
+  }
+  handle.exec(`
+    DROP TABLE petiole_results;
+    ALTER TABLE petiole_hashed RENAME TO petiole_results;
+    CREATE INDEX petiole_results_hash ON petiole_results (hash);
+    CREATE INDEX petiole_results_expire ON petiole_results (expires) WHERE expires IS NOT NULL`);
+}
 
 const META = "CREATE TABLE IF NOT EXISTS petiole_meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID";
 
@@ -70,7 +96,10 @@ export function migrate(handle: Handle, path: string): void {
   handle.exec("BEGIN IMMEDIATE");
   try {
     handle.exec(META);
-    for (const step of STEPS.slice(versionOf(handle, path))) handle.exec(step);
+    for (const step of STEPS.slice(versionOf(handle, path))) {
+      if (typeof step === "string") handle.exec(step);
+      else step(handle);
+    }
     handle.prepare("INSERT OR REPLACE INTO petiole_meta VALUES ('schema', ?)").run(STEPS.length);
     handle.exec("COMMIT");
   } catch (error) {

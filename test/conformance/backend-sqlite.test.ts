@@ -3,6 +3,7 @@ import { openBackend } from "../../src/backends/index.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
+import { keyHash } from "../../src/sqlite/index.ts";
 import { openTransport } from "../../src/transports/index.ts";
 import { isSuccessText } from "../../src/transports/sqlite/results.ts";
 import { sqliteRig } from "../support/sqlite-rig.ts";
@@ -36,7 +37,9 @@ async function sqliteStore(): Promise<BackendStore> {
         return row === undefined ? null : String(row["value"]);
       },
       async set(key, value) {
-        db.prepare("INSERT OR REPLACE INTO petiole_results (key, value, success) VALUES (?, ?, ?)").run(
+        db.prepare("DELETE FROM petiole_results WHERE key = ?").run(key);
+        db.prepare("INSERT INTO petiole_results (hash, key, value, success) VALUES (?, ?, ?, ?)").run(
+          keyHash(key),
           key,
           value,
           isSuccessText(value) ? 1 : 0,

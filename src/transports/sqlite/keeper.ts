@@ -3,7 +3,7 @@
  * is old. All workers do; each step is a transaction, so that one of them has it.
  */
 import type { Timer } from "../../base/clock.ts";
-import { isHolderAlive, removeHolderLock } from "../../sqlite/index.ts";
+import { isHolderAlive, readText, removeHolderLock } from "../../sqlite/index.ts";
 import { type DeadMessage, hasUntold, putAfterLoss, type Store, takeUntold } from "./store.ts";
 import { forgetOldLocks } from "./unique.ts";
 
@@ -145,7 +145,7 @@ export class Keeper {
   #clearMail(nowMs: number): void {
     const { db, messages } = this.#store;
     for (const row of db.all("SELECT queue FROM petiole_mail WHERE expires <= ?", nowMs)) {
-      messages.purge(String(row["queue"]));
+      messages.purge(readText(row["queue"]));
     }
     db.run("DELETE FROM petiole_mail WHERE expires <= ?", nowMs);
   }

@@ -1,5 +1,5 @@
 /** Messages in their table (`sqlite/schema.ts` has its states). All of these are called inside a write, or only read. */
-import { type Database, readText, storedText } from "../../sqlite/index.ts";
+import { type Database, type Row, readText } from "../../sqlite/index.ts";
 
 /** One that was taken. */
 export interface TakenMessage {
@@ -29,6 +29,8 @@ export interface TakeOptions {
   readonly turn: number | null;
 }
 
+type Chosen = Pick<TakenMessage, "id" | "queue" | "step">;
+
 const PAUSED = "SELECT queue FROM petiole_paused";
 /** Due messages that are put back in one transaction. */
 const DUE_COUNT = 2000;
@@ -48,7 +50,7 @@ export class Messages {
       "INSERT INTO petiole_messages (queue, step, state, pos, raw) VALUES (?1, ?2, 0, (SELECT max(coalesce(max(pos), 0), 0) + 1 FROM petiole_messages WHERE queue = ?1 AND step = ?2 AND state = 0), ?3)",
       queue,
       step,
-      storedText(raw),
+      raw,
     );
   }
 
@@ -70,44 +72,45 @@ export class Messages {
   /** Step by step; inside one, each queue in turn, or the first one until it is empty. The next turn comes with them. */
   take(options: TakeOptions): { readonly messages: readonly TakenMessage[]; readonly turn: number } {
     const paused = this.paused();
-    const { queues, count } = options;
-    const messages: TakenMessage[] = [];
+    const { queues, count, maxBytes } = options;
+    const chosen: Chosen[] = [];
     let turn = options.turn ?? 0;
     let bytes = 0;
     for (const step of options.steps) {
-      const ids = queues.map((queue) =>
-        paused.has(queue) ? [] : this.#waiting(queue, step, count - messages.length),
+      if (chosen.length >= count || bytes >= maxBytes) break;
+      const waiting = queues.map((queue) =>
+        paused.has(queue) ? [] : this.#waiting(queue, step, count - chosen.length),
       );
-      for (const index of order(ids, { turn, fair: options.turn !== null })) {
-        if (messages.length >= count || bytes >= options.maxBytes) return { messages, turn };
-        const id = ids[index]?.shift() as number;
-        const message = this.#hold(id, options.holder, { queue: queues[index] ?? "", step });
-        messages.push(message);
-        bytes += message.raw.length;
+      for (const index of order(waiting, { turn, fair: options.turn !== null })) {
+        if (chosen.length >= count || bytes >= maxBytes) break;
+        const row = waiting[index]?.shift() as Row;
+        chosen.push({ id: row["id"] as number, queue: queues[index] ?? "", step });
+        bytes += row["bytes"] as number;
         turn = (index + 1) % queues.length;
       }
     }
-    return { messages, turn };
+    return { messages: this.#hold(chosen, options.holder), turn };
   }
 
-  #waiting(queue: string, step: number, count: number): number[] {
+  #waiting(queue: string, step: number, count: number): Row[] {
+    const sql =
+      "SELECT id, octet_length(raw) AS bytes FROM petiole_messages WHERE queue = ? AND step = ? AND state = 0 ORDER BY pos LIMIT ?";
+    return [...this.#db.all(sql, queue, step, count)];
+  }
+
+  #hold(chosen: readonly Chosen[], holder: number): readonly TakenMessage[] {
+    if (chosen.length === 0) return [];
     const rows = this.#db.all(
-      "SELECT id FROM petiole_messages WHERE queue = ? AND step = ? AND state = 0 ORDER BY pos LIMIT ?",
-      queue,
-      step,
-      count,
-    );
-    return rows.map((row) => row["id"] as number);
-  }
-
-  #hold(id: number, holder: number, of: { readonly queue: string; readonly step: number }): TakenMessage {
-    const row = this.#db.get(
-      "UPDATE petiole_messages SET state = 1, holder = ?, started = 0 WHERE id = ? RETURNING losses, redelivered, raw",
+      "UPDATE petiole_messages SET state = 1, holder = ?, started = 0 WHERE id IN (SELECT value FROM json_each(?)) RETURNING id, losses, redelivered, raw",
       holder,
-      id,
+      `[${chosen.map(({ id }) => id).join()}]`,
     );
-    const losses = (row?.["losses"] ?? null) as number | null;
-    return { id, ...of, losses, redelivered: row?.["redelivered"] === 1, raw: readText(row?.["raw"]) };
+    const byId = new Map(rows.map((row) => [row["id"], row]));
+    return chosen.map((one) => {
+      const row = byId.get(one.id);
+      const losses = (row?.["losses"] ?? null) as number | null;
+      return { ...one, losses, redelivered: row?.["redelivered"] === 1, raw: readText(row?.["raw"]) };
+    });
   }
 
   /** false: the hold had ended. */
@@ -242,16 +245,16 @@ export function readList(list: string): { readonly queue: string; readonly step:
 
 /** Whose turn it is, as indices of queues, until all are empty. */
 function* order(
-  ids: readonly (readonly number[])[],
+  waiting: readonly (readonly unknown[])[],
   how: { readonly turn: number; readonly fair: boolean },
 ): Generator<number> {
   if (!how.fair) {
-    for (const [index, list] of ids.entries()) for (let left = list.length; left > 0; left--) yield index;
+    for (const [index, list] of waiting.entries()) for (let left = list.length; left > 0; left--) yield index;
     return;
   }
-  let index = how.turn % Math.max(1, ids.length);
-  for (let empty = 0; empty < ids.length; index = (index + 1) % ids.length) {
-    if ((ids[index]?.length ?? 0) > 0) {
+  let index = how.turn % Math.max(1, waiting.length);
+  for (let empty = 0; empty < waiting.length; index = (index + 1) % waiting.length) {
+    if ((waiting[index]?.length ?? 0) > 0) {
       empty = 0;
       yield index;
     } else empty += 1;

@@ -1,5 +1,5 @@
 /** Who is bound to an exchange, and the ring of broadcasts. */
-import { type Database, readText, storedText } from "../../sqlite/index.ts";
+import { type Database, readText } from "../../sqlite/index.ts";
 import { compileTopic, matchesTopic } from "../memory/topic.ts";
 import type { BoundQueue, ExchangeType, QueueDeclaration } from "../transport.ts";
 
@@ -94,7 +94,7 @@ export class Routes {
       exchange,
       routingKey,
       of.nowMs,
-      storedText(of.raw),
+      of.raw,
     );
     this.#db.run("DELETE FROM petiole_broadcasts WHERE seq <= last_insert_rowid() - ?", RING_LENGTH);
   }

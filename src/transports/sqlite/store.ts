@@ -2,7 +2,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { WireMessage } from "../../protocol/wire.ts";
-import { type Database, readText, storedText } from "../../sqlite/index.ts";
+import { type Database, readText } from "../../sqlite/index.ts";
 import { afterLoss, lossesAfter } from "../losses.ts";
 import { readDeliveryCount } from "../memory/redelivery.ts";
 import type { ConsumeOptions } from "../transport.ts";
@@ -57,7 +57,7 @@ export function putAfterLoss(store: Store, lost: LostMessage): DeadMessage | nul
         store.holder,
         queue,
         reason,
-        storedText(raw),
+        raw,
       );
       return { id, queue, reason, raw, message };
     }

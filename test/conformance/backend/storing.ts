@@ -15,6 +15,17 @@ export function storingTests(suite: BackendSuite): void {
       expect(await backend.get([])).toEqual([]);
     });
 
+    test("ids are told apart as a whole, also behind a NUL", async () => {
+      const backend = await suite.open();
+      const prefix = suite.id();
+      const metas = [`${prefix}\0a`, `${prefix}\0b`, prefix].map((id, result) => meta(id, { result }));
+      for (const one of metas) await suite.put(backend, one);
+      const stored = await backend.get(metas.map(({ taskId }) => taskId));
+      expect(stored.map((one) => [one?.taskId, one?.result])).toEqual(
+        metas.map(({ taskId, result }) => [taskId, result]),
+      );
+    });
+
     test("every state comes back as it was stored", async () => {
       const backend = await suite.open();
       const error = { exc_type: "ValueError", exc_message: ["bad", 7], exc_module: "builtins" };

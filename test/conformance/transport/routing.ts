@@ -25,6 +25,27 @@ async function drainIds(suite: Suite, transport: Transport, queue: string): Prom
 }
 
 export function routingTests(suite: Suite): void {
+  test("names are told apart as a whole, also behind a NUL", async () => {
+    const exchange = suite.name("ex");
+    const prefix = suite.name();
+    const queues = [`${prefix}\0a`, `${prefix}\0b`, prefix];
+    const producer = await suite.open("producer");
+    await producer.declare(queues.map((queue, at) => bound(queue, exchange, `key\0${at}`)));
+    await producer.publish(
+      queues.map((_queue, at) => to(exchange, "direct", `key\0${at}`)(`m${at}`)),
+      null,
+    );
+    for (const [at, queue] of queues.entries()) {
+      expect(await producer.size(queue)).toBe(1);
+      const inbox = await suite.consume(queue);
+      const [delivery] = await inbox.take(1);
+      expect([idOf(delivery!), delivery?.queue]).toEqual([`m${at}`, queue]);
+      await inbox.ack([delivery!]);
+    }
+    const all = await producer.bindings(exchange);
+    expect(all.map(({ queue }) => queue).toSorted()).toEqual(queues.toSorted());
+  });
+
   describe("direct exchange", () => {
     test("a message goes to every queue that is bound with its key, each copy on its own", async () => {
       const exchange = suite.name("ex");
