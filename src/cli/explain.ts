@@ -9,6 +9,7 @@ const USAGE: ReadonlySet<PetioleErrorCode> = new Set(["PET_USAGE", "PET_APP_NOT_
 const UNAVAILABLE: ReadonlySet<PetioleErrorCode> = new Set([
   "PET_BROKER_UNREACHABLE",
   "PET_BACKEND",
+  "PET_DATABASE_UNREACHABLE",
   "PET_NO_REPLY",
   "PET_TIMEOUT",
 ]);
@@ -17,6 +18,7 @@ const UNAVAILABLE: ReadonlySet<PetioleErrorCode> = new Set([
 const WITH_REMEDY: ReadonlySet<PetioleErrorCode> = new Set([
   "PET_BROKER_UNREACHABLE",
   "PET_BACKEND",
+  "PET_DATABASE_UNREACHABLE",
   "PET_BACKEND_DISABLED",
   "PET_TIMEOUT",
   "PET_MODULE_FAILED",

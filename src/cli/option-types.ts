@@ -41,6 +41,7 @@ export type CommandName =
   | "migrate"
   | "dead"
   | "statedb"
+  | "db"
   | "limits"
   | "events"
   | "shell"

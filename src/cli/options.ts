@@ -2,6 +2,7 @@
 import { type CommandSpec, withJson } from "./option-types.ts";
 import { BEAT } from "./specs/beat.ts";
 import { DEAD, LIMITS, LIST, MIGRATE, PURGE, QUEUE } from "./specs/broker.ts";
+import { DB } from "./specs/db.ts";
 import { MULTI } from "./specs/multi.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
 import { DEV, INIT } from "./specs/start.ts";
@@ -28,6 +29,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   LIMITS,
   DEAD,
   STATEDB,
+  DB,
   REPORT,
   SHELL,
   GRAPH,

@@ -36,6 +36,7 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   queue: async () => (await import("./commands/queue.ts")).queue,
   limits: async () => (await import("./commands/limits.ts")).limits,
   statedb: async () => (await import("./commands/statedb.ts")).statedb,
+  db: async () => (await import("./commands/db.ts")).db,
   dead: async () => (await import("./commands/dead.ts")).dead,
   events: async () => (await import("./commands/events.ts")).events,
   shell: async () => (await import("./commands/shell.ts")).shell,

@@ -49,7 +49,8 @@ const STATES: Readonly<Record<string, Verdict>> = {
     kind: "refused",
     outcome: "not sent",
     broken: false,
-    advice: "grant this user SELECT, INSERT, UPDATE and DELETE on the tables, and USAGE on their sequences",
+    advice:
+      "grant this user SELECT, INSERT, UPDATE and DELETE on the tables; to make them, CREATE on their schema",
   },
 };
 const REFUSED: Verdict = { kind: "refused", outcome: "not sent", broken: false };

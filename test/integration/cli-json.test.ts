@@ -130,6 +130,14 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
     await withWorker();
     expect(await line(["status"])).toEqual({ "w@here": { ok: "pong" } });
   },
+  async db() {
+    const url = `sqlite:///${project.dir}/results.db`;
+    expect(await line(["db", "migrate", "--database", url, "--only", "results"])).toMatchObject({
+      apps: [{ app: "django_celery_results", state: "absent", recorded: true }],
+    });
+    const sql = await line(["db", "migrate", "--sql", "--database", url]);
+    expect(sql).toEqual({ sql: expect.stringContaining("CREATE TABLE") });
+  },
   async events() {
     await withWorker("-E", "--heartbeat-interval", "0.2");
     const one = start("events", "--json", "-q");
