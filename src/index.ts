@@ -108,12 +108,18 @@ export { workerDirect } from "./protocol/nodenames.ts";
 export { states } from "./protocol/states.ts";
 export { Decimal, PlainDate, PlainTime, Uuid } from "./protocol/values.ts";
 export type { CronField } from "./schedules/cron-field.ts";
+export { type CrontabFields, type CrontabOptions, cron, crontab } from "./schedules/crontab.ts";
+export type { CatchUp, EntryOptions, Overlap } from "./schedules/policy.ts";
 export {
-  type CrontabFields,
+  type ClockedSchedule,
+  type CronSchedule,
   type CrontabSchedule,
-  crontab,
+  clocked,
+  type DstFold,
   type IntervalSchedule,
+  type NowFun,
   type Schedule,
+  type ScheduleOptions,
   schedule,
 } from "./schedules/schedule.ts";
 export type { RetryOptions, TaskContext, TaskRequest } from "./task/context-types.ts";

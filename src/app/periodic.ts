@@ -5,13 +5,16 @@ import type { Logger } from "../base/logger.ts";
 import type { AnySignature } from "../canvas/canvas-types.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { repr } from "../protocol/python-repr.ts";
-import { crontab, type Schedule, schedule } from "../schedules/schedule.ts";
+import { crontab } from "../schedules/crontab.ts";
+import { type EntryOptions, type EntryPolicy, POLICY_KEYS, readPolicy } from "../schedules/policy.ts";
+import { readSchedule } from "../schedules/read.ts";
+import type { Schedule } from "../schedules/schedule.ts";
 import type { SendOptions } from "../task/send-types.ts";
 import type { Seconds } from "../task/sendable-types.ts";
 import { isRecord } from "./settings/values.ts";
 
 /** An entry of `beatSchedule`. */
-export interface BeatEntry {
+export interface BeatEntry extends EntryOptions {
   /** The task, or its name. */
   readonly task: string | { readonly name: string };
   readonly schedule: Schedule | Seconds;
@@ -31,6 +34,7 @@ export interface PeriodicTask {
   readonly name: string;
   readonly task: string;
   readonly schedule: Schedule;
+  readonly policy: EntryPolicy;
   readonly args: readonly unknown[];
   readonly kwargs: Readonly<Record<string, unknown>>;
   readonly options: SendOptions;
@@ -38,7 +42,7 @@ export interface PeriodicTask {
   readonly signature: AnySignature | null;
 }
 
-const KEYS = ["task", "schedule", "args", "kwargs", "options", "relative", "enabled"];
+const KEYS = ["task", "schedule", "args", "kwargs", "options", "relative", "enabled", ...POLICY_KEYS];
 
 /**
  * An entry as the settings have it; what comes from JSON has `{"type": "crontab", "minute": …}` as its schedule.
@@ -48,11 +52,12 @@ const KEYS = ["task", "schedule", "args", "kwargs", "options", "relative", "enab
 export function readBeatEntry(name: string, entry: unknown): BeatEntry {
   const where = `entry ${JSON.stringify(name)}`;
   if (!isRecord(entry)) throw new ImproperlyConfigured(`${where} is not an object`);
-  const strange = Object.keys(entry).find((key) => !KEYS.includes(key));
+  const given = camelKeys(entry);
+  const strange = Object.keys(given).find((key) => !KEYS.includes(key));
   if (strange !== undefined) {
     throw new ImproperlyConfigured(`${where} has ${JSON.stringify(strange)}: it takes ${KEYS.join(", ")}`);
   }
-  const { task, schedule: given, args, kwargs, options, relative, enabled } = entry;
+  const { task, args, kwargs, options, relative, enabled, schedule, ...more } = given;
   const taskName = typeof task === "string" ? task : (task as { name?: unknown } | null | undefined)?.name;
   if (typeof taskName !== "string" || taskName === "") {
     throw new ImproperlyConfigured(`${where} has no task: give its name, or the task itself`);
@@ -62,9 +67,11 @@ export function readBeatEntry(name: string, entry: unknown): BeatEntry {
   for (const [key, one] of Object.entries({ kwargs, options })) {
     if (one !== undefined && !isRecord(one)) throw new ImproperlyConfigured(`${where}: ${key} is no object`);
   }
+  readPolicy(more, where);
   return Object.freeze({
+    ...more,
     task: taskName,
-    schedule: readSchedule(given, { where, relative: relative === true }),
+    schedule: scheduleOf(schedule, { where, relative: relative === true }),
     args: (args ?? []) as readonly unknown[],
     kwargs: (kwargs ?? {}) as Readonly<Record<string, unknown>>,
     options: camelKeys((options ?? {}) as Readonly<Record<string, unknown>>),
@@ -72,27 +79,25 @@ export function readBeatEntry(name: string, entry: unknown): BeatEntry {
   });
 }
 
-function readSchedule(given: unknown, { where, relative }: { where: string; relative: boolean }): Schedule {
+function scheduleOf(given: unknown, { where, relative }: { where: string; relative: boolean }): Schedule {
+  if (typeof given !== "number" && !isRecord(given)) {
+    throw new ImproperlyConfigured(
+      `${where} has no schedule: give seconds, schedule(…), crontab(…), cron(…) or clocked(…)`,
+    );
+  }
   try {
-    if (typeof given === "number") return schedule(given, { relative });
-    if (isRecord(given)) {
-      const { type, ...fields } = camelKeys(given);
-      if (type === "crontab")
-        return crontab({ ...fields, timezone: fields["timezone"] ?? undefined } as never);
-      if (type === "interval")
-        return schedule(fields["every"] as number, { relative: fields["relative"] === true });
-    }
+    return readSchedule(typeof given === "number" ? given : camelKeys(given), relative);
   } catch (error) {
     throw new ImproperlyConfigured(`${where}: ${(error as Error).message}`, { cause: error });
   }
-  throw new ImproperlyConfigured(`${where} has no schedule: give seconds, schedule(…) or crontab(…)`);
 }
 
-/** Options of `addPeriodicTask`: those of the send, and a name of your own. */
-export type PeriodicOptions = SendOptions & {
-  /** Default: the call as Python writes it, `shop.add(2, 3)`. */
-  readonly name?: string | undefined;
-};
+/** Options of `addPeriodicTask`: those of the send and of the entry, and a name of your own. */
+export type PeriodicOptions = SendOptions &
+  EntryOptions & {
+    /** Default: the call as Python writes it, `shop.add(2, 3)`. */
+    readonly name?: string | undefined;
+  };
 
 const CLEANUP_EXPIRES = 12 * 3600;
 
@@ -122,13 +127,16 @@ export class PeriodicTasks {
         "this periodic task takes the place of one of the same call: give each a name to keep both",
       );
     }
+    const where = `addPeriodicTask ${JSON.stringify(key)}`;
+    const { oneOff, startTime, endTime, jitter, catchUp, overlap, ...send } = options;
     this.#added.set(key, {
       name: key,
       task: signature.task,
-      schedule: readSchedule(when, { where: `addPeriodicTask ${JSON.stringify(key)}`, relative: false }),
+      schedule: scheduleOf(when, { where, relative: false }),
+      policy: readPolicy({ oneOff, startTime, endTime, jitter, catchUp, overlap }, where),
       args: signature.args,
       kwargs: signature.kwargs,
-      options,
+      options: send,
       signature,
     });
     return key;
@@ -143,6 +151,7 @@ export class PeriodicTasks {
         name,
         task: entry.task as string,
         schedule: entry.schedule as Schedule,
+        policy: readPolicy(entry, `entry ${JSON.stringify(name)}`),
         args: entry.args ?? [],
         kwargs: entry.kwargs ?? {},
         options: entry.options ?? {},

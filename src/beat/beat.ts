@@ -4,6 +4,7 @@ import { internalsOf } from "../app/internals.ts";
 import type { ServiceState } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
 import type { ScheduleStore } from "../schedules/stores/store.ts";
+import { refuseBlindOverlap } from "./overlap.ts";
 import { BeatService } from "./service.ts";
 import { openScheduleStore } from "./stores.ts";
 
@@ -78,6 +79,7 @@ export class Beat {
   /** Rejects when the schedule cannot be read; stands by where another scheduler has it. */
   async start(): Promise<void> {
     await this.prepare();
+    refuseBlindOverlap(internalsOf(this.app));
     this.#service ??= this.#makeService();
     await this.#service.start();
   }

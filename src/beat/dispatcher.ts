@@ -6,8 +6,9 @@ import type { AppInternals } from "../app/internals.ts";
 import { fullJitterMs } from "../base/backoff.ts";
 import type { Logger } from "../base/logger.ts";
 import { OperationalError, PetioleError } from "../errors.ts";
-import { nextRun } from "../schedules/due.ts";
+import { nextSlot } from "../schedules/slots.ts";
 import type { ScheduleStore } from "../schedules/stores/store.ts";
+import { isUnfinished } from "./overlap.ts";
 import { runOf } from "./runs.ts";
 import type { DueEntry, Entry } from "./scheduler.ts";
 
@@ -18,10 +19,18 @@ export interface DispatcherOptions {
   /** IANA name: the setting `timezone`. */
   readonly zone: string;
   /** A slot needs no further attempt. */
-  readonly onConfirmed: () => void;
+  readonly onConfirmed: (due: DueEntry, sent: boolean) => void;
   /** The broker refused a run: another scheduler leads. */
   readonly onFenced: () => void;
 }
+
+/**
+ * | sent     | the broker has it                                                        |
+ * | given up | no attempt mends it, or the next slot has come                           |
+ * | skipped  | the run before has not ended                                             |
+ * | left     | the scheduler ends, or leads no more: whoever leads next sends it        |
+ */
+type Ending = "sent" | "given up" | "skipped" | "left";
 
 const BACKOFF = { baseMs: 500, capMs: 15_000 };
 /** Of the time that a slot lasts, so that none passes unused once the broker is back. */
@@ -37,15 +46,12 @@ export class Dispatcher {
   }
 
   send(due: DueEntry): void {
-    const { entry } = due;
-    const { logger } = this.#options;
-    const { name, task } = entry.task;
+    const { logger, onConfirmed } = this.#options;
+    const { name, task } = due.entry.task;
     logger.info({ entry: name, task }, LINES.due);
-    const sending = this.#attempts(due).then((confirmed) => {
+    const sending = this.#attempts(due).then((ending) => {
       this.#sending.delete(sending);
-      if (!confirmed) return;
-      entry.confirmedMs = Math.max(entry.confirmedMs, due.slotMs);
-      this.#options.onConfirmed();
+      if (ending === "sent" || ending === "given up") onConfirmed(due, ending === "sent");
     });
     this.#sending.add(sending);
   }
@@ -56,26 +62,29 @@ export class Dispatcher {
     await Promise.all(this.#sending);
   }
 
-  /** false: it was not sent, and is not given up. */
-  async #attempts({ entry, slotMs }: DueEntry): Promise<boolean> {
+  async #attempts({ entry, slotMs }: DueEntry): Promise<Ending> {
     const { app, logger, zone, store, onFenced } = this.#options;
     const { task } = entry;
-    const claim = store.claim(task, { lastRunAtMs: slotMs, totalRunCount: entry.totalRunCount });
+    const claim = store.claim(task, { lastRunAtMs: slotMs, totalRunCount: entry.totalRunCount + 1 });
     const run = { ...runOf(app.app.name, task.name, slotMs), claim };
     const fields = { entry: task.name, task: task.task, id: run.id };
     for (let attempt = 1; ; attempt += 1) {
       try {
+        if (task.policy.overlap === "skip" && (await isUnfinished(entry, app))) {
+          logger.warn(fields, "a run is skipped: the one before has not ended");
+          return "skipped";
+        }
         await app.sendPeriodic(task, run);
         logger.debug(fields, LINES.sent);
-        return true;
+        return "sent";
       } catch (err) {
         if (err instanceof PetioleError && err.code === "PET_FENCED") {
           onFenced();
-          return false;
+          return "left";
         }
         if (!(err instanceof OperationalError)) {
           logger.error({ ...fields, err }, LINES.failed);
-          return true;
+          return "given up";
         }
         if (isPast(entry, slotMs)) return this.#missed(fields, err);
         if (this.#stop.signal.aborted) {
@@ -83,9 +92,9 @@ export class Dispatcher {
             { ...fields, err },
             "a due task was not sent before the end: whoever leads next sends it",
           );
-          return false;
+          return "left";
         }
-        const lastsMs = nextRun(task.schedule, slotMs, zone) - slotMs;
+        const lastsMs = nextSlot(task, slotMs, zone) - slotMs;
         const delayMs = Math.min(fullJitterMs(attempt, BACKOFF), lastsMs * LONGEST_PAUSE);
         logger.error({ ...fields, err, seconds: Math.round(delayMs / 100) / 10 }, LINES.again);
         await this.#pause(delayMs);
@@ -94,12 +103,12 @@ export class Dispatcher {
     }
   }
 
-  #missed(fields: object, err: unknown): true {
+  #missed(fields: object, err: unknown): Ending {
     this.#options.logger.error(
       { ...fields, err },
       "a due task was not sent before its next slot: it is given up for that one",
     );
-    return true;
+    return "given up";
   }
 
   #pause(delayMs: number): Promise<void> {

@@ -3,14 +3,18 @@
  *
  * | an entry is | due                                  | sent                 | given up                       |
  * |-------------|--------------------------------------|----------------------|--------------------------------|
- * | waiting     | -> sending, with the slot; too late (`beatCronStartingDeadline`): -> waiting | | |
+ * | waiting     | -> sending, with the slot; too late, or missed: -> waiting | | |
  * | sending     | the slot before is given up; -> sending, with the new slot | -> waiting; confirmed | -> waiting; confirmed |
+ * | sending, `catchUp: "all"` | waits for the end of the slot before | -> waiting; confirmed | never |
+ * | over        | never                                | -                    | -                              |
  *
+ * Over is an entry that has no further slot: `oneOff` after its run, `clocked`, past its `endTime`.
  * What is saved is the slot that was confirmed: one that was being sent when the process ended is sent again, with the same id.
  */
 import type { PeriodicTask } from "../app/periodic.ts";
 import { DueHeap } from "../base/due-heap.ts";
-import { dueRun, nextRun } from "../schedules/due.ts";
+import { nowOf } from "../schedules/schedule.ts";
+import { beginning, latestSlot, nextSlot, sendTime } from "../schedules/slots.ts";
 import type { EntryRuns, StoredRuns } from "../schedules/stores/store.ts";
 
 export interface Entry {
@@ -19,15 +23,20 @@ export interface Entry {
   lastRunAtMs: number;
   /** The latest slot that needs no further attempt. */
   confirmedMs: number;
+  /** Of slots that were confirmed. */
   totalRunCount: number;
+  /** A slot is being sent before which no other is. */
+  held: boolean;
 }
 
-/** An entry that is to be sent now. */
+/**
+ * An entry that is to be sent now, or whose slot is passed over: `late`, by `beat_cron_starting_deadline`; `missed`, by its option
+ * `catchUp`.
+ */
 export interface DueEntry {
   readonly entry: Entry;
   readonly slotMs: number;
-  /** Of a crontab, later than the setting allows: it is not to be sent. */
-  readonly tooLate: boolean;
+  readonly verdict: "send" | "late" | "missed";
 }
 
 export interface SchedulerOptions {
@@ -36,6 +45,9 @@ export interface SchedulerOptions {
   /** `beat_cron_starting_deadline`; null: none. */
   readonly deadlineMs: number | null;
 }
+
+/** Later than this a slot was missed: longer than another scheduler needs to take over. */
+const MISSED_MS = 10_000;
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
@@ -73,24 +85,42 @@ export class Scheduler {
     return this.#heap.nextDueMs();
   }
 
-  /** What has become due, earliest first. Runs that were missed are one: the latest. */
+  /** What has become due, earliest first. */
   takeDue(nowMs: number): DueEntry[] {
-    const { zone, deadlineMs } = this.#options;
     const due: DueEntry[] = [];
     for (const entry of this.#heap.takeDue(nowMs)) {
       if (this.#entries.get(entry.task.name) !== entry) continue;
-      const { schedule } = entry.task;
-      const slotMs = dueRun(schedule, { lastRunAtMs: entry.lastRunAtMs, nowMs, zone });
-      if (slotMs !== null) {
-        entry.lastRunAtMs = slotMs;
-        const late = schedule.type === "crontab" && deadlineMs !== null && nowMs - slotMs > deadlineMs;
-        if (late) entry.confirmedMs = slotMs;
-        else entry.totalRunCount += 1;
-        due.push({ entry, slotMs, tooLate: late });
+      const found = this.#dueOf(entry, nowOf(entry.task.schedule, nowMs));
+      const { catchUp, oneOff } = entry.task.policy;
+      if (found !== null) {
+        due.push(found);
+        entry.lastRunAtMs = found.slotMs;
+        if (found.verdict !== "send") this.#passOver(entry);
+        else if (oneOff) continue;
+        else if (catchUp === "all") {
+          entry.held = true;
+          continue;
+        }
       }
-      this.#plan(entry);
+      this.#plan(entry, nowMs);
     }
     return due;
+  }
+
+  /**
+   * A slot that `takeDue` gave needs no further attempt: it was sent, or given up. true: there is something to do anew.
+   *
+   * Where runs must not overlap, only a run that was sent is one whose end others wait for.
+   */
+  confirm({ entry, slotMs }: DueEntry, sent: boolean, nowMs: number): boolean {
+    if (sent || entry.task.policy.overlap === "allow") {
+      entry.confirmedMs = Math.max(entry.confirmedMs, slotMs);
+      entry.totalRunCount += 1;
+    }
+    if (!entry.held || this.#entries.get(entry.task.name) !== entry) return false;
+    entry.held = false;
+    this.#plan(entry, nowMs);
+    return true;
   }
 
   /** For the store. */
@@ -104,18 +134,59 @@ export class Scheduler {
   }
 
   #add(task: PeriodicTask, runs: EntryRuns | null, nowMs: number): void {
-    const lastRunAtMs = runs?.lastRunAtMs ?? nowMs;
-    const entry: Entry = {
-      task,
-      lastRunAtMs,
-      confirmedMs: lastRunAtMs,
-      totalRunCount: runs?.totalRunCount ?? 0,
-    };
+    const lastRunAtMs = runs?.lastRunAtMs ?? beginning(task, nowOf(task.schedule, nowMs));
+    const totalRunCount = runs?.totalRunCount ?? 0;
+    const entry: Entry = { task, lastRunAtMs, confirmedMs: lastRunAtMs, totalRunCount, held: false };
     this.#entries.set(task.name, entry);
-    this.#plan(entry);
+    if (!task.policy.oneOff || totalRunCount === 0) this.#plan(entry, nowMs);
   }
 
-  #plan(entry: Entry): void {
-    this.#heap.add(nextRun(entry.task.schedule, entry.lastRunAtMs, this.#options.zone), entry);
+  #passOver(entry: Entry): void {
+    if (entry.task.policy.overlap === "allow") entry.confirmedMs = entry.lastRunAtMs;
+  }
+
+  #dueOf(entry: Entry, nowMs: number): DueEntry | null {
+    const { zone } = this.#options;
+    const { task } = entry;
+    const { catchUp } = task.policy;
+    const next = nextSlot(task, entry.lastRunAtMs, zone);
+    if (sendTime(task, next, zone) > nowMs) return null;
+    const late = this.#late(entry, nowMs);
+    if (late !== null) return { entry, slotMs: late, verdict: "late" };
+    if (catchUp === "all") return { entry, slotMs: next, verdict: "send" };
+    const slotMs = this.#latest(entry, nowMs) ?? next;
+    const missed = catchUp === "skip" && nowMs - sendTime(task, slotMs, zone) > MISSED_MS;
+    return { entry, slotMs, verdict: missed ? "missed" : "send" };
+  }
+
+  /** The latest slot that is too late by the setting, and has none after it that is not. */
+  #late({ task, lastRunAtMs }: Entry, nowMs: number): number | null {
+    const { deadlineMs, zone } = this.#options;
+    if (deadlineMs === null || (task.schedule.type !== "crontab" && task.schedule.type !== "cron"))
+      return null;
+    const untilMs = nowMs - deadlineMs - 1;
+    const slotMs = latestSlot(task, { lastRunAtMs, nowMs: untilMs, zone });
+    if (slotMs === null) return null;
+    return sendTime(task, nextSlot(task, slotMs, zone), zone) > nowMs || task.policy.catchUp === "all"
+      ? slotMs
+      : null;
+  }
+
+  /** The latest slot whose time to be sent has come. */
+  #latest({ task, lastRunAtMs }: Entry, nowMs: number): number | null {
+    const { zone } = this.#options;
+    const slotMs = latestSlot(task, { lastRunAtMs, nowMs, zone });
+    if (slotMs === null || sendTime(task, slotMs, zone) <= nowMs) return slotMs;
+    return latestSlot(task, { lastRunAtMs, nowMs: slotMs - 1, zone });
+  }
+
+  #plan(entry: Entry, nowMs: number): void {
+    const { zone } = this.#options;
+    const { task, lastRunAtMs } = entry;
+    const { endTimeMs } = task.policy;
+    const ownNowMs = nowOf(task.schedule, nowMs);
+    if (endTimeMs !== null && ownNowMs > endTimeMs) return;
+    const atMs = sendTime(task, nextSlot(task, lastRunAtMs, zone), zone);
+    if (atMs !== Infinity) this.#heap.add(atMs - (ownNowMs - nowMs), entry);
   }
 }

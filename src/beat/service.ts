@@ -10,8 +10,7 @@
  * over before it sends anything; what it had begun to send is refused by the broker where that knows the lease (`publish-claim.ts`),
  * and is one of an id that the broker has where it does not.
  *
- * The wall clock may jump: no slot is sent twice, and of those that
- * were jumped over the latest one is sent.
+ * The wall clock may jump: no slot is sent twice, and what becomes of those that were jumped over is their entry's to say (`catchUp`).
  */
 import type { AppInternals } from "../app/internals.ts";
 import { emitSignal } from "../app/signals.ts";
@@ -23,7 +22,7 @@ import { OperationalError } from "../errors.ts";
 import { durationText } from "../schedules/schedule.ts";
 import type { LeaseTerms, LoadedSchedule, ScheduleChange, ScheduleStore } from "../schedules/stores/store.ts";
 import { Dispatcher, LINES } from "./dispatcher.ts";
-import { Scheduler } from "./scheduler.ts";
+import { type DueEntry, Scheduler } from "./scheduler.ts";
 
 export interface BeatServiceOptions {
   readonly app: AppInternals;
@@ -41,6 +40,10 @@ const STANDBY_MS = 1000;
 /** A run is saved within this. A save that takes long is made less often: twenty times its length apart. */
 const SAVE_MS = 1000;
 const JUMP_MS = 1000;
+const PASSED_OVER = {
+  late: "a run is skipped: it is past beatCronStartingDeadline",
+  missed: "a run is skipped: it was missed, and its entry catches up with none",
+} as const;
 
 export class BeatService extends Service {
   readonly #options: BeatServiceOptions;
@@ -166,7 +169,7 @@ export class BeatService extends Service {
       logger,
       store,
       zone: this.#zone,
-      onConfirmed: () => this.#confirmed(),
+      onConfirmed: (due, sent) => this.#confirmed(due, sent),
       onFenced: () => {
         if (this.#dispatcher === dispatcher) this.#stepDown();
       },
@@ -245,10 +248,11 @@ export class BeatService extends Service {
     const nowMs = app.clock.now();
     this.#noticeJump(nowMs);
     for (const due of this.#scheduler.takeDue(nowMs)) {
-      if (due.tooLate) {
+      if (due.verdict === "send") this.#dispatcher?.send(due);
+      else {
         const { name, task } = due.entry.task;
-        logger.warn({ entry: name, task }, "a run is skipped: it is past beatCronStartingDeadline");
-      } else this.#dispatcher?.send(due);
+        logger.warn({ entry: name, task, slot: new Date(due.slotMs) }, PASSED_OVER[due.verdict]);
+      }
     }
     const nextMs = this.#scheduler.nextMs();
     const waitMs = nextMs === null ? maxIntervalMs : Math.min(maxIntervalMs, nextMs - app.clock.now());
@@ -264,16 +268,21 @@ export class BeatService extends Service {
     logger.warn(
       { seconds: Math.round(jumpMs / 1000) },
       jumpMs > 0
-        ? "the clock went forward: of the runs that were jumped over the latest is sent"
+        ? "the clock went forward: what becomes of the runs that were jumped over is each entry's catchUp"
         : "the clock went back: entries wait until it has reached their latest run again",
     );
   }
 
   // ---- saving
 
-  #confirmed(): void {
+  #confirmed(due: DueEntry, sent: boolean): void {
     this.#unsaved += 1;
-    const { beatSyncEvery } = this.#options.app.conf;
+    const { conf, clock } = this.#options.app;
+    const { beatSyncEvery } = conf;
+    if (this.#scheduler.confirm(due, sent, clock.now()) && this.#leading && !this.stopSignal.aborted) {
+      this.#timer?.cancel();
+      this.#look();
+    }
     if (beatSyncEvery !== null && beatSyncEvery > 0 && this.#unsaved >= beatSyncEvery) {
       this.#saveTimer?.cancel();
       this.#saveTimer = null;

@@ -19,6 +19,8 @@ export interface CronRange {
   readonly name: string;
   readonly min: number;
   readonly max: number;
+  /** For messages. Default: `crontab`. */
+  readonly maker?: string;
 }
 
 const NUMBERS: ReadonlyMap<string, number> = new Map([
@@ -114,6 +116,6 @@ function everyNth(values: readonly number[], n: number): readonly number[] {
 
 function refused(field: unknown, range: CronRange, why: string): ImproperlyConfigured {
   return new ImproperlyConfigured(
-    `crontab: ${range.name} cannot be ${JSON.stringify(field)?.slice(0, 100)}: ${why}`,
+    `${range.maker ?? "crontab"}: ${range.name} cannot be ${JSON.stringify(field)?.slice(0, 100)}: ${why}`,
   );
 }

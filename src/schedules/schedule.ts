@@ -1,7 +1,13 @@
 /** What a schedule is, as data. Python: `celery/schedules.py`. When it is due: `due.ts`. */
-import { zoneOffsetMs } from "../base/time-zone.ts";
 import { ImproperlyConfigured } from "../errors.ts";
-import { type CronField, readCronField } from "./cron-field.ts";
+import { parseIso, toIso } from "../protocol/iso8601.ts";
+import type { CronField } from "./cron-field.ts";
+
+/**
+ * Gives the time that a schedule goes by, instead of the clock. Python: `nowfun`. What fails, or gives no time, is overlooked: the
+ * clock counts.
+ */
+export type NowFun = () => Date | number;
 
 /** Every so many seconds. Made by {@link schedule}. */
 export interface IntervalSchedule {
@@ -10,7 +16,13 @@ export interface IntervalSchedule {
   readonly every: number;
   /** Runs at whole minutes, hours or days: those of the interval's own unit. */
   readonly relative: boolean;
+  readonly nowfun: NowFun | null;
 }
+
+/**
+ * What becomes of a wall time that comes twice, when clocks are set back. `"celery"`: it runs the first time only. `"both"`: each time.
+ */
+export type DstFold = "celery" | "both";
 
 /** Celery's crontab. Made by {@link crontab}. */
 export interface CrontabSchedule {
@@ -22,39 +34,35 @@ export interface CrontabSchedule {
   readonly monthOfYear: CronField;
   /** IANA name; null: the setting `timezone`. */
   readonly timezone: string | null;
+  readonly dstFold: DstFold;
+  readonly nowfun: NowFun | null;
 }
 
-/** Made by {@link crontab} or {@link schedule}. */
-export type Schedule = IntervalSchedule | CrontabSchedule;
-
-/** Fields of {@link crontab}: one left out is `*`. */
-export interface CrontabFields {
-  /** 0-59. */
-  readonly minute?: CronField | undefined;
-  /** 0-23. */
-  readonly hour?: CronField | undefined;
-  /** 0-6, 0 is Sunday; names. Wire name `day_of_week`. */
-  readonly dayOfWeek?: CronField | undefined;
-  /** 1-31. Wire name `day_of_month`. */
-  readonly dayOfMonth?: CronField | undefined;
-  /** 1-12; names. Wire name `month_of_year`. */
-  readonly monthOfYear?: CronField | undefined;
-  /** IANA name. Default: the setting `timezone`. */
-  readonly timezone?: string | undefined;
+/** A cron expression. Made by {@link cron}. */
+export interface CronSchedule {
+  readonly type: "cron";
+  readonly expression: string;
+  /** IANA name; null: the setting `timezone`. */
+  readonly timezone: string | null;
+  readonly dstFold: DstFold;
+  readonly nowfun: NowFun | null;
 }
 
-/** The values of a crontab's fields, ascending. */
-export interface CrontabValues {
-  readonly minute: readonly number[];
-  readonly hour: readonly number[];
-  readonly dayOfWeek: readonly number[];
-  readonly dayOfMonth: readonly number[];
-  readonly monthOfYear: readonly number[];
+/** At one time, once. Made by {@link clocked}. */
+export interface ClockedSchedule {
+  readonly type: "clocked";
+  /** ISO 8601, UTC. */
+  readonly clockedTime: string;
+  readonly nowfun: NowFun | null;
 }
 
-const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-const FIELDS = ["minute", "hour", "dayOfWeek", "dayOfMonth", "monthOfYear"] as const;
-const values = new WeakMap<CrontabSchedule, CrontabValues>();
+/** Made by {@link crontab}, {@link cron}, {@link schedule} or {@link clocked}. */
+export type Schedule = IntervalSchedule | CrontabSchedule | CronSchedule | ClockedSchedule;
+
+/** For all kinds of schedules. */
+export interface ScheduleOptions {
+  readonly nowfun?: NowFun | undefined;
+}
 
 /**
  * Every so many seconds; in `beatSchedule` the number alone means the same.
@@ -63,80 +71,81 @@ const values = new WeakMap<CrontabSchedule, CrontabValues>();
  */
 export function schedule(
   every: number,
-  options?: { readonly relative?: boolean | undefined },
+  options?: ScheduleOptions & { readonly relative?: boolean | undefined },
 ): IntervalSchedule {
   if (typeof every !== "number" || !Number.isFinite(every) || every < 0.001) {
     throw new ImproperlyConfigured(`schedule: ${String(every)} is not a number of seconds from 0.001`);
   }
-  return Object.freeze({ type: "interval", every, relative: options?.relative === true });
+  const nowfun = readNowFun(options?.nowfun, "schedule");
+  return Object.freeze({ type: "interval", every, relative: options?.relative === true, nowfun });
 }
 
 /**
- * Celery's `crontab`: day of the month and day of the week must both match. What the texts may be: `cron-field.ts`.
+ * Once, at a time: a `Date`, or a text in ISO 8601 (UTC, unless it says otherwise). A time that passed before the scheduler first saw it
+ * is made up for, unless the entry's `catchUp` is `"skip"`. Python: django-celery-beat's `clocked`.
  *
- * @throws ImproperlyConfigured when a field or the time zone cannot be read, or no date can match
+ * @throws ImproperlyConfigured when it is no time
  */
-export function crontab(fields: CrontabFields = {}): CrontabSchedule {
-  const unknown = Object.keys(fields).find((name) => name !== "timezone" && !FIELDS.includes(name as "hour"));
-  if (unknown !== undefined) {
-    throw new ImproperlyConfigured(
-      `crontab: there is no field ${JSON.stringify(unknown)}, but ${FIELDS.join(", ")}, timezone`,
-    );
-  }
-  const made: CrontabSchedule = Object.freeze({
-    type: "crontab",
-    minute: fields.minute ?? "*",
-    hour: fields.hour ?? "*",
-    dayOfWeek: fields.dayOfWeek ?? "*",
-    dayOfMonth: fields.dayOfMonth ?? "*",
-    monthOfYear: fields.monthOfYear ?? "*",
-    timezone: zoneName(fields.timezone),
-  });
-  crontabValues(made);
-  return made;
+export function clocked(time: Date | string, options?: ScheduleOptions): ClockedSchedule {
+  const clockedTime = toIso(readTime(time, "clocked"));
+  return Object.freeze({ type: "clocked", clockedTime, nowfun: readNowFun(options?.nowfun, "clocked") });
 }
 
-function zoneName(zone: string | undefined): string | null {
-  if (zone === undefined || zone === null) return null;
+/**
+ * ms since the epoch.
+ *
+ * @throws ImproperlyConfigured when it is no time
+ */
+export function readTime(time: unknown, what: string): number {
+  let ms = Number.NaN;
   try {
-    zoneOffsetMs(0, zone);
-    return zone;
-  } catch (cause) {
-    throw new ImproperlyConfigured(
-      `crontab: timezone ${JSON.stringify(zone)} is not in the IANA database: write for example "Europe/Berlin"`,
-      { cause },
-    );
+    if (time instanceof Date) ms = time.getTime();
+    else if (typeof time === "string") ms = parseIso(time);
+  } catch {
+    // Said below.
   }
+  if (Number.isFinite(ms)) return ms;
+  const given = time instanceof Date ? "an invalid Date" : JSON.stringify(time)?.slice(0, 100);
+  throw new ImproperlyConfigured(
+    `${what}: ${given} is not a time: give a Date, or a text such as "2026-03-29T02:30:00Z"`,
+  );
 }
 
-/** What the fields of a crontab stand for. */
-export function crontabValues(of: CrontabSchedule): CrontabValues {
-  let known = values.get(of);
-  if (known === undefined) {
-    known = {
-      minute: readCronField(of.minute, { name: "minute", min: 0, max: 59 }),
-      hour: readCronField(of.hour, { name: "hour", min: 0, max: 23 }),
-      dayOfWeek: readCronField(of.dayOfWeek, { name: "dayOfWeek", min: 0, max: 6 }),
-      dayOfMonth: readCronField(of.dayOfMonth, { name: "dayOfMonth", min: 1, max: 31 }),
-      monthOfYear: readCronField(of.monthOfYear, { name: "monthOfYear", min: 1, max: 12 }),
-    };
-    const first = known.dayOfMonth[0] as number;
-    if (!known.monthOfYear.some((month) => first <= (DAYS[month - 1] as number))) {
-      throw new ImproperlyConfigured(
-        `crontab: dayOfMonth ${JSON.stringify(of.dayOfMonth)} is in none of the months of monthOfYear ${JSON.stringify(of.monthOfYear)}`,
-      );
-    }
-    values.set(of, known);
+/** @throws ImproperlyConfigured when it is no function */
+export function readNowFun(nowfun: unknown, what: string): NowFun | null {
+  if (nowfun === undefined || nowfun === null) return null;
+  if (typeof nowfun !== "function") {
+    throw new ImproperlyConfigured(`${what}: nowfun is not a function that gives a Date`);
   }
-  return known;
+  return nowfun as NowFun;
+}
+
+/** The time that a schedule goes by, when the clock shows `clockMs`. */
+export function nowOf({ nowfun }: Schedule, clockMs: number): number {
+  if (nowfun === null) return clockMs;
+  try {
+    const ms = Number(nowfun());
+    return Number.isFinite(ms) ? ms : clockMs;
+  } catch {
+    return clockMs;
+  }
 }
 
 /** For logs, as Celery shows it: `<crontab: 0 4 * * * (m/h/dM/MY/d)>`, `<freq: 30 seconds>`. */
 export function scheduleText(one: Schedule): string {
-  if (one.type === "interval") return `<freq: ${durationText(one.every)}>`;
-  const { minute, hour, dayOfMonth, monthOfYear, dayOfWeek } = one;
-  const text = [minute, hour, dayOfMonth, monthOfYear, dayOfWeek].map(String).join(" ");
-  return `<crontab: ${text} (m/h/dM/MY/d)>`;
+  switch (one.type) {
+    case "interval":
+      return `<freq: ${durationText(one.every)}>`;
+    case "clocked":
+      return `<clocked: ${one.clockedTime}>`;
+    case "cron":
+      return `<cron: ${one.expression}>`;
+    case "crontab": {
+      const { minute, hour, dayOfMonth, monthOfYear, dayOfWeek } = one;
+      const text = [minute, hour, dayOfMonth, monthOfYear, dayOfWeek].map(String).join(" ");
+      return `<crontab: ${text} (m/h/dM/MY/d)>`;
+    }
+  }
 }
 
 const UNITS = [

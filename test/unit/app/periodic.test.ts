@@ -2,7 +2,15 @@
 import { afterEach, expect, test } from "vitest";
 import { internalsOf } from "../../../src/app/internals.ts";
 import { silentLogger } from "../../../src/base/logger.ts";
-import { type BeatEntry, Celery, type CeleryOptions, crontab, group } from "../../../src/index.ts";
+import {
+  type BeatEntry,
+  Celery,
+  type CeleryOptions,
+  clocked,
+  cron,
+  crontab,
+  group,
+} from "../../../src/index.ts";
 
 const apps: Celery[] = [];
 afterEach(() => Promise.all(apps.splice(0).map((app) => app.close())));
@@ -14,7 +22,7 @@ function makeApp(options: CeleryOptions = {}): Celery {
 }
 
 const entriesOf = (app: Celery): unknown =>
-  internalsOf(app).periodicTasks.map((one) => ({ ...one, signature: undefined }));
+  internalsOf(app).periodicTasks.map((one) => ({ ...one, policy: undefined, signature: undefined }));
 
 test("entries of the settings, in TypeScript and as JSON has them", () => {
   const app = makeApp();
@@ -49,7 +57,46 @@ test("entries of the settings, in TypeScript and as JSON has them", () => {
   ]);
 });
 
+test("every kind of schedule and every option, as JSON has them", () => {
+  const app = makeApp();
+  app.configFromObject({
+    beat_schedule: {
+      a: {
+        task: "t",
+        schedule: { type: "cron", expression: "0 9 * * 1-5", dst_fold: "both" },
+        one_off: true,
+      },
+      b: { task: "t", schedule: { type: "clocked", clocked_time: "2026-01-01T00:00:00Z" }, jitter: 5 },
+      c: {
+        task: "t",
+        schedule: { type: "interval", every: 5 },
+        start_time: "2026-01-01T00:00:00Z",
+        end_time: "2027-01-01T00:00:00Z",
+        catch_up: "all",
+      },
+    },
+  });
+  const [a, b, c] = internalsOf(app).periodicTasks;
+  expect(a?.schedule).toEqual(cron("0 9 * * 1-5", { dstFold: "both" }));
+  expect(b?.schedule).toEqual(clocked("2026-01-01T00:00:00Z"));
+  expect([a, b, c].map((one) => one?.policy)).toEqual([
+    expect.objectContaining({ oneOff: true, catchUp: "once", overlap: "allow" }),
+    expect.objectContaining({ oneOff: false, jitterMs: 5000 }),
+    expect.objectContaining({
+      startTimeMs: Date.UTC(2026, 0, 1),
+      endTimeMs: Date.UTC(2027, 0, 1),
+      catchUp: "all",
+    }),
+  ]);
+});
+
 test.each<[BeatEntry, RegExp]>([
+  [{ task: "t", schedule: 1, startTime: "soon" }, /entry "x": startTime: "soon" is not a time/],
+  [{ task: "t", schedule: 1, jitter: -1 }, /entry "x": jitter is not a number of seconds/],
+  [{ task: "t", schedule: 1, catchUp: "never" as never }, /catchUp cannot be "never", but skip, once, all/],
+  [{ task: "t", schedule: 1, overlap: "skip", catchUp: "all" }, /choose one of them/],
+  [{ task: "t", schedule: 1, startTime: "2026-01-02", endTime: "2026-01-01" }, /endTime is before startTime/],
+  [{ task: "t", schedule: { type: "lunar" } as never }, /there is no type of schedule "lunar", but interval/],
   [{ schedule: 1 } as never, /beatSchedule.*entry "x" has no task/],
   [{ task: "t" } as never, /entry "x" has no schedule/],
   [{ task: "t", schedule: 0 }, /entry "x": schedule: 0 is not a number of seconds/],

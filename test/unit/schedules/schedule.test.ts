@@ -1,8 +1,9 @@
 /** What a schedule is, when it is due; vectors were run on Celery 5.6.3 (random ones: test/interop/schedules.test.ts). */
 import { expect, test } from "vitest";
 import { readCronField } from "../../../src/schedules/cron-field.ts";
-import { dueRun, nextRun, remainingEstimate } from "../../../src/schedules/due.ts";
-import { crontab, crontabValues, schedule, scheduleText } from "../../../src/schedules/schedule.ts";
+import { cron, crontab, crontabValues } from "../../../src/schedules/crontab.ts";
+import { dueRun, nextRun } from "../../../src/schedules/due.ts";
+import { clocked, schedule, scheduleText } from "../../../src/schedules/schedule.ts";
 
 const HOURS = { name: "hour", min: 0, max: 23 };
 const DAYS = { name: "dayOfWeek", min: 0, max: 6 };
@@ -85,6 +86,96 @@ test("a skipped hour is run after the change, a repeated one the first time only
   expect(runs(halves, "2026-10-25T01:10:00Z", 2, ROME)).toEqual(["2026-10-25T02:00", "2026-10-25T02:30"]);
 });
 
+test("with dstFold both, a repeated hour is run twice; a skipped one as ever", () => {
+  const daily = crontab({ minute: 30, hour: 2, dstFold: "both" });
+  expect(runs(daily, "2026-10-24T12:00:00Z", 3, ROME)).toEqual([
+    "2026-10-25T00:30",
+    "2026-10-25T01:30",
+    "2026-10-26T01:30",
+  ]);
+  expect(runs(daily, "2026-03-28T12:00:00Z", 2, ROME)).toEqual(["2026-03-29T01:30", "2026-03-30T00:30"]);
+  const yearly = cron("30 2 25 10 *", { timezone: ROME, dstFold: "both" });
+  expect(runs(yearly, "2026-10-25T00:30:00Z", 2)).toEqual(["2026-10-25T01:30", "2027-10-25T00:30"]);
+  expect(() => crontab({ dstFold: "first" as never })).toThrow(
+    /dstFold cannot be "first", but "celery" or "both"/,
+  );
+});
+
+test("all times of a skipped hour are run, in order, and none twice that two times have in common", () => {
+  const twice = crontab({ minute: "15,45", hour: 2 });
+  expect(runs(twice, "2026-03-28T12:00:00Z", 3, ROME)).toEqual([
+    "2026-03-29T01:15",
+    "2026-03-29T01:45",
+    "2026-03-30T00:15",
+  ]);
+  const both = crontab({ minute: "*/30", hour: "2,3" });
+  expect(runs(both, "2026-03-28T12:00:00Z", 3, ROME)).toEqual([
+    "2026-03-29T01:00",
+    "2026-03-29T01:30",
+    "2026-03-30T00:00",
+  ]);
+  // Half an hour is skipped there, from 02:00 on: 02:15 is run at 02:45, after 02:30, which there is.
+  const howe = crontab({ minute: "15,30", hour: 2, timezone: "Australia/Lord_Howe" });
+  expect(runs(howe, "2026-10-03T12:00:00Z", 3)).toEqual([
+    "2026-10-03T15:30",
+    "2026-10-03T15:45",
+    "2026-10-04T15:15",
+  ]);
+});
+
+test("a cron expression has the standard meaning: one of the two days is enough, 7 is Sunday", () => {
+  expect(runs(cron("0 9 * * 1-5"), "2026-01-02T10:00:00Z", 2)).toEqual([
+    "2026-01-05T09:00",
+    "2026-01-06T09:00",
+  ]);
+  expect(runs(cron("0 0 13 * fri"), "2026-02-01T00:00:00Z", 4)).toEqual([
+    "2026-02-06T00:00",
+    "2026-02-13T00:00",
+    "2026-02-20T00:00",
+    "2026-02-27T00:00",
+  ]);
+  expect(runs(cron("0 0 */10 * fri"), "2026-01-02T00:00:00Z", 1)).toEqual(["2026-05-01T00:00"]);
+  expect(runs(cron("0 0 31 2 mon"), "2026-02-01T00:00:00Z", 1)).toEqual(["2026-02-02T00:00"]);
+  for (const text of ["0 0 * * 7", "0 0 * * sun", "@weekly"]) {
+    expect(crontabValues(cron(text)).dayOfWeek).toEqual([0]);
+  }
+  expect(crontabValues(cron("0 0 * * 5-7")).dayOfWeek).toEqual([0, 5, 6]);
+  expect(runs(cron(" @Hourly "), "2026-01-01T00:10:00Z", 1)).toEqual(["2026-01-01T01:00"]);
+  expect(scheduleText(cron("0  9 * * 1-5"))).toBe("<cron: 0 9 * * 1-5>");
+});
+
+test.each([
+  ["0 9 * *", /it has 4 fields, not the five/],
+  ["0 0 9 * * 1", /it has 6 fields/],
+  ["@reboot", /of those with @ there are @hourly/],
+  ["0 9 L * *", /cron: day of the month cannot be "L"/],
+  ["0 9 * * 8", /8 is not within 0-7/],
+  ["0 0 31 4 *", /the day of the month "31" is in none of the months "4"/],
+  [5 as never, /cron: 5 is no text/],
+])("cron(%j) is refused, and why is said", (text, message) => {
+  expect(() => cron(text)).toThrow(message);
+});
+
+test("clocked runs once", () => {
+  const one = clocked("2026-03-29T02:30:00+02:00");
+  expect(nextRun(one, at("2026-01-01T00:00:00Z"), ROME)).toBe(at("2026-03-29T00:30:00Z"));
+  expect(nextRun(one, at("2026-03-29T00:30:00Z"), ROME)).toBe(Infinity);
+  expect(clocked(new Date(at("2026-03-29T00:30:00Z")))).toEqual(one);
+  expect(scheduleText(one)).toBe("<clocked: 2026-03-29T00:30:00+00:00>");
+  for (const wrong of [new Date(Number.NaN), "soon", 5 as never])
+    expect(() => clocked(wrong)).toThrow(/is not a time: give a Date/);
+});
+
+test("a relative day is one of the calendar", () => {
+  const daily = schedule(86_400, { relative: true });
+  expect(runs(daily, "2026-10-24T12:00:00Z", 3, ROME)).toEqual([
+    "2026-10-24T22:00",
+    "2026-10-25T23:00",
+    "2026-10-26T23:00",
+  ]);
+  expect(runs(daily, "2026-03-28T12:00:00Z", 2, ROME)).toEqual(["2026-03-28T23:00", "2026-03-29T22:00"]);
+});
+
 test("a crontab's own zone goes before the setting", () => {
   const noon = crontab({ minute: 0, hour: 12, timezone: "Asia/Tokyo" });
   expect(runs(noon, "2026-01-01T00:00:00Z", 1, ROME)).toEqual(["2026-01-01T03:00"]);
@@ -141,7 +232,7 @@ test("the latest of the missed runs is the one that going through all of them fi
 
 test("an interval is real time, whatever the clocks of the zone do", () => {
   const last = at("2026-03-29T00:30:00Z");
-  expect(remainingEstimate(schedule(7200), { lastRunAtMs: last, nowMs: last, zone: ROME })).toBe(7_200_000);
+  expect(nextRun(schedule(7200), last, ROME)).toBe(last + 7_200_000);
 });
 
 test("schedules are shown as Celery shows them", () => {

@@ -3,7 +3,7 @@ import type { PeriodicTask } from "../../../app/periodic.ts";
 import type { RedisArg } from "../../../redis/connection.ts";
 import { RedisError } from "../../../redis/errors.ts";
 import type { RedisSession } from "../../../redis/session.ts";
-import { nextRun } from "../../due.ts";
+import { beginning, nextSlot } from "../../slots.ts";
 import type { EntryRuns } from "../store.ts";
 import { readEntry, readMeta, writeEntry, writeMeta } from "./json.ts";
 
@@ -125,7 +125,8 @@ export class ScheduleEntries {
     const commands: Command[] = tasks.flatMap((task, at): Command[] => {
       const before = stored[at];
       const enabled = before?.kind !== "entry" || before.enabled;
-      const lastRunAtMs = (before?.kind === "unreadable" ? null : before?.runs?.lastRunAtMs) ?? nowMs;
+      const lastRunAtMs =
+        (before?.kind === "unreadable" ? null : before?.runs?.lastRunAtMs) ?? beginning(task, nowMs);
       return (
         this.#putCommands(task, { enabled, nowMs, lastRunAtMs }) ?? [
           ["hdel", keys.entry(task.name), "definition"],
@@ -145,14 +146,18 @@ export class ScheduleEntries {
   }
 
   /** Epoch seconds of the next run; -1: there is none. */
-  score({ schedule }: PeriodicTask, lastRunAtMs: number): number {
-    const next = nextRun(schedule, lastRunAtMs, this.#options.zone);
-    return Math.floor(next / 1000);
+  score(task: PeriodicTask, lastRunAtMs: number): number {
+    const next = nextSlot(task, lastRunAtMs, this.#options.zone);
+    return next === Infinity ? -1 : Math.floor(next / 1000);
   }
 
   #putCommands(
     task: PeriodicTask,
-    { enabled, nowMs, lastRunAtMs = nowMs }: { enabled: boolean; nowMs: number; lastRunAtMs?: number },
+    {
+      enabled,
+      nowMs,
+      lastRunAtMs = beginning(task, nowMs),
+    }: { enabled: boolean; nowMs: number; lastRunAtMs?: number },
   ): Command[] | null {
     const { keys } = this.#options;
     const texts = writeEntry(task, enabled);
@@ -161,7 +166,7 @@ export class ScheduleEntries {
     return [
       ["hset", key, "definition", texts.definition],
       texts.own === "" ? ["hdel", key, "petiole"] : ["hset", key, "petiole", texts.own],
-      ["hsetnx", key, "meta", writeMeta({ lastRunAtMs: nowMs, totalRunCount: 0 })],
+      ["hsetnx", key, "meta", writeMeta({ lastRunAtMs: beginning(task, nowMs), totalRunCount: 0 })],
       ["zadd", keys.schedule, this.score(task, lastRunAtMs), key],
     ];
   }

@@ -6,8 +6,11 @@ import type { PeriodicTask } from "../../../app/periodic.ts";
 import { camelKeys, snakeKeys } from "../../../base/case.ts";
 import { instantOf } from "../../../base/time-zone.ts";
 import { TaskSignature } from "../../../canvas/signature.ts";
+import { toIso } from "../../../protocol/iso8601.ts";
 import { parseJson } from "../../../protocol/json.ts";
-import { type CrontabSchedule, crontab, type Schedule, schedule } from "../../schedule.ts";
+import { crontab } from "../../crontab.ts";
+import { type EntryOptions, type EntryPolicy, PLAIN_POLICY, readPolicy } from "../../policy.ts";
+import { type CrontabSchedule, type IntervalSchedule, type Schedule, schedule } from "../../schedule.ts";
 import type { EntryRuns } from "../store.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -28,11 +31,12 @@ export interface ReadEntry {
 
 // ---- writing
 
-/** null: it has parts that are no data, such as a canvas or a function among the arguments. */
+/** null: it has parts that are no data, such as a canvas or a function among the arguments, or a kind of schedule that RedBeat has not. */
 export function writeEntry(task: PeriodicTask, enabled: boolean): EntryTexts | null {
   const { signature, schedule: when } = task;
   if (signature !== null && !(signature instanceof TaskSignature)) return null;
   if (signature !== null && signature.subtaskType !== null) return null;
+  if ((when.type !== "interval" && when.type !== "crontab") || when.nowfun !== null) return null;
   const options = { ...signature?.options, ...task.options };
   if (!isData([task.args, task.kwargs, options])) return null;
   const written = {
@@ -44,8 +48,23 @@ export function writeEntry(task: PeriodicTask, enabled: boolean): EntryTexts | n
     schedule: writeSchedule(when),
     enabled,
   };
-  const own = when.type === "crontab" && when.timezone !== null ? { timezone: when.timezone } : null;
-  return { definition: stringify(written), own: own === null ? "" : JSON.stringify(own) };
+  return { definition: stringify(written), own: writeOwn(when, task.policy) };
+}
+
+function writeOwn(when: IntervalSchedule | CrontabSchedule, policy: EntryPolicy): string {
+  const own: Record<string, unknown> = {};
+  if (when.type === "crontab" && when.timezone !== null) own["timezone"] = when.timezone;
+  if (when.type === "crontab" && when.dstFold !== "celery") own["dstFold"] = when.dstFold;
+  if (policy !== PLAIN_POLICY) {
+    const { startTimeMs, endTimeMs, jitterMs, ...options } = policy;
+    own["options"] = {
+      ...options,
+      startTime: startTimeMs === null ? null : toIso(startTimeMs),
+      endTime: endTimeMs === null ? null : toIso(endTimeMs),
+      jitter: jitterMs / 1000,
+    };
+  }
+  return Object.keys(own).length === 0 ? "" : JSON.stringify(own);
 }
 
 /** What JSON keeps as it is, and instants. */
@@ -67,7 +86,7 @@ function stringify(value: object): string {
   });
 }
 
-function writeSchedule(when: Schedule): object {
+function writeSchedule(when: IntervalSchedule | CrontabSchedule): object {
   if (when.type === "interval") {
     return { __type__: "interval", every: when.every, relative: when.relative };
   }
@@ -108,13 +127,15 @@ export function readEntry({ definition, own }: EntryTexts): ReadEntry {
     if (one != null && !isFields(one)) throw new TypeError(`${key} is no object`);
   }
   const shape = JSON.stringify([name, task, args ?? [], kwargs ?? {}, options ?? {}, when, rest, own]);
+  const fields = readOwn(own);
   return {
     shape,
     enabled: enabled !== false,
     task: {
       name,
       task,
-      schedule: readSchedule(when, readOwn(own)),
+      schedule: readSchedule(when, fields),
+      policy: readPolicy((fields["options"] ?? {}) as EntryOptions, "the field petiole"),
       args: (args ?? []) as readonly unknown[],
       kwargs: (kwargs ?? {}) as Fields,
       options: camelKeys((options ?? {}) as Fields),
@@ -153,7 +174,8 @@ function readSchedule(when: unknown, own: Fields): Schedule {
   }
   if (type === "crontab") {
     const timezone = typeof own["timezone"] === "string" ? own["timezone"] : undefined;
-    return crontab({ ...(camelKeys(fields) as Partial<CrontabSchedule>), timezone } as never);
+    const dstFold = own["dstFold"] === "both" ? "both" : undefined;
+    return crontab({ ...(camelKeys(fields) as Partial<CrontabSchedule>), timezone, dstFold } as never);
   }
   throw new TypeError(`a schedule of the type ${JSON.stringify(type ?? null)} is not known`);
 }

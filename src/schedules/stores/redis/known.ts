@@ -3,6 +3,7 @@ import type { PeriodicTask } from "../../../app/periodic.ts";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { dueRun } from "../../due.ts";
+import { beginning } from "../../slots.ts";
 import type { EntryRuns, ScheduleChange } from "../store.ts";
 import type { StoredEntry } from "./entries.ts";
 
@@ -105,8 +106,12 @@ export class KnownEntries {
   }
 
   /** Due at once, as in RedBeat. */
-  #neverRun({ schedule }: PeriodicTask): EntryRuns {
+  #neverRun(task: PeriodicTask): EntryRuns {
     const { clock, zone } = this.#options;
+    const { schedule, policy } = task;
+    if (policy.startTimeMs !== null) {
+      return { lastRunAtMs: beginning(task, clock.now()), totalRunCount: 0 };
+    }
     const slotMs = dueRun(schedule, { lastRunAtMs: 0, nowMs: clock.now(), zone }) ?? clock.now();
     const beforeMs = schedule.type === "interval" ? schedule.every * 1000 : 1;
     return { lastRunAtMs: slotMs - beforeMs, totalRunCount: 0 };
