@@ -2,7 +2,7 @@
 // stripped (tsc checks them, and writes the declarations). Each module stays importable under its own path in dist/: what was
 // joined is in dist/chunks/, its path only passes it on. So a class is the same however it is reached, and what is loaded
 // lazily stays in files of its own.
-import { readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
@@ -33,6 +33,7 @@ const isProgram = (path) => isThread(path) || path === "cli/main.ts" || path ===
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const src = join(root, "src");
+const dist = join(root, "dist");
 
 /** The names of the files in dist/. @throws when a module cannot be read */
 export async function bundle() {
@@ -52,7 +53,7 @@ export async function bundle() {
     checks: { ineffectiveDynamicImport: false, pluginTimings: false },
   });
   const options = {
-    dir: join(root, "dist"),
+    dir: dist,
     format: "esm",
     sourcemap: true,
     comments: { jsdoc: false },
@@ -63,10 +64,20 @@ export async function bundle() {
   };
   // The first time for what imports what.
   await build.generate(options);
-  const { output } = await build.write({ ...options, codeSplitting: { groups: groups(modules, graph) } });
+  const { output } = await build.generate({ ...options, codeSplitting: { groups: groups(modules, graph) } });
   await build.close();
   refuseCycles(output);
+  for (const one of output) write(one.fileName, one.type === "chunk" ? one.code : one.source);
   return output.map(({ fileName }) => fileName);
+}
+
+/** Processes that run meanwhile find the old file or the new one, and what is the same is left alone. */
+function write(name, text) {
+  const path = join(dist, name);
+  if (existsSync(path) && readFileSync(path, "utf8") === String(text)) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
 }
 
 /** Files that need each other would run in an order that nobody wrote down. */
