@@ -81,7 +81,7 @@ try {
     process.stderr.write(log);
     throw error;
   } finally {
-    if (demo.exitCode === null) process.kill(-demo.pid, "SIGINT");
+    if (demo.exitCode === null && demo.pid !== undefined) process.kill(-demo.pid, "SIGINT");
     await ended;
   }
 } finally {

@@ -62,7 +62,9 @@ test("npm create petiole, npm install, and the first task's result within ten se
       child.once("close", () => resolve(out));
     });
     expect(call).toBe("5\n");
-    expect(performance.now() - started).toBeLessThan(FIRST_RESULT_MS);
+    const tookMs = performance.now() - started;
+    process.stderr.write(`npm run dev to the first result: ${(tookMs / 1000).toFixed(1)} s\n`);
+    expect(tookMs).toBeLessThan(FIRST_RESULT_MS);
   } finally {
     process.kill(-(worker.pid as number), "SIGINT");
     await eventually("the worker has stopped", () => worker.exitCode !== null || worker.signalCode !== null, {
@@ -70,4 +72,5 @@ test("npm create petiole, npm install, and the first task's result within ten se
     });
   }
   expect(log).toContain("first.add");
+  expect(log).toContain(`node ${process.versions.node} `);
 });
