@@ -220,9 +220,10 @@ function invite(url, urls) {
     [`open ${url}/`, "the page: start tasks, see their progress, stop them"],
     [`curl '${url}/tasks/add/?x=10&y=20'`, "sends a task; the answer has its id"],
     [`curl ${url}/tasks/status/ID/`, "what became of it: the result is stored by the worker"],
+    [`curl '${url}/tasks/long/?duration=30'`, "its status has PROGRESS, with how far it is"],
     [
-      `curl '${url}/tasks/long/?duration=30'`,
-      "its status has PROGRESS; kill its worker, and the other one takes it over",
+      `kill -9 ${pidOf("worker1")}`,
+      "worker1 dies: when its lease is over, the other one runs its long task anew",
     ],
     [`curl -X POST ${url}/tasks/revoke/ID/`, "stops it, wherever it runs or waits"],
     [`curl '${url}/tasks/future/?eta=60'`, "waits in the broker, not in a worker"],
@@ -241,6 +242,8 @@ function invite(url, urls) {
   out(bold("Ctrl-C stops everything."));
   out();
 }
+
+const pidOf = (name) => started.find((one) => one.name === name)?.child.pid;
 
 let interrupts = 0;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {

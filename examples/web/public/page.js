@@ -62,10 +62,14 @@ function show({ state, ready, info, result, error }, card) {
   if (state === "PROGRESS") bar.value = info.current / info.total;
   else if (state === "SUCCESS") bar.value = 1;
   const text = card.querySelector(".result");
-  if (READY.has(state))
-    text.textContent = error ?? (typeof result === "string" ? result : JSON.stringify(result));
+  if (READY.has(state)) text.textContent = error ?? inWords(result);
   else if (state === "PROGRESS") text.textContent = `${info.current} of ${info.total} s`;
   else text.textContent = state === "PENDING" ? "waits for a worker" : "";
+}
+
+function inWords(result) {
+  if (result === null) return "done";
+  return typeof result === "string" ? result : JSON.stringify(result);
 }
 
 form.elements.task.addEventListener("change", showFields);
@@ -85,5 +89,9 @@ form.addEventListener("submit", async (event) => {
 
 showFields();
 // What was started before this page was loaded, the newest on top.
-const { tasks } = await ask("/tasks/list/");
-for (const { task_id: taskId, task } of tasks.slice(0, 20).reverse()) addCard(taskId, task);
+try {
+  const { tasks } = await ask("/tasks/list/");
+  for (const { task_id: taskId, task } of tasks.slice(0, 20).reverse()) addCard(taskId, task);
+} catch (error) {
+  showError(error);
+}

@@ -15,8 +15,8 @@ export const DATABASE_URL = env.DATABASE_URL ?? "sqlite:./var/web.db";
 
 /** A file of its own: a transaction on rows is not to hold up the sending of a task. */
 export const CELERY_BROKER_URL = env.CELERY_BROKER_URL ?? "sqlite://./var/celery.db";
-/** Revokes outlive the workers: in the same file, or on the Redis of the variable REDIS_STATEDB_URL. */
-export const CELERY_WORKER_STATE_DB = CELERY_BROKER_URL.startsWith("sqlite:") ? CELERY_BROKER_URL : null;
+/** Revokes outlive the workers: they are kept where the messages are, or on a Redis of their own. */
+export const CELERY_WORKER_STATE_DB = env.REDIS_STATEDB_URL || CELERY_BROKER_URL;
 export const CELERY_RESULT_BACKEND = env.CELERY_RESULT_BACKEND ?? CELERY_BROKER_URL;
 /** A running task shows as STARTED, not as PENDING. */
 export const CELERY_TASK_TRACK_STARTED = true;

@@ -2,9 +2,17 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../../support/eventually.ts";
-import { type PostgresServer, postgresPrograms, startPostgres } from "../../support/postgres.ts";
-import { type RedisServer, startRedis } from "../../support/redis.ts";
-import { type Example, failedStart, petioleIn, type Running, startExample } from "./running-example.ts";
+import { postgresPrograms } from "../../support/postgres.ts";
+import {
+  type Example,
+  failedStart,
+  petioleIn,
+  type Running,
+  STACKS,
+  type Stack,
+  startExample,
+  startStack,
+} from "./running-example.ts";
 
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
@@ -68,29 +76,20 @@ const WRONG: readonly (readonly [
   ["POST", "/uploads/", 413, "file", tooLarge],
 ];
 
-/** Without any server; on Redis and PostgreSQL, where that is installed. */
-const STACKS = ["sqlite", "redis"] as const;
-
-describe.each(STACKS)("on %s", (stack) => {
-  let redis: RedisServer | undefined;
-  let postgres: PostgresServer | undefined;
+describe.each(STACKS)("on %s", (name) => {
+  let stack: Stack;
   let example: Example;
   let worker: Running;
 
   beforeAll(async () => {
-    if (stack === "redis") redis = await startRedis();
-    if (stack === "redis" && postgresPrograms() !== null) postgres = await startPostgres();
-    example = await startExample({
-      ...(postgres === undefined ? {} : { DATABASE_URL: postgres.url }),
-      ...(redis === undefined ? {} : { CELERY_BROKER_URL: `${redis.url}/0` }),
-    });
+    stack = await startStack(name);
+    example = await startExample(stack.env);
     worker = await example.startWorker("worker1@%h");
   });
 
   afterAll(async () => {
     await example?.stop();
-    await redis?.stop();
-    await postgres?.stop();
+    await stack?.stop();
   });
 
   test.each([
@@ -147,6 +146,19 @@ describe.each(STACKS)("on %s", (stack) => {
       body: { task_id: id, status: "SUCCESS", result: "Completed after 1 seconds" },
     });
     expect((await example.post("/api/start_task")).body["status"]).toBe("submitted");
+  });
+
+  // On Redis: persistence.test.ts.
+  test.skipIf(name === "redis")("a revoke outlives a worker that is killed", async () => {
+    const { body } = await example.get("/tasks/future/?eta=3");
+    const id = String(body["task_id"]);
+    expect((await example.post(`/tasks/revoke/${id}/`)).status).toBe(200);
+    await worker.stop("SIGKILL");
+    worker = await example.startWorker("worker1@%h");
+    await eventually("the next one says so", () =>
+      worker.log().includes(`Discarding revoked task: web.hello[${id}]`),
+    );
+    expect((await example.ended(id))["state"]).toBe("REVOKED");
   });
 
   test("the debug task prints its request into the worker's log", async () => {
@@ -239,37 +251,37 @@ describe.each(STACKS)("on %s", (stack) => {
   });
 
   // The last ones: PostgreSQL stays stopped.
-  describe.skipIf(stack === "sqlite")("without its servers", () => {
+  describe.skipIf(name === "sqlite")("without its servers", () => {
     const away = (part: string) => ({
       status: 503,
       body: { error: `the ${part} does not answer, try again`, field: null },
     });
 
     test.skipIf(postgresPrograms() === null)("a database that does not exist is told at the start", () => {
-      const [code, said] = failedStart({ DATABASE_URL: `${postgres?.url}-none` });
+      const [code, said] = failedStart({ DATABASE_URL: `${stack.postgres?.url}-none` });
       expect([code, said]).toEqual([
         1,
-        `cannot connect to ${postgres?.url}-none: database "postgres-none" does not exist. Create that database, or set DATABASE_URL to another one`,
+        `cannot connect to ${stack.postgres?.url}-none: database "postgres-none" does not exist. Create that database, or set DATABASE_URL to another one`,
       ]);
     });
 
     test("a broker that is away: 503, and nothing is noted as sent", async () => {
       const sent = await sentTasks();
-      await redis?.kill();
+      await stack.redis?.kill();
       for (const path of ["/tasks/add/?x=1&y=2", "/tasks/chain/?x=1"]) {
         expect(await example.get(path)).toEqual(away("broker"));
       }
       expect(await sentTasks()).toEqual(sent);
       const { status, body } = await example.get("/readyz");
       expect([status, body["unreachable"]]).toEqual([503, expect.arrayContaining(["broker"])]);
-      await redis?.restart();
+      await stack.redis?.restart();
       await eventually("it is ready again", async () => (await example.get("/readyz")).status === 200);
     });
 
     test.skipIf(postgresPrograms() === null)(
       "a database that is away: 503, and nothing is queued",
       async () => {
-        await postgres?.stop();
+        await stack.postgres?.stop();
         const before = worker.log();
         for (const path of ["/tasks/add/?x=1&y=2", "/tasks/chain/?x=1", "/tasks/list/"]) {
           expect(await example.get(path)).toEqual(away("database"));

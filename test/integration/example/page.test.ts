@@ -1,4 +1,4 @@
-/** The example's page in a real browser. The screenshots stay in `.cache/screenshots/`, to be looked at. */
+/** The example's page in a real browser, on both stacks. The screenshots stay in `.cache/screenshots/`, to be looked at. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
@@ -6,14 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { root } from "../../support/built.ts";
 import { startBrowser, withoutChromium } from "../../support/chromium.ts";
 import { eventually } from "../../support/eventually.ts";
-import { type RedisServer, startRedis } from "../../support/redis.ts";
-import { type Example, startExample } from "./running-example.ts";
+import { type Example, STACKS, type Stack, startExample, startStack } from "./running-example.ts";
 
 const screenshots = join(root, ".cache/screenshots");
 
 // Chromium is no server that can be started without: see test/support/chromium.ts.
-describe.skipIf(withoutChromium)("the page", () => {
-  let redis: RedisServer;
+describe.skipIf(withoutChromium).each(STACKS)("the page on %s", (name) => {
+  let stack: Stack;
   let example: Example;
   let browser: Browser;
   let page: Page;
@@ -21,10 +20,9 @@ describe.skipIf(withoutChromium)("the page", () => {
 
   beforeAll(async () => {
     mkdirSync(screenshots, { recursive: true });
-    redis = await startRedis();
-    example = await startExample({ CELERY_BROKER_URL: `${redis.url}/0` });
-    await example.startWorker("worker1@%h");
-    browser = await startBrowser();
+    stack = await startStack(name);
+    example = await startExample(stack.env);
+    [browser] = await Promise.all([startBrowser(), example.startWorker("worker1@%h")]);
     page = await browser.newPage({ viewport: { width: 900, height: 760 } });
     page.on("pageerror", (error) => troubles.push(error.message));
     page.on("console", (message) => {
@@ -35,7 +33,7 @@ describe.skipIf(withoutChromium)("the page", () => {
   afterAll(async () => {
     await browser?.close();
     await example?.stop();
-    await redis?.stop();
+    await stack?.stop();
   });
 
   const start = async (task: string, fields: Readonly<Record<string, string>>): Promise<void> => {
@@ -43,6 +41,8 @@ describe.skipIf(withoutChromium)("the page", () => {
     for (const [name, value] of Object.entries(fields)) await page.fill(`input[name=${name}]`, value);
     await page.click("button[type=submit]");
   };
+  const screenshot = (what: string) =>
+    page.screenshot({ path: join(screenshots, `example-${name}-${what}.png`) });
   const card = (state: string) => page.locator(`#tasks li[data-state=${state}]`).first();
 
   test("says that there is no task yet, and shows the fields of the chosen one", async () => {
@@ -51,7 +51,7 @@ describe.skipIf(withoutChromium)("the page", () => {
       true,
       false,
     ]);
-    await page.screenshot({ path: join(screenshots, "example-empty.png") });
+    await screenshot("empty");
   });
 
   test("a task that was started has a card with its result", async () => {
@@ -66,7 +66,7 @@ describe.skipIf(withoutChromium)("the page", () => {
     await page.waitForSelector("#error:visible");
     expect(await page.textContent("#error")).toBe("x must be a whole number from 0 to 1000000");
     expect(await page.locator("#tasks li").count()).toBe(1);
-    await page.screenshot({ path: join(screenshots, "example-error.png") });
+    await screenshot("error");
   });
 
   test("a long task has a bar that moves, and stops at the button", async () => {
@@ -80,7 +80,7 @@ describe.skipIf(withoutChromium)("the page", () => {
     await card("PENDING").waitFor();
     for (const scheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme: scheme });
-      await page.screenshot({ path: join(screenshots, `example-${scheme}.png`) });
+      await screenshot(scheme);
     }
     await card("PROGRESS").locator(".revoke").click();
     await card("REVOKED").waitFor();
@@ -96,7 +96,7 @@ describe.skipIf(withoutChromium)("the page", () => {
     await page.setViewportSize({ width: 375, height: 760 });
     const box = await page.locator("main").boundingBox();
     expect((box?.x ?? 0) + (box?.width ?? 376)).toBeLessThanOrEqual(375);
-    await page.screenshot({ path: join(screenshots, "example-narrow.png") });
+    await screenshot("narrow");
   });
 
   test("nothing went wrong in the browser but the answer that was asked for", () => {

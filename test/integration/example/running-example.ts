@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { cli, root } from "../../support/built.ts";
 import { eventually } from "../../support/eventually.ts";
 import { trackProcess } from "../../support/left-overs.ts";
-import { freePort } from "../../support/redis.ts";
+import { type PostgresServer, postgresPrograms, startPostgres } from "../../support/postgres.ts";
+import { freePort, type RedisServer, startRedis } from "../../support/redis.ts";
 
 const folder = join(root, "examples/web");
 const READY_MS = 90_000;
@@ -34,6 +35,37 @@ export interface Example {
   /** Waits until the task has ended; its status. */
   ended(taskId: unknown, timeoutMs?: number): Promise<Record<string, unknown>>;
   stop(): Promise<void>;
+}
+
+/** Without any server; on Redis and, where that is installed, PostgreSQL. */
+export const STACKS = ["sqlite", "redis"] as const;
+
+export interface Stack {
+  /** For `startExample`. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly redis: RedisServer | null;
+  readonly postgres: PostgresServer | null;
+  stop(): Promise<void>;
+}
+
+export async function startStack(name: (typeof STACKS)[number]): Promise<Stack> {
+  if (name === "sqlite") return { env: {}, redis: null, postgres: null, stop: async () => {} };
+  const [redis, postgres] = await Promise.all([
+    startRedis(),
+    postgresPrograms() === null ? null : startPostgres(),
+  ]);
+  return {
+    env: {
+      CELERY_BROKER_URL: `${redis.url}/0`,
+      ...(postgres === null ? {} : { DATABASE_URL: postgres.url }),
+    },
+    redis,
+    postgres,
+    stop: async () => {
+      await redis.stop();
+      await postgres?.stop();
+    },
+  };
 }
 
 export async function startExample(env: Readonly<Record<string, string>>): Promise<Example> {

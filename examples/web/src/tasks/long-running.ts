@@ -11,8 +11,11 @@ export const longRunningTask = sharedTask(
       await task.updateState("PROGRESS", { current: second, total: duration });
       // The signal is aborted when the task is revoked with terminate, or the worker has to stop: the sleep throws.
       await sleep(1000, undefined, { signal: task.signal });
-      // Revoked without terminate: it may end as it likes.
-      if (task.isRevoked()) return `Stopped after ${second + 1} of ${duration} seconds`;
+      if (task.isRevoked()) {
+        // Revoked with terminate its signal is on its way; without, it may end as it likes.
+        await sleep(500, undefined, { signal: task.signal });
+        return `Stopped after ${second + 1} of ${duration} seconds`;
+      }
     }
     return `Completed after ${duration} seconds`;
   },
