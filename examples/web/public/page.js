@@ -64,7 +64,7 @@ function show({ state, ready, info, result, error }, card) {
   const text = card.querySelector(".result");
   if (READY.has(state)) text.textContent = error ?? inWords(result);
   else if (state === "PROGRESS") text.textContent = `${info.current} of ${info.total} s`;
-  else text.textContent = state === "PENDING" ? "waits for a worker" : "";
+  else text.textContent = state === "PENDING" ? "waits for its time, or for a worker" : "";
 }
 
 function inWords(result) {
