@@ -5,10 +5,10 @@ export interface PostgresCluster {
   /** To be removed at the end. */
   readonly dir: string;
   readonly program: string;
-  args(port: number): readonly string[];
+  readonly args: (port: number) => readonly string[];
   /** For `spawn`: as root, the user that it runs as. */
   readonly spawnOptions: { readonly cwd: string; readonly uid?: number; readonly gid?: number };
-  url(port: number): string;
+  readonly url: (port: number) => string;
 }
 
 /** Makes a cluster in a folder of its own, with a user `petiole` that needs no password. Without durability: `-F`. */

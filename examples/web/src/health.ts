@@ -35,7 +35,7 @@ export async function unreachable(): Promise<readonly Unreachable[]> {
     CHECKS.map(async ([part, variable, check]) =>
       inTime(check()).then(
         () => [],
-        (error: Error) => [{ part, reason: error.message, variable }],
+        (error: unknown) => [{ part, reason: (error as Error).message, variable }],
       ),
     ),
   );

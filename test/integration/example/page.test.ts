@@ -11,7 +11,7 @@ import { type Example, STACKS, type Stack, startExample, startStack } from "./ru
 const screenshots = join(root, ".cache/screenshots");
 
 // Chromium is no server that can be started without: see test/support/chromium.ts.
-describe.skipIf(withoutChromium).each(STACKS)("the page on %s", (name) => {
+describe.skipIf(withoutChromium).each(STACKS)("the page on %s", (which) => {
   let stack: Stack;
   let example: Example;
   let browser: Browser;
@@ -20,7 +20,7 @@ describe.skipIf(withoutChromium).each(STACKS)("the page on %s", (name) => {
 
   beforeAll(async () => {
     mkdirSync(screenshots, { recursive: true });
-    stack = await startStack(name);
+    stack = await startStack(which);
     example = await startExample(stack.env);
     [browser] = await Promise.all([startBrowser(), example.startWorker("worker1@%h")]);
     page = await browser.newPage({ viewport: { width: 900, height: 760 } });
@@ -42,7 +42,7 @@ describe.skipIf(withoutChromium).each(STACKS)("the page on %s", (name) => {
     await page.click("button[type=submit]");
   };
   const screenshot = (what: string) =>
-    page.screenshot({ path: join(screenshots, `example-${name}-${what}.png`) });
+    page.screenshot({ path: join(screenshots, `example-${which}-${what}.png`) });
   const card = (state: string) => page.locator(`#tasks li[data-state=${state}]`).first();
 
   test("says that there is no task yet, and shows the fields of the chosen one", async () => {

@@ -49,10 +49,10 @@ export class SqliteDatabase implements Database {
   }
 
   #open(): Promise<Connection> {
-    this.#connection ??= connect(this.#path).catch((error: Error) => {
+    this.#connection ??= connect(this.#path).catch((error: unknown) => {
       this.#connection = null;
       throw new DatabaseUnavailable(
-        `cannot open the SQLite file ${this.#path}: ${error.message}. Set DATABASE_URL to another one, in a folder where this user may write`,
+        `cannot open the SQLite file ${this.#path}: ${(error as Error).message}. Set DATABASE_URL to another one, in a folder where this user may write`,
         { cause: error },
       );
     });
