@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: help install build test test-nodes check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules parked format clean demo demo-redis demo-python first-curl servers oracle docs
+.PHONY: sql-bench sql-outage help install build test test-nodes check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules parked format clean demo demo-redis demo-python first-curl servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ sqlite-bench: build ## speed of the embedded database
 statedb-faults: ## kill a worker 200 times after it acknowledged a revoke, revoke 11,000 tasks with no worker online; none runs
 	@PETIOLE_STATEDB_KILLS=200 PETIOLE_STATEDB_IDS=10000 npx vitest run --no-file-parallelism \
 		test/integration/statedb-kill.test.ts test/integration/statedb-eleven.test.ts test/interop/statedb.test.ts
+
+sql-bench: build ## results a second in PostgreSQL, beside django-celery-results
+	@node bench/sql/run.mjs
+
+sql-outage: ## PostgreSQL stopped for 30 s under load: no ack before its result, all stored within 5 s
+	@PETIOLE_SQL_OUTAGE_S=30 npx vitest run test/integration/sql-outage.test.ts
 
 canvas-model: ## 5,000 random canvases on workers that are killed 200 times, against a reference; prints seed and figures
 	@PETIOLE_CANVASES=5000 npx vitest run test/integration/canvas-model.test.ts

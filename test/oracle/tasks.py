@@ -8,8 +8,15 @@ import datetime
 import decimal
 import json
 import os
+import sys
 import time
 import uuid
+
+if "DJANGO_SETTINGS_MODULE" in os.environ:
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "django_project"))
+    import django
+
+    django.setup()
 
 from celery import Celery
 from celery.exceptions import Ignore, Reject

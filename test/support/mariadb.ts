@@ -1,4 +1,4 @@
-/** A private MariaDB for one test file: free loopback port, temporary directory, small, nothing is synced, stopped by its pid. */
+/** A private MariaDB for one test file: free loopback port, temporary directory, small, nothing is synced, but all that is committed outlives its process, stopped by its pid. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chownSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -70,7 +70,7 @@ export async function startMariadb(): Promise<MariadbServer> {
         `--port=${port}`,
         "--bind-address=127.0.0.1",
         "--skip-name-resolve",
-        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-flush-log-at-trx-commit=2",
         "--innodb-flush-method=nosync",
         "--skip-log-bin",
         "--character-set-server=utf8mb4",
