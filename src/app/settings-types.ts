@@ -74,10 +74,13 @@ export interface Settings {
    * `beat_schedule`. Default: {}.
    */
   readonly beatSchedule?: Readonly<Record<string, BeatEntry>> | undefined;
-  /** File of the file scheduler. `beat_schedule_filename`. Default: "celerybeat-schedule". */
+  /**
+   * File of the file scheduler; of the scheduler `sqlite` a URL `sqlite:///path/to/file.db`.
+   * `beat_schedule_filename`. Default: "celerybeat-schedule".
+   */
   readonly beatScheduleFilename?: string | undefined;
   /**
-   * Where it is kept what has run: `celery.beat:PersistentScheduler` in a file, `redbeat.RedBeatScheduler` in Redis with the entries themselves, `celery.beat:Scheduler` nowhere. That of django-celery-beat is refused by name.
+   * Where it is kept what has run: `celery.beat:PersistentScheduler` in a file, `redbeat.RedBeatScheduler` in Redis with the entries themselves, `sqlite` in the SQLite file of the broker, `celery.beat:Scheduler` nowhere. That of django-celery-beat is refused by name.
    * `beat_scheduler`. Default: "celery.beat:PersistentScheduler".
    */
   readonly beatScheduler?: string | undefined;

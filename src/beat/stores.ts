@@ -10,10 +10,11 @@ import { parseRedisUrl, type RedisAddress } from "../redis/url.ts";
 import { FileScheduleStore } from "../schedules/stores/file.ts";
 import { MemoryScheduleStore } from "../schedules/stores/memory.ts";
 import { RedisScheduleStore } from "../schedules/stores/redis/index.ts";
+import { SqliteScheduleStore } from "../schedules/stores/sqlite.ts";
 import type { ScheduleStore } from "../schedules/stores/store.ts";
 
 /** Celery's names, with `.` for `:`. */
-const KINDS: Readonly<Record<string, "file" | "memory" | "redis" | "later">> = {
+const KINDS: Readonly<Record<string, "file" | "memory" | "redis" | "sqlite" | "later">> = {
   "celery.beat.PersistentScheduler": "file",
   file: "file",
   "celery.beat.Scheduler": "memory",
@@ -23,6 +24,7 @@ const KINDS: Readonly<Record<string, "file" | "memory" | "redis" | "later">> = {
   "redbeat.RedBeatScheduler": "redis",
   "redbeat.schedulers.RedBeatScheduler": "redis",
   redbeat: "redis",
+  sqlite: "sqlite",
 };
 
 export interface StoreWish {
@@ -40,14 +42,15 @@ export function openScheduleStore(
   if (kind === "file") return new FileScheduleStore({ path: file, clock: app.clock, logger });
   if (kind === "memory") return new MemoryScheduleStore();
   if (kind === "redis") return openRedis(app, logger);
+  if (kind === "sqlite") return openSqlite(app, file);
   if (kind === "later") {
     throw new PetioleError(
       "PET_UNSUPPORTED",
-      `the scheduler ${scheduler} is not served by this version: use redbeat.RedBeatScheduler (Redis) or celery.beat:PersistentScheduler (a file)`,
+      `the scheduler ${scheduler} is not served by this version: use redbeat.RedBeatScheduler (Redis), sqlite or celery.beat:PersistentScheduler (a file)`,
     );
   }
   throw new ImproperlyConfigured(
-    `there is no scheduler ${JSON.stringify(scheduler)}: use celery.beat:PersistentScheduler (a file), redbeat.RedBeatScheduler (Redis) or celery.beat:Scheduler (memory)`,
+    `there is no scheduler ${JSON.stringify(scheduler)}: use celery.beat:PersistentScheduler (a file), sqlite (a SQLite file), redbeat.RedBeatScheduler (Redis) or celery.beat:Scheduler (memory)`,
   );
 }
 
@@ -64,6 +67,18 @@ function openRedis(app: AppInternals, logger: Logger): ScheduleStore {
     logger,
     clientName: conf.redisClientName,
   });
+}
+
+/** In the broker's file, or in that which `beatScheduleFilename` names. */
+function openSqlite({ app, conf, clock }: AppInternals, file: string): ScheduleStore {
+  const [broker = ""] = brokerUrls(conf, "write");
+  const url = [file, broker].find((one) => /^sqlite:/i.test(one));
+  if (url === undefined) {
+    throw new ImproperlyConfigured(
+      `the scheduler sqlite keeps what has run in a SQLite file, and the broker is ${redactUrl(broker)}: name the file with -s sqlite:///path/to/file.db or beatScheduleFilename`,
+    );
+  }
+  return new SqliteScheduleStore({ url, place: app.name, clock });
 }
 
 function redisAddress({ conf }: AppInternals): RedisAddress {

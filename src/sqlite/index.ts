@@ -12,3 +12,4 @@ export {
 export { isBusy, SqliteError, sqliteError } from "./errors.ts";
 export { HolderLock, isHolderAlive, removeHolderLock } from "./holder-lock.ts";
 export { keyHash } from "./key-hash.ts";
+export { noteRun, type SqlitePublishClaim } from "./publish-claim.ts";

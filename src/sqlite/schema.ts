@@ -64,6 +64,13 @@ const STEPS: readonly Step[] = [
     seq INTEGER PRIMARY KEY, chord TEXT NOT NULL, task TEXT NOT NULL, place INTEGER, value NOT NULL, UNIQUE (chord, task));
   `,
   hashResults,
+  `
+  CREATE TABLE petiole_schedulers (
+    place TEXT PRIMARY KEY, holder INTEGER, name TEXT NOT NULL, token INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE petiole_schedule (
+    place TEXT NOT NULL, entry TEXT NOT NULL, last REAL NOT NULL, count INTEGER NOT NULL, slot REAL,
+    PRIMARY KEY (place, entry)) WITHOUT ROWID;
+  `,
 ];
 
 /** Results are found by a short number made of their key: random texts made each write touch a page of its own. */

@@ -11,10 +11,11 @@
  * changes nothing.
  */
 import type { RedisPublishClaim } from "../redis/publish-claim.ts";
+import type { SqlitePublishClaim } from "../sqlite/index.ts";
 import type { Outgoing } from "./transport.ts";
 
 /** What a publish does besides in its own step, where the broker is on the server that it is meant for. */
-export type PublishClaim = RedisPublishClaim;
+export type PublishClaim = RedisPublishClaim | SqlitePublishClaim;
 
 /** What a message says of its key: enough for the worker that runs it. */
 export interface UniqueKey {

@@ -43,7 +43,7 @@ export const beat: Section<`beat${string}`> = {
     kind: "M",
     type: word,
     default: "celery.beat:PersistentScheduler",
-    text: "Where it is kept what has run: `celery.beat:PersistentScheduler` in a file, `redbeat.RedBeatScheduler` in Redis with the entries themselves, `celery.beat:Scheduler` nowhere. That of django-celery-beat is refused by name.",
+    text: "Where it is kept what has run: `celery.beat:PersistentScheduler` in a file, `redbeat.RedBeatScheduler` in Redis with the entries themselves, `sqlite` in the SQLite file of the broker, `celery.beat:Scheduler` nowhere. That of django-celery-beat is refused by name.",
     effective: true,
   },
   beatScheduleFilename: {
@@ -51,7 +51,7 @@ export const beat: Section<`beat${string}`> = {
     kind: "M",
     type: word,
     default: "celerybeat-schedule",
-    text: "File of the file scheduler.",
+    text: "File of the file scheduler; of the scheduler `sqlite` a URL `sqlite:///path/to/file.db`.",
     effective: true,
   },
   beatMaxLoopInterval: {

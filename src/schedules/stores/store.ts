@@ -10,6 +10,7 @@
  */
 import type { PeriodicTask } from "../../app/periodic.ts";
 import type { RedisPublishClaim } from "../../redis/publish-claim.ts";
+import type { SqlitePublishClaim } from "../../sqlite/index.ts";
 
 /** What is kept of one entry. */
 export interface EntryRuns {
@@ -56,7 +57,7 @@ export interface ScheduleStore {
   /** All or nothing. false: it was taken from us, and nothing was saved. */
   save(runs: StoredRuns): Promise<boolean>;
   /** What notes a run in the step that publishes it; null: `save` alone notes it. */
-  claim(task: PeriodicTask, runs: EntryRuns): RedisPublishClaim | null;
+  claim(task: PeriodicTask, runs: EntryRuns): RedisPublishClaim | SqlitePublishClaim | null;
   /** Told of changes while the store is held. Called once, before `take`. */
   follow(listener: (changes: readonly ScheduleChange[]) => void): void;
   release(): Promise<void>;

@@ -12,6 +12,7 @@ import type { RedisSession } from "../../redis/session.ts";
 import type { Outgoing } from "../transport.ts";
 import {
   type Claim,
+  type PublishClaim,
   REPLACED_MS,
   type UniqueKey,
   type UniqueLocks,
@@ -98,9 +99,9 @@ export class RedisUniqueLocks implements UniqueLocks {
   }
 
   /** One script reaches both. */
-  #isHere(claim: RedisPublishClaim): boolean {
+  #isHere(claim: PublishClaim): claim is RedisPublishClaim {
     const { facts } = this.#options.session;
-    if (facts === null || facts.runId !== claim.runId) return false;
+    if (claim.kind !== "redis" || facts === null || facts.runId !== claim.runId) return false;
     return facts.db === claim.db || (facts.selectAllowed && claim.selectAllowed);
   }
 

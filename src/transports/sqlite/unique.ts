@@ -1,6 +1,7 @@
 /** Unique tasks of a file (`transports/unique-locks.ts`). */
 import type { Clock } from "../../base/clock.ts";
-import { type Database, readText } from "../../sqlite/index.ts";
+import { PetioleError } from "../../errors.ts";
+import { type Database, noteRun, readText } from "../../sqlite/index.ts";
 import {
   type Claim,
   REPLACED_MS,
@@ -39,8 +40,9 @@ export class SqliteUniqueLocks implements UniqueLocks {
     signal?.throwIfAborted();
     const puts = messages.map((message) => send(message));
     const file = db();
+    let ids: readonly (string | null)[];
     try {
-      return await file.write(
+      ids = await file.write(
         () =>
           messages.map((message, index) =>
             publishOne(file, message, { nowMs: clock.now(), put: puts[index] as () => void }),
@@ -50,6 +52,7 @@ export class SqliteUniqueLocks implements UniqueLocks {
     } catch (error) {
       throw failed(error);
     }
+    return ids.map((id) => id ?? fenced());
   }
 
   async claim({ key, ttlMs, until }: UniqueKey, id: string): Promise<Claim> {
@@ -102,12 +105,21 @@ export function forgetOldLocks(db: Database, nowMs: number): void {
   db.run("DELETE FROM petiole_replaced WHERE ends <= ?", nowMs);
 }
 
+function fenced(): never {
+  throw new PetioleError("PET_FENCED", "a run was not sent: another scheduler leads, and sends it");
+}
+
+/** null: its claim was refused, and nothing was done. */
 function publishOne(
   db: Database,
   message: UniqueMessage,
   { nowMs, put }: { readonly nowMs: number; readonly put: () => void },
-): string {
-  const { id, unique, replace, debounceMs, maxWaitMs } = message;
+): string | null {
+  const { id, unique, replace, debounceMs, maxWaitMs, claim = null } = message;
+  if (claim?.kind === "sqlite" && claim.path === db.path) {
+    const run = noteRun(db, claim);
+    if (run !== "noted") return run === "again" ? id : null;
+  }
   const lock = lockOf(db, unique.key, nowMs);
   if (lock?.id === id || isReplaced(db, id, nowMs)) return id;
   if (lock !== null) {
