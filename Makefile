@@ -64,8 +64,8 @@ canvas-bench: build ## chords of 1,000 and 10,000: how long they take, and how l
 cluster: build ## TypeScript and Python workers in one cluster for ten minutes, steered by clients of both languages
 	@node scripts/oracle.mjs >/dev/null && node bench/cluster/run.mjs
 
-schedules: ## a hundred thousand crontabs at random instants against Python's Celery
-	@PETIOLE_SCHEDULE_CASES=100000 npx vitest run test/interop/schedules.test.ts
+schedules: ## a hundred thousand crontabs at random instants against Python's Celery, solar events, every zone's changes
+	@PETIOLE_SCHEDULE_CASES=100000 PETIOLE_ZONES=all npx vitest run test/interop/schedules.test.ts test/unit/schedules/zones.test.ts
 
 parked: build ## how a worker's memory grows with 200,000 tasks that wait for their ETA
 	@node bench/memory/parked.mjs

@@ -120,8 +120,11 @@ export {
   type NowFun,
   type Schedule,
   type ScheduleOptions,
+  type SolarEvent,
+  type SolarSchedule,
   schedule,
 } from "./schedules/schedule.ts";
+export { solar } from "./schedules/solar.ts";
 export type { RetryOptions, TaskContext, TaskRequest } from "./task/context-types.ts";
 export { currentTask } from "./task/current.ts";
 export { kw } from "./task/kw.ts";

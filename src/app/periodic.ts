@@ -82,7 +82,7 @@ export function readBeatEntry(name: string, entry: unknown): BeatEntry {
 function scheduleOf(given: unknown, { where, relative }: { where: string; relative: boolean }): Schedule {
   if (typeof given !== "number" && !isRecord(given)) {
     throw new ImproperlyConfigured(
-      `${where} has no schedule: give seconds, schedule(…), crontab(…), cron(…) or clocked(…)`,
+      `${where} has no schedule: give seconds, schedule(…), crontab(…), cron(…), solar(…) or clocked(…)`,
     );
   }
   try {

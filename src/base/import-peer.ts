@@ -16,10 +16,23 @@ export async function importPeer<T>(
   try {
     return (await load()) as T;
   } catch (error) {
-    const code = (error as { code?: unknown } | null)?.code;
-    if (code !== "ERR_MODULE_NOT_FOUND" && code !== "MODULE_NOT_FOUND") throw error;
-    throw new PetioleError("PET_PEER_MISSING", `${feature} needs the package ${name}: npm install ${name}`, {
-      cause: error,
-    });
+    rethrow(error, name, feature);
   }
+}
+
+/** As {@link importPeer}, for a package that can be loaded at once: one in CommonJS. */
+export function requirePeer(name: string, feature: string, load: NodeJS.Require): unknown {
+  try {
+    return load(name);
+  } catch (error) {
+    rethrow(error, name, feature);
+  }
+}
+
+function rethrow(error: unknown, name: string, feature: string): never {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (code !== "ERR_MODULE_NOT_FOUND" && code !== "MODULE_NOT_FOUND") throw error;
+  throw new PetioleError("PET_PEER_MISSING", `${feature} needs the package ${name}: npm install ${name}`, {
+    cause: error,
+  });
 }

@@ -10,6 +10,7 @@ import { parseIso } from "../protocol/iso8601.ts";
 import { crontabValues } from "./crontab.ts";
 import { latestOfCrontab, nextOfCrontab, type ZonedCrontab } from "./crontab-runs.ts";
 import type { CronSchedule, CrontabSchedule, IntervalSchedule, Schedule } from "./schedule.ts";
+import { latestOfSolar, nextOfSolar } from "./solar.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
@@ -33,6 +34,8 @@ export function nextRun(of: Schedule, afterMs: number, zone: string): number {
       const atMs = parseIso(of.clockedTime);
       return atMs > afterMs ? atMs : Infinity;
     }
+    case "solar":
+      return nextOfSolar(of, afterMs);
     case "crontab":
     case "cron":
       return nextOfCrontab(zoned(of, zone), afterMs);
@@ -49,6 +52,8 @@ export function dueRun(of: Schedule, moment: Moment): number | null {
       return latestOfInterval(of, next, moment);
     case "clocked":
       return next;
+    case "solar":
+      return latestOfSolar(of, lastRunAtMs, nowMs);
     case "crontab":
     case "cron":
       return latestOfCrontab(zoned(of, zone), lastRunAtMs, nowMs);

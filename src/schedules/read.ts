@@ -1,7 +1,8 @@
 /** A schedule as settings have it: seconds, a schedule that was made, or one from JSON. */
 import { ImproperlyConfigured } from "../errors.ts";
 import { cron, crontab } from "./crontab.ts";
-import { clocked, type Schedule, schedule } from "./schedule.ts";
+import { clocked, type Schedule, type SolarEvent, schedule } from "./schedule.ts";
+import { solar } from "./solar.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -10,6 +11,8 @@ const MAKERS: Readonly<Record<Schedule["type"], (fields: Fields) => Schedule>> =
     schedule(every as number, { relative: relative === true, nowfun: nowfun as never }),
   crontab: (fields) => crontab(fields),
   cron: ({ expression, ...options }) => cron(expression as string, options),
+  solar: ({ event, lat, lon, nowfun }) =>
+    solar(event as SolarEvent, lat as number, lon as number, { nowfun: nowfun as never }),
   clocked: ({ clockedTime, nowfun }) => clocked(clockedTime as string, { nowfun: nowfun as never }),
 };
 

@@ -56,8 +56,31 @@ export interface ClockedSchedule {
   readonly nowfun: NowFun | null;
 }
 
-/** Made by {@link crontab}, {@link cron}, {@link schedule} or {@link clocked}. */
-export type Schedule = IntervalSchedule | CrontabSchedule | CronSchedule | ClockedSchedule;
+/** What the sun does, each day. Dawn begins, and dusk ends, with the sun 6, 12 or 18 degrees below the horizon. Python's names. */
+export type SolarEvent =
+  | "dawn_astronomical"
+  | "dawn_nautical"
+  | "dawn_civil"
+  | "sunrise"
+  | "solar_noon"
+  | "sunset"
+  | "dusk_civil"
+  | "dusk_nautical"
+  | "dusk_astronomical";
+
+/** At an event of the sun. Made by {@link solar}. */
+export interface SolarSchedule {
+  readonly type: "solar";
+  readonly event: SolarEvent;
+  /** Degrees, north is positive. */
+  readonly lat: number;
+  /** Degrees, east is positive. */
+  readonly lon: number;
+  readonly nowfun: NowFun | null;
+}
+
+/** Made by {@link schedule}, {@link crontab}, {@link cron}, {@link solar} or {@link clocked}. */
+export type Schedule = IntervalSchedule | CrontabSchedule | CronSchedule | SolarSchedule | ClockedSchedule;
 
 /** For all kinds of schedules. */
 export interface ScheduleOptions {
@@ -138,6 +161,8 @@ export function scheduleText(one: Schedule): string {
       return `<freq: ${durationText(one.every)}>`;
     case "clocked":
       return `<clocked: ${one.clockedTime}>`;
+    case "solar":
+      return `<solar: ${one.event} at latitude ${one.lat}, longitude: ${one.lon}>`;
     case "cron":
       return `<cron: ${one.expression}>`;
     case "crontab": {

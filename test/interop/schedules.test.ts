@@ -2,12 +2,14 @@
  * Schedules against Celery's: random expressions at random instants, half of them drawn to be hard.
  * `PETIOLE_SCHEDULE_CASES=100000` (make schedules) asks more of them.
  */
+import { Body, Equator, Horizon, Observer } from "astronomy-engine";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { segmentAt, wallOf } from "../../src/base/time-zone.ts";
 import { crontab } from "../../src/schedules/crontab.ts";
 import { nextRun } from "../../src/schedules/due.ts";
-import { schedule } from "../../src/schedules/schedule.ts";
+import { type SolarEvent, schedule } from "../../src/schedules/schedule.ts";
+import { solar } from "../../src/schedules/solar.ts";
 import { type PythonClient, startPythonClient } from "../support/python.ts";
 import { seed } from "../support/seed.ts";
 import { zoneChanges } from "../support/zone-changes.ts";
@@ -316,4 +318,90 @@ test("intervals, relative ones too, as Celery's remaining_estimate", async () =>
     return nowMs + there > lastRunAtMs && Math.abs(here - there) > 0.01;
   });
   expect(differences.slice(0, 5)).toEqual([]);
+});
+
+const PYTHON_SOLAR = `
+  from datetime import timezone, timedelta
+  from celery.schedules import solar
+  epoch = datetime.datetime(1970, 1, 1, tzinfo=timezone.utc)
+  answers = []
+  # Where the event does not come Celery means to look again after the sun was lowest, and fails with a TypeError.
+  for event, lat, lon, last in args:
+      at = epoch + timedelta(milliseconds=last)
+      one = solar(event, lat, lon, nowfun=lambda: epoch)
+      for day in range(400):
+          try:
+              answers.append(one.remaining_estimate(at) / timedelta(milliseconds=1) - last)
+              break
+          except TypeError:
+              lowest = one.cal.next_antitransit(one.ephem.Sun(), start=at)
+              at = lowest.datetime().replace(tzinfo=timezone.utc) + timedelta(minutes=1)
+      else:
+          answers.append(None)
+  return answers
+`;
+const SOLAR_EVENTS: readonly SolarEvent[] = [
+  "dawn_astronomical",
+  "dawn_nautical",
+  "dawn_civil",
+  "sunrise",
+  "solar_noon",
+  "sunset",
+  "dusk_civil",
+  "dusk_nautical",
+  "dusk_astronomical",
+];
+
+const SOLAR_MS = 5000;
+
+/** Arc seconds by which the sun's height changes from one instant to another. */
+function heightChange(lat: number, lon: number, ...instants: readonly number[]): number {
+  const observer = new Observer(lat, lon, 0);
+  const [one = 0, other = 0] = instants.map((ms) => {
+    const { ra, dec } = Equator(Body.Sun, new Date(ms), observer, true, true);
+    return Horizon(new Date(ms), observer, ra, dec).altitude;
+  });
+  return Math.abs(one - other) * 3600;
+}
+
+test("solar: every event at places from pole to pole, as Celery's with PyEphem, within 5 seconds", async () => {
+  const degrees = (most: number): fc.Arbitrary<number> =>
+    int(-most * 10_000, most * 10_000).map((n) => n / 10_000);
+  const lat = fc.oneof(
+    { weight: 4, arbitrary: degrees(60) },
+    { weight: 2, arbitrary: degrees(85) },
+    { weight: 1, arbitrary: fc.constantFrom(69.65, -77.85, 66.56, -66.56, 78.22) },
+  );
+  const all = fc.sample(fc.tuple(fc.constantFrom(...SOLAR_EVENTS), lat, degrees(180), int(FROM, TO)), {
+    numRuns: Math.min(CASES / 4, 10_000),
+    seed,
+  });
+  const theirs = await python.value<number[]>(PYTHON_SOLAR, all);
+  const apart = all.map(([event, north, east, last], index) => {
+    const here = nextRun(solar(event, north, east), last, "UTC");
+    const there = last + (theirs[index] as number);
+    return {
+      event,
+      north,
+      east,
+      last: new Date(last).toISOString(),
+      here,
+      there,
+      ms: Math.abs(here - there),
+    };
+  });
+  const beyond = apart.filter(({ ms }) => ms > SOLAR_MS);
+  // Near the end of polar day and night the sun grazes the height of an event: seconds of arc are many seconds of time there.
+  const grazing = beyond.filter(
+    ({ north, east, here, there }) => Math.abs(north) > 60 && heightChange(north, east, here, there) < 30,
+  );
+  // And whether it comes to it at all on a day may hang on them.
+  const turning = beyond.filter(({ north, ms }) => Math.abs(north) > 60 && ms > 20 * HOUR_MS);
+  const farthest = Math.max(...apart.map(({ ms }) => ms).filter((ms) => ms <= SOLAR_MS));
+  process.stdout.write(
+    `solar: ${all.length} compared, at most ${farthest.toFixed(0)} ms apart but for ${grazing.length} where the sun grazes and ${turning.length} at the turn of a polar day\n`,
+  );
+  expect(beyond.filter((one) => !grazing.includes(one) && !turning.includes(one)).slice(0, 5)).toEqual([]);
+  expect(grazing.length).toBeLessThan(all.length / 20);
+  expect(turning.length).toBeLessThanOrEqual(1 + all.length / 500);
 });

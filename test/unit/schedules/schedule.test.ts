@@ -1,9 +1,12 @@
 /** What a schedule is, when it is due; vectors were run on Celery 5.6.3 (random ones: test/interop/schedules.test.ts). */
+import { createRequire } from "node:module";
 import { expect, test } from "vitest";
+import { requirePeer } from "../../../src/base/import-peer.ts";
 import { readCronField } from "../../../src/schedules/cron-field.ts";
 import { cron, crontab, crontabValues } from "../../../src/schedules/crontab.ts";
 import { dueRun, nextRun } from "../../../src/schedules/due.ts";
-import { clocked, schedule, scheduleText } from "../../../src/schedules/schedule.ts";
+import { clocked, type SolarEvent, schedule, scheduleText } from "../../../src/schedules/schedule.ts";
+import { solar } from "../../../src/schedules/solar.ts";
 
 const HOURS = { name: "hour", min: 0, max: 23 };
 const DAYS = { name: "dayOfWeek", min: 0, max: 6 };
@@ -164,6 +167,47 @@ test("clocked runs once", () => {
   expect(scheduleText(one)).toBe("<clocked: 2026-03-29T00:30:00+00:00>");
   for (const wrong of [new Date(Number.NaN), "soon", 5 as never])
     expect(() => clocked(wrong)).toThrow(/is not a time: give a Date/);
+});
+
+test("solar: the events of a day, days without one, and what cannot be", () => {
+  const day = "2026-03-20T00:00:00Z";
+  const next = (event: SolarEvent, lat = 45.46, lon = 9.19): string =>
+    runs(solar(event, lat, lon), day, 1)[0] ?? "";
+  expect(next("sunrise")).toMatch(/^2026-03-20T05:2/);
+  expect(next("solar_noon")).toMatch(/^2026-03-20T11:30/);
+  expect(next("sunset")).toMatch(/^2026-03-20T17:3/);
+  const dawns = (["dawn_astronomical", "dawn_nautical", "dawn_civil", "sunrise"] as const).map((one) =>
+    next(one),
+  );
+  expect(dawns).toEqual(dawns.toSorted());
+  // Nothing rises in Longyearbyen between October and February.
+  expect(runs(solar("sunrise", 78.22, 15.65), "2026-11-15T00:00:00Z", 1)[0]).toMatch(/^2027-02-1/);
+  expect(nextRun(solar("sunrise", 90, 0), at(day), "UTC")).toBe(Infinity);
+  const rising = solar("sunrise", 45.46, 9.19);
+  const first = nextRun(rising, at(day), "UTC");
+  const third = nextRun(rising, nextRun(rising, first, "UTC"), "UTC");
+  expect(
+    dueRun(rising, { lastRunAtMs: at("2000-01-01T00:00:00Z"), nowMs: third + 60_000, zone: "UTC" }),
+  ).toBe(third);
+  // One event is one instant, wherever it is looked for from.
+  for (let hours = 1; hours < 5; hours += 1) {
+    expect(nextRun(solar("sunrise", 45.46, 9.19), at(day) + hours * 3_600_000, "UTC")).toBe(first);
+  }
+  expect(() => solar("moonrise" as never, 0, 0)).toThrow(
+    /there is no event "moonrise", but dawn_astronomical/,
+  );
+  expect(() => solar("sunset", 91, 0)).toThrow(/lat cannot be 91/);
+  expect(() => solar("sunset", 0, Number.NaN)).toThrow(/lon cannot be/);
+  expect(scheduleText(solar("sunset", 45.46, 9.19))).toBe(
+    "<solar: sunset at latitude 45.46, longitude: 9.19>",
+  );
+});
+
+test("a package that is missing is named with its npm command", () => {
+  const load = createRequire(import.meta.url);
+  expect(() => requirePeer("no-such-package", "solar", load)).toThrow(
+    /solar needs the package no-such-package: npm install no-such-package/,
+  );
 });
 
 test("a relative day is one of the calendar", () => {

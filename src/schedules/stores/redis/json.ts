@@ -9,7 +9,7 @@ import { TaskSignature } from "../../../canvas/signature.ts";
 import { toIso } from "../../../protocol/iso8601.ts";
 import { parseJson } from "../../../protocol/json.ts";
 import { crontab } from "../../crontab.ts";
-import { type EntryOptions, type EntryPolicy, PLAIN_POLICY, readPolicy } from "../../policy.ts";
+import { type EntryPolicy, PLAIN_POLICY, readPolicy } from "../../policy.ts";
 import { type CrontabSchedule, type IntervalSchedule, type Schedule, schedule } from "../../schedule.ts";
 import type { EntryRuns } from "../store.ts";
 
@@ -135,7 +135,7 @@ export function readEntry({ definition, own }: EntryTexts): ReadEntry {
       name,
       task,
       schedule: readSchedule(when, fields),
-      policy: readPolicy((fields["options"] ?? {}) as EntryOptions, "the field petiole"),
+      policy: readPolicy(fields["options"] ?? {}, "the field petiole"),
       args: (args ?? []) as readonly unknown[],
       kwargs: (kwargs ?? {}) as Fields,
       options: camelKeys((options ?? {}) as Fields),
