@@ -201,7 +201,10 @@ export class Celery {
     this.#core.config.fromEnv(options);
   }
 
-  /** Imports every module under these folders that is called `tasks` or ends in `.tasks`. Shared tasks in them are this app's. */
+  /**
+   * Imports every module under these folders that is called `tasks` or ends in `.tasks`. Shared tasks in them are this app's.
+   * Awaited at the top level of a module, as is usual, it cannot import what imports that module: `PET_MODULE_FAILED` names it.
+   */
   async autodiscoverTasks(
     folders: string | URL | readonly (string | URL)[],
     options?: { readonly related?: string | undefined },
