@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: sql-bench sql-outage help install build test test-nodes check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules parked format clean demo demo-redis demo-python first-curl servers oracle docs
+.PHONY: sql-bench sql-outage help install build test test-nodes check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules beat-bench parked format clean demo demo-redis demo-python first-curl servers oracle docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ cluster: build ## TypeScript and Python workers in one cluster for ten minutes, 
 
 schedules: ## a hundred thousand crontabs at random instants against Python's Celery, solar events, every zone's changes
 	@PETIOLE_SCHEDULE_CASES=100000 PETIOLE_ZONES=all npx vitest run test/interop/schedules.test.ts test/unit/schedules/zones.test.ts
+
+beat-bench: build ## a scheduler of 10,000 entries: its start, its CPU, and how late runs are
+	@node bench/beat/run.mjs
 
 parked: build ## how a worker's memory grows with 200,000 tasks that wait for their ETA
 	@node bench/memory/parked.mjs

@@ -5,7 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import type { AnySignature } from "../canvas/canvas-types.ts";
 import { ImproperlyConfigured } from "../errors.ts";
 import { repr } from "../protocol/python-repr.ts";
-import { crontab } from "../schedules/crontab.ts";
+import { crontab, isCrontab } from "../schedules/crontab.ts";
 import { type EntryOptions, type EntryPolicy, POLICY_KEYS, readPolicy } from "../schedules/policy.ts";
 import { readSchedule } from "../schedules/read.ts";
 import type { Schedule } from "../schedules/schedule.ts";
@@ -85,6 +85,7 @@ function scheduleOf(given: unknown, { where, relative }: { where: string; relati
       `${where} has no schedule: give seconds, schedule(…), crontab(…), cron(…), solar(…) or clocked(…)`,
     );
   }
+  if (typeof given === "object" && isCrontab(given)) return given;
   try {
     return readSchedule(typeof given === "number" ? given : camelKeys(given), relative);
   } catch (error) {

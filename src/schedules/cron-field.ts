@@ -33,12 +33,27 @@ const STAR_STEPS = /^\*\/([\p{L}\p{N}_]+)?/u;
 /** What Python's `int` reads. */
 const INTEGER = /^\s*([+-]?\d+(?:_\d+)*)\s*$/;
 
+/** Texts that were read, so that thousands of entries have one array of each. */
+const read = new Map<string, readonly number[]>();
+const MOST_READ = 1000;
+
 /**
  * The values of a field, ascending.
  *
  * @throws ImproperlyConfigured when it cannot be read
  */
 export function readCronField(field: CronField, range: CronRange): readonly number[] {
+  if (typeof field !== "string") return valuesOf(field, range);
+  const key = `${range.min}-${range.max} ${field}`;
+  let known = read.get(key);
+  if (known === undefined) {
+    known = valuesOf(field, range);
+    if (read.size < MOST_READ) read.set(key, known);
+  }
+  return known;
+}
+
+function valuesOf(field: CronField, range: CronRange): readonly number[] {
   const found = new Set<number>();
   if (typeof field === "string") {
     for (const part of field.split(",")) for (const one of partValues(part, range)) found.add(one);

@@ -91,6 +91,11 @@ export function cron(expression: string, options: CrontabOptions = {}): CronSche
   return made;
 }
 
+/** Whether an object was made by {@link crontab} or {@link cron}. */
+export function isCrontab(given: object): given is CrontabSchedule | CronSchedule {
+  return values.has(given as CrontabSchedule);
+}
+
 /** What the fields of a crontab stand for. */
 export function crontabValues(of: CrontabSchedule | CronSchedule): CrontabValues {
   let known = values.get(of);
@@ -184,10 +189,14 @@ function readOptions(
   };
 }
 
+const zones = new Set<string>();
+
 function zoneName(zone: string | undefined, what: string): string | null {
   if (zone === undefined || zone === null) return null;
+  if (zones.has(zone)) return zone;
   try {
     zoneOffsetMs(0, zone);
+    zones.add(zone);
     return zone;
   } catch (cause) {
     throw new ImproperlyConfigured(

@@ -1,7 +1,9 @@
 /** What an entry's options do: when it begins and ends, what becomes of runs that were missed, or that overlap. */
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { internalsOf } from "../../../src/app/internals.ts";
 import { Beat } from "../../../src/beat/index.ts";
+import { Scheduler } from "../../../src/beat/scheduler.ts";
 import { type BeatEntry, Celery, clocked, cron, crontab, group, schedule } from "../../../src/index.ts";
 import { MemoryScheduleStore } from "../../../src/schedules/stores/memory.ts";
 import { away, BeatRig, HOUR, SECOND, START } from "../../support/beat-rig.ts";
@@ -195,6 +197,19 @@ describe("beginning and end", () => {
     await rig.advance(250 * SECOND, 1000);
     expect(rig.seconds).toEqual([120, 240]);
   });
+});
+
+test("24 hours of a second each, looked at a little late each time: every slot is on the grid to the ms", () => {
+  const app = new Celery("shop", { beatSchedule: { a: { task: "t", schedule: 1 } } });
+  const scheduler = new Scheduler({ zone: "UTC", deadlineMs: null });
+  scheduler.begin(internalsOf(app).periodicTasks, new Map(), START);
+  const slots: number[] = [];
+  for (let look = 0; look < 86_400; look += 1) {
+    const nowMs = (scheduler.nextMs() ?? 0) + (look % 9);
+    for (const { slotMs } of scheduler.takeDue(nowMs)) slots.push(slotMs);
+  }
+  const astray = slots.filter((slotMs, index) => slotMs !== START + (index + 1) * SECOND);
+  expect([slots.length, astray]).toEqual([86_400, []]);
 });
 
 test("jitter: each run is up to so much later, before the next one, the same for every scheduler; ids stay", async () => {

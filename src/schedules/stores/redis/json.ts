@@ -44,7 +44,7 @@ export function writeEntry(task: PeriodicTask, enabled: boolean): EntryTexts | n
     task: task.task,
     args: task.args,
     kwargs: task.kwargs,
-    options: snakeKeys(options as Fields),
+    options: snakeKeys(options),
     schedule: writeSchedule(when),
     enabled,
   };
