@@ -95,7 +95,7 @@ try {
   );
   if (ratio < WANTED) process.exitCode = 1;
 } finally {
-  await endAll();
+  endAll();
   await pool.end();
   const gone = new Promise((resolve) => server.once("exit", resolve));
   server.kill("SIGINT");

@@ -32,7 +32,10 @@ type Open = (options: BackendOptions) => ResultBackend;
 const redis = async (): Promise<Open> => (await import("./redis/index.ts")).openRedisBackend;
 const memory = async (): Promise<Open> => (await import("./memory/index.ts")).openMemoryBackend;
 const sqlite = async (): Promise<Open> => (await import("./sqlite/index.ts")).openSqliteBackend;
-const sqlResults = async (): Promise<Open> => (await import("./sql/index.ts")).openSqlBackend;
+const sqlResults = async (): Promise<Open> => {
+  await (await import("../sql/peer.ts")).requireKysely();
+  return (await import("./sql/index.ts")).openSqlBackend;
+};
 const disabled = async (): Promise<Open> => (await import("./disabled.ts")).openDisabledBackend;
 
 const OPENERS: ReadonlyMap<string, () => Promise<Open>> = new Map([

@@ -58,7 +58,7 @@ export class Notifications {
   }
 
   async #dial(): Promise<void> {
-    const { database, channel, onLive } = this.#options;
+    const { database, channel } = this.#options;
     const { address, redacted } = database;
     if (address.dialect === "sqlite") return;
     let client: Client | null = null;
@@ -81,7 +81,7 @@ export class Notifications {
       if (this.#closed || this.#client !== client) return;
       this.#attempt = 0;
       this.#live = true;
-      onLive.call(this.#options);
+      this.#options.onLive();
     } catch (error) {
       if (client === null) this.#retry(error);
       else this.#lost(client, error);

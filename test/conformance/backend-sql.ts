@@ -51,7 +51,7 @@ export async function sqlStore(server: SqlServer): Promise<BackendStore> {
       .select((eb) => eb.fn.countAll<number>().as("n"))
       .where(where as never, "=", id as never)
       .executeTakeFirstOrThrow();
-    return Number(n);
+    return n;
   };
   return {
     create: (overrides) => openBackend({ ...options, ...overrides }),

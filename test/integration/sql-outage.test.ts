@@ -41,9 +41,9 @@ test("a stop of PostgreSQL loses no result, and no ack goes before one", { timeo
   });
   await worker.start();
   let sent = 0;
-  let sending = true;
+  const stop = new AbortController();
   const sends = (async () => {
-    while (sending) {
+    while (!stop.signal.aborted) {
       await work.delayMany(Array.from({ length: RATE }, () => []));
       sent += RATE;
       await pause(EVERY_MS);
@@ -70,7 +70,7 @@ test("a stop of PostgreSQL loses no result, and no ack goes before one", { timeo
   const before = ran.size;
   await pause(OUTAGE_MS);
   await eventually("tasks have run meanwhile", () => ran.size > before);
-  sending = false;
+  stop.abort();
   await sends;
   const acked = sent - (await open());
   const ranDown = ran.size;

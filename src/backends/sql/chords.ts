@@ -14,19 +14,7 @@
  * A chord that Python ended has no counter: what arrives then is noted, and waits for ever. A `count` of 0 with parts
  * missing, which Python makes of a part that it counted twice, is put right.
  */
-import { sql } from "kysely";
-import { parseJson, stringifyJson } from "../../protocol/json.ts";
-import { pythonJson } from "../../protocol/python-json.ts";
-import {
-  groupTuple,
-  type ResultNode,
-  type ResultTuple,
-  readResultTuple,
-  resultTuple,
-  writeResultTuple,
-} from "../../protocol/result-tuple.ts";
-import { isReady } from "../../protocol/states.ts";
-import type { Limits } from "../../protocol/wire.ts";
+import { sql } from "../../sql/query.ts";
 import type { ResultWrite } from "../backend.ts";
 import {
   CHORD_LEASE_MS,
@@ -35,22 +23,19 @@ import {
   type ChordStore,
   OVERDUE_COUNT,
   type OverdueChord,
-  outcomeOf,
   type PartWrite,
 } from "../chords.ts";
-import { backendError, type ResultCodec } from "../result-codec.ts";
+import { backendError } from "../result-codec.ts";
+import { type ChordParts, textOf } from "./chord-parts.ts";
 import type { Dialect, OwnSchema, ResultDb } from "./own-tables.ts";
-import { columnId, type RowCodec } from "./rows.ts";
-import { COUNTERS, databaseNow, readGroup, readTasks } from "./statements.ts";
+import { columnId } from "./rows.ts";
+import { COUNTERS, databaseNow } from "./statements.ts";
 
 export interface SqlChordsOptions {
   readonly db: ResultDb;
   readonly dialect: Dialect;
   readonly schema: OwnSchema;
-  /** Of parts, which only Petiole reads. */
-  readonly parts: ResultCodec;
-  readonly rows: RowCodec;
-  readonly limits: Limits;
+  readonly parts: ChordParts;
   /** Stores results within a transaction. */
   readonly store: (db: ResultDb, writes: readonly ResultWrite[]) => Promise<void>;
 }
@@ -91,7 +76,7 @@ export class SqlChords implements ChordStore {
   }
 
   encodePart(group: string, part: ChordPart, index: number | null): PartWrite {
-    const text = this.#options.parts.encodePart(part);
+    const text = this.#options.parts.encode(part);
     return { group, taskId: part.taskId, index, text };
   }
 
@@ -156,7 +141,7 @@ export class SqlChords implements ChordStore {
     db: ResultDb,
     { group, subTasks, note }: { readonly group: string; readonly subTasks: string; readonly note: string },
   ): Promise<ChordOutcome> {
-    const { outcome, missing } = await this.#outcome(db, group, subTasks);
+    const { outcome, missing } = await this.#options.parts.outcome(db, group, subTasks);
     if (outcome.kind === "waiting") {
       await this.#setCount(db, group, Math.max(1, missing));
       return outcome;
@@ -246,7 +231,7 @@ export class SqlChords implements ChordStore {
       dialect,
     ).executeTakeFirst();
     if (row === undefined) return null;
-    const { outcome } = await this.#outcome(db, group, row.sub_tasks ?? "[]");
+    const { outcome } = await this.#options.parts.outcome(db, group, row.sub_tasks ?? "[]");
     await db
       .updateTable("petiole_chord")
       .set({ claimed_until: this.#after(CHORD_LEASE_MS) })
@@ -267,8 +252,8 @@ export class SqlChords implements ChordStore {
       .where("group_id", "=", id)
       .executeTakeFirstOrThrow();
     // Those that were announced meanwhile come on top.
-    const added = Number(parts.all) - Number(parts.over);
-    const count = Math.max(0, size + added - Number(parts.over));
+    const added = parts.all - parts.over;
+    const count = Math.max(0, size + added - parts.over);
     const insert = db.insertInto(COUNTERS).values({ group_id: id, sub_tasks: subTasks, count });
     const { dialect } = this.#options;
     await (dialect === "mysql" ? insert.ignore() : insert.onConflict((oc) => oc.doNothing())).execute();
@@ -309,7 +294,7 @@ export class SqlChords implements ChordStore {
     for (const { task_id, announced } of known) {
       const part = byTask.get(task_id);
       byTask.delete(task_id);
-      if (part === undefined || Number(announced) === 0) continue;
+      if (part === undefined || announced === 0) continue;
       fresh += 1;
       await db
         .updateTable("petiole_chord_part")
@@ -345,64 +330,6 @@ export class SqlChords implements ChordStore {
     await db.updateTable(COUNTERS).set({ count }).where("group_id", "=", columnId(group)).execute();
   }
 
-  /** @throws BackendError when a part cannot be read */
-  async #outcome(
-    db: ResultDb,
-    group: string,
-    subTasks: string,
-  ): Promise<{ readonly outcome: ChordOutcome; readonly missing: number }> {
-    const rows = await db
-      .selectFrom("petiole_chord_part")
-      .select(["task_id", "value"])
-      .where("group_id", "=", columnId(group))
-      .orderBy(sql`CASE WHEN place IS NULL THEN 1 ELSE 0 END`)
-      .orderBy("place")
-      .orderBy(sql.ref("id"))
-      .execute();
-    const parts = new Map<string, ChordPart>();
-    for (const { task_id, value } of rows)
-      if (value !== null) parts.set(task_id, this.#options.parts.decodePart(storedText(value), group));
-    const header = await this.#header(db, group, subTasks);
-    const announced = rows.filter((row) => row.value === null).length;
-    if (header.length === 0) {
-      const all = [...parts.values()];
-      return { outcome: announced > 0 ? WAITING : outcomeOf(all, all.length, null), missing: announced };
-    }
-    const leaves = new Set(header.flatMap(leavesOf));
-    await this.#readOthers(db, leaves, parts);
-    const added = rows.filter(({ task_id, value }) => value !== null && !leaves.has(task_id));
-    const tree = groupTuple(group, [
-      ...header.map(writeResultTuple),
-      ...added.map(({ task_id }): ResultTuple => resultTuple(parts.get(task_id)?.taskId ?? task_id)),
-    ]);
-    const missing = [...leaves].filter((id) => !parts.has(id)).length + announced;
-    const outcome = missing > 0 ? WAITING : outcomeOf([...parts.values()], 0, tree);
-    return { outcome, missing };
-  }
-
-  /** Parts that another kind of worker has ended: their results. */
-  async #readOthers(db: ResultDb, leaves: ReadonlySet<string>, parts: Map<string, ChordPart>): Promise<void> {
-    const { rows, limits } = this.#options;
-    const others = [...leaves].filter((id) => !parts.has(id));
-    if (others.length === 0) return;
-    for (const [id, row] of await readTasks(db, others, limits.maxDecompressedBytes)) {
-      if (!isReady(row.status)) continue;
-      const { status, result } = rows.decode(row, id);
-      parts.set(id, { taskId: id, status, result });
-    }
-  }
-
-  /** As the chord was begun; else as its group was saved. */
-  async #header(db: ResultDb, group: string, subTasks: string): Promise<readonly ResultNode[]> {
-    const { rows, limits } = this.#options;
-    const value = parseJson(subTasks, limits);
-    if (Array.isArray(value) && value.length === 0) {
-      const saved = await readGroup(db, columnId(group));
-      return saved === null ? [] : (readResultTuple(rows.decodeGroup(saved, group))?.children ?? []);
-    }
-    return Array.isArray(value) ? value.flatMap((one) => readResultTuple(one) ?? []) : [];
-  }
-
   #after(ms: number) {
     return sql<number>`${databaseNow(this.#options.dialect)} + ${ms}`;
   }
@@ -421,15 +348,6 @@ export class SqlChords implements ChordStore {
   }
 }
 
-/** `sub_tasks` of a chord. */
-export function subTasksOf(members: readonly ResultNode[]): string {
-  return pythonJson(stringifyJson(members.map(writeResultTuple), "the header of a chord"));
-}
-
-function leavesOf(node: ResultNode): readonly string[] {
-  return node.children === null ? [columnId(node.id)] : node.children.flatMap(leavesOf);
-}
-
 /** Of each id one in each. */
 function wavesOf(writes: readonly ResultWrite[]): readonly (readonly ResultWrite[])[] {
   const waves: Map<string, ResultWrite>[] = [];
@@ -442,17 +360,6 @@ function wavesOf(writes: readonly ResultWrite[]): readonly (readonly ResultWrite
     wave.set(write.key, write);
   }
   return waves.map((wave) => [...wave.values()]);
-}
-
-/** Binary parts, as base64 with a mark that no JSON begins with. */
-const BINARY = "=";
-
-function textOf({ text }: PartWrite): string {
-  return typeof text === "string" ? text : BINARY + text.toString("base64");
-}
-
-function storedText(value: string): string | Buffer {
-  return value.startsWith(BINARY) ? Buffer.from(value.slice(1), "base64") : value;
 }
 
 /** SQLite's transactions have the database to themselves. */

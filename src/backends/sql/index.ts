@@ -7,7 +7,8 @@ import type { StoreLocation } from "../../transports/transport.ts";
 import type { BackendOptions, ChordSize, ResultBackend, ResultWrite } from "../backend.ts";
 import { backendError, ResultCodec } from "../result-codec.ts";
 import { StoreQueue } from "../store-queue.ts";
-import { type NewChord, SqlChords, subTasksOf } from "./chords.ts";
+import { ChordParts, subTasksOf } from "./chord-parts.ts";
+import { type NewChord, SqlChords } from "./chords.ts";
 import { OwnSchema, type ResultDb } from "./own-tables.ts";
 import { type Content, columnId, RowCodec, type TaskRow, withoutNul } from "./rows.ts";
 import * as statements from "./statements.ts";
@@ -81,7 +82,7 @@ export class SqlBackend implements ResultBackend {
     const statementTimeoutMs = url.includes("sqlite") ? LOCK_MS : STATEMENT_MS;
     const database = await openDatabase(url, { clock, statementTimeoutMs });
     try {
-      await statements.readTasks(database.db as unknown as ResultDb, [""], 0);
+      await statements.readTasks(database.db, [""], 0);
     } catch (error) {
       await database.close();
       throw backendError(error, "opening the results");
@@ -105,9 +106,7 @@ export class SqlBackend implements ResultBackend {
       db,
       dialect,
       schema,
-      parts: this.#parts,
-      rows: this.#rows,
-      limits,
+      parts: new ChordParts({ codec: this.#parts, rows: this.#rows, limits }),
       store: (inside, writes) =>
         statements.storeTasks(inside, dialect, tasksOf(writes as readonly SqlWrite[])),
     });
@@ -223,7 +222,7 @@ export class SqlBackend implements ResultBackend {
     const { db, database, schema } = this.#running();
     const { signal } = this.#stop;
     try {
-      const beforeMs = (await statements.now(db, database.dialect)) - this.#expiresMs;
+      const beforeMs = (await statements.readNow(db, database.dialect)) - this.#expiresMs;
       const deleted = await statements.deleteExpired(db, beforeMs, signal);
       if (await schema.exists()) await statements.deleteOwnExpired(db, beforeMs, signal);
       return deleted;

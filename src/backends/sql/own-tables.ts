@@ -2,8 +2,9 @@
  * What Django's tables have no place for: which parts of a chord were counted, who has it, and the logs of tasks. Made when a
  * chord is first begun or counted, or a log stored; who only reads results needs no right to make tables.
  */
-import { type Kysely, sql } from "kysely";
+
 import { type SqlDatabase, SqlError, type Tables } from "../../sql/index.ts";
+import { type Kysely, sql } from "../../sql/query.ts";
 
 export interface OwnTables {
   readonly petiole_chord: {

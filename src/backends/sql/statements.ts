@@ -1,6 +1,7 @@
 /** The statements on Django's tables of results. */
-import { type RawBuilder, sql } from "kysely";
+
 import { sqlTime } from "../../sql/index.ts";
+import { type RawBuilder, sql } from "../../sql/query.ts";
 import type { Dialect, OwnTables, ResultDb } from "./own-tables.ts";
 import type { Content, ReadRow, TaskRow } from "./rows.ts";
 
@@ -57,7 +58,7 @@ function rowOf({ done, ...task }: TaskRow, now: string) {
 }
 
 function upsert(db: ResultDb, dialect: Dialect, rows: readonly InsertedRow[]) {
-  const insert = db.insertInto(TASKS).values(rows as InsertedRow[]);
+  const insert = db.insertInto(TASKS).values(rows);
   if (dialect === "mysql") {
     const stays = sql`status = BINARY 'SUCCESS'`;
     const given = (name: string): RawBuilder<never> =>
@@ -113,7 +114,7 @@ export async function readTasks(
       .select(size.as("size"))
       .where("task_id", "in", ids.slice(at, at + READ_COUNT))
       .execute();
-    for (const row of rows) found.set(row.task_id, row as ReadRow);
+    for (const row of rows) found.set(row.task_id, row);
   }
   return found;
 }
@@ -203,9 +204,9 @@ export function databaseNow(dialect: Dialect): RawBuilder<number> {
   return sql<number>`${Date.now()}`;
 }
 
-export async function now(db: ResultDb, dialect: Dialect): Promise<number> {
+export async function readNow(db: ResultDb, dialect: Dialect): Promise<number> {
   const { rows } = await sql<{ ms: number }>`SELECT ${databaseNow(dialect)} AS ms`.execute(db);
-  return Number(rows[0]?.ms ?? Date.now());
+  return rows[0]?.ms ?? Date.now();
 }
 
 export async function readLog(db: ResultDb, id: string): Promise<string | null> {
