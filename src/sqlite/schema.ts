@@ -71,6 +71,11 @@ const STEPS: readonly Step[] = [
     place TEXT NOT NULL, entry TEXT NOT NULL, last REAL NOT NULL, count INTEGER NOT NULL, slot REAL,
     PRIMARY KEY (place, entry)) WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE petiole_subscribers (id INTEGER PRIMARY KEY, holder INTEGER NOT NULL, exchange TEXT NOT NULL, routing_key TEXT NOT NULL);
+  CREATE INDEX petiole_subscribers_exchange ON petiole_subscribers (exchange);
+  CREATE INDEX petiole_subscribers_holder ON petiole_subscribers (holder);
+  `,
 ];
 
 /** Results are found by a short number made of their key: random texts made each write touch a page of its own. */

@@ -1,8 +1,9 @@
 /** What a transport hears without holding it: broadcasts, and mailboxes of its own. */
 import type { WireMessage } from "../../protocol/wire.ts";
 import { readText } from "../../sqlite/index.ts";
-import { compileSubscription, matchesTopic, type TopicPattern } from "../memory/topic.ts";
+import type { TopicPattern } from "../memory/topic.ts";
 import type { Mailbox, MailboxOptions } from "../transport.ts";
+import { hears, patternOf } from "./routes.ts";
 import type { Store } from "./store.ts";
 
 export interface SubscribeOptions {
@@ -31,21 +32,23 @@ export class Hearing {
     this.#end = store.db.onChange(() => this.#read());
   }
 
-  subscribe(options: SubscribeOptions): { close(): Promise<void> } {
-    const { db, routes } = this.#store;
+  async subscribe(options: SubscribeOptions): Promise<{ close(): Promise<void> }> {
+    const { db, routes, holder } = this.#store;
     const { routingKey, exchange } = options;
+    const known = await db.write(() => routes.addSubscriber(holder, exchange, routingKey));
     const subscription: Subscription = {
       exchange,
       routingKey,
       onMessage: (message) => options.onMessage(message),
       onGap: () => options.onGap(),
-      pattern: routingKey === "" ? null : compileSubscription(routingKey),
+      pattern: patternOf(routingKey),
       seq: db.read(() => routes.lastSeq()),
     };
     this.#subscriptions.add(subscription);
     return {
       close: async () => {
-        this.#subscriptions.delete(subscription);
+        if (!this.#subscriptions.delete(subscription) || db.closed) return;
+        await db.write(() => routes.removeSubscriber(known));
       },
     };
   }
@@ -101,13 +104,8 @@ export class Hearing {
     subscription.seq = seq;
     if (missed) this.#tell(() => subscription.onGap());
     for (const { routingKey, raw } of messages) {
-      const { pattern } = subscription;
-      // A key on one side only: another channel, as on Redis.
-      const wanted =
-        pattern === null || routingKey === ""
-          ? (pattern === null) === (routingKey === "")
-          : matchesTopic(pattern, routingKey);
-      if (wanted && this.#subscriptions.has(subscription)) this.#hear(raw, subscription);
+      if (hears(subscription.pattern, routingKey) && this.#subscriptions.has(subscription))
+        this.#hear(raw, subscription);
     }
     return seq < routes.lastSeq();
   }

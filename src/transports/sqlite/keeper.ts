@@ -124,10 +124,11 @@ export class Keeper {
 
   /** Of a holder that has died; whoever deletes its row first does it. */
   async #putBackOf(id: number): Promise<void> {
-    const { db, messages, limits, clock, logger } = this.#store;
+    const { db, messages, limits, routes, clock, logger } = this.#store;
     const put = await db.write(
       () => {
         if (db.run("DELETE FROM petiole_holders WHERE id = ?", id) === 0) return null;
+        routes.removeSubscribersOf(id);
         const lost = messages.heldBy(id);
         const given = lost.map((one) => putAfterLoss(this.#store, one));
         limits.freeHolder(id, clock.now());

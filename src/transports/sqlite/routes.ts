@@ -1,6 +1,6 @@
 /** Who is bound to an exchange, and the ring of broadcasts. */
 import { type Database, readText } from "../../sqlite/index.ts";
-import { compileTopic, matchesTopic } from "../memory/topic.ts";
+import { compileSubscription, compileTopic, matchesTopic, type TopicPattern } from "../memory/topic.ts";
 import type { BoundQueue, ExchangeType, QueueDeclaration } from "../transport.ts";
 
 /** Broadcasts that are kept for subscribers that have not read them yet. */
@@ -13,6 +13,17 @@ export interface Broadcast {
   readonly seq: number;
   readonly routingKey: string;
   readonly raw: string;
+}
+
+/** null: only what has no routing key. */
+export function patternOf(routingKey: string): TopicPattern | null {
+  return routingKey === "" ? null : compileSubscription(routingKey);
+}
+
+/** A key on one side only: another channel, as on Redis. */
+export function hears(pattern: TopicPattern | null, routingKey: string): boolean {
+  if (pattern === null || routingKey === "") return (pattern === null) === (routingKey === "");
+  return matchesTopic(pattern, routingKey);
 }
 
 export class Routes {
@@ -97,6 +108,32 @@ export class Routes {
       of.raw,
     );
     this.#db.run("DELETE FROM petiole_broadcasts WHERE seq <= last_insert_rowid() - ?", RING_LENGTH);
+  }
+
+  /** Inside a write. Gives the number of the subscription. */
+  addSubscriber(holder: number, exchange: string, routingKey: string): number {
+    const sql =
+      "INSERT INTO petiole_subscribers (holder, exchange, routing_key) VALUES (?, ?, ?) RETURNING id";
+    return this.#db.get(sql, holder, exchange, routingKey)?.["id"] as number;
+  }
+
+  removeSubscriber(id: number): void {
+    this.#db.run("DELETE FROM petiole_subscribers WHERE id = ?", id);
+  }
+
+  removeSubscribersOf(holder: number): void {
+    this.#db.run("DELETE FROM petiole_subscribers WHERE holder = ?", holder);
+  }
+
+  /** Holders of subscriptions that hear a broadcast, one for each; some of them may have died. */
+  subscribers(exchange: string, routingKey: string): readonly number[] {
+    const rows = this.#db.all(
+      "SELECT holder, routing_key FROM petiole_subscribers WHERE exchange = ?",
+      exchange,
+    );
+    return rows
+      .filter((row) => hears(patternOf(readText(row["routing_key"])), routingKey))
+      .map((row) => row["holder"] as number);
   }
 
   /** Number of the last one; 0: there was none. */

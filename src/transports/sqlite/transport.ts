@@ -11,7 +11,7 @@ import { randomBytes, randomInt } from "node:crypto";
 import { hostname } from "node:os";
 import { OperationalError, PetioleError } from "../../errors.ts";
 import { decodeEnvelope, encodeEnvelope } from "../../protocol/envelope.ts";
-import { Database, HolderLock, SqliteError } from "../../sqlite/index.ts";
+import { Database, HolderLock, isHolderAlive, SqliteError } from "../../sqlite/index.ts";
 import { stepIndex } from "../memory/options.ts";
 import type {
   Answer,
@@ -71,6 +71,7 @@ export class SqliteTransport implements Transport {
   #hearing: Hearing | null = null;
   #keeper: Keeper | null = null;
   #lock: HolderLock | null = null;
+  #locking: Promise<HolderLock> | null = null;
   #registered = false;
   #tags = 0;
   #stopped = false;
@@ -165,7 +166,10 @@ export class SqliteTransport implements Transport {
       if (this.#registered && !store.db.closed) {
         const holder = this.#holder;
         await store.db
-          .write(() => store.db.run("DELETE FROM petiole_holders WHERE id = ?", holder))
+          .write(() => {
+            store.routes.removeSubscribersOf(holder);
+            store.db.run("DELETE FROM petiole_holders WHERE id = ?", holder);
+          })
           .catch((error: unknown) => store.logger.warn({ err: error }, "a worker could not sign off"));
       }
     }
@@ -205,6 +209,17 @@ export class SqliteTransport implements Transport {
     } catch (error) {
       throw this.#operational(error, "not sent");
     }
+    for (const one of messages) if (one.onHeard !== undefined) await this.#count(store, one);
+  }
+
+  /** Those that live, of who hears a broadcast. */
+  async #count({ db, routes }: Store, one: Outgoing): Promise<void> {
+    if (one.type !== "fanout" || one.exchange === "" || db.closed) return;
+    let count = 0;
+    for (const holder of routes.subscribers(one.exchange, one.routingKey)) {
+      if (holder === this.#holder || (await isHolderAlive(db.path, holder))) count += 1;
+    }
+    one.onHeard?.(count);
   }
 
   encode(messages: readonly Outgoing[]): StoredMessages | null {
@@ -246,8 +261,21 @@ export class SqliteTransport implements Transport {
   }
 
   async subscribe(options: SubscribeOptions): Promise<{ close(): Promise<void> }> {
-    this.#running();
-    return (this.#hearing as Hearing).subscribe(options);
+    const { db } = this.#running();
+    try {
+      // Who broadcasts counts those that live.
+      this.#locking ??=
+        this.#lock === null ? HolderLock.take(db.path, this.#holder) : Promise.resolve(this.#lock);
+      this.#lock = await this.#locking;
+      if (!this.#registered) {
+        await db.write(() => this.#register(db));
+        this.#registered = true;
+      }
+      return await (this.#hearing as Hearing).subscribe(options);
+    } catch (error) {
+      this.#locking = null;
+      throw this.#operational(error);
+    }
   }
 
   async size(queue: string): Promise<number> {

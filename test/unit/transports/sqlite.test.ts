@@ -42,3 +42,30 @@ test("of a message that was given up another worker is told when the first could
   await second.stop();
   await rig.stop();
 });
+
+test("of a broadcast those are counted that live, whatever they were opened as", async () => {
+  const rig = await sqliteRig();
+  const open = async (role: "worker" | "producer"): Promise<SqliteTransport> => {
+    const transport = new SqliteTransport(rig.options({ role }));
+    await transport.start(new AbortController().signal);
+    return transport;
+  };
+  const [worker, client, sender] = [await open("worker"), await open("producer"), await open("producer")];
+  const tell = async (): Promise<number> => {
+    let heard = -1;
+    const broadcast = { ...toQueue("", "m"), exchange: "fan", type: "fanout", routingKey: "" } as const;
+    await sender.publish([{ ...broadcast, onHeard: (count) => (heard = count) }], null);
+    return heard;
+  };
+  expect(await tell()).toBe(0);
+  for (const one of [worker, client]) {
+    await one.subscribe({ exchange: "fan", routingKey: "", onMessage: () => {}, onGap: () => {} });
+  }
+  expect(await tell()).toBe(2);
+  worker.abandon();
+  expect(await tell()).toBe(1);
+  await client.stop();
+  expect(await tell()).toBe(0);
+  await sender.stop();
+  await rig.stop();
+});
