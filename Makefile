@@ -1,6 +1,6 @@
 # `make test` is enough after a fresh clone: it installs what is missing, starts its own servers and stops them.
 .DEFAULT_GOAL := help
-.PHONY: sql-bench sql-outage help install build test test-nodes check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules beat-bench parked format clean demo demo-redis demo-python first-curl servers oracle docs
+.PHONY: sql-bench sql-outage help install build test test-nodes check check-all lint typecheck coverage bench faults sqlite-faults sqlite-bench statedb-faults canvas-model canvas-bench cluster schedules beat-bench parked format clean demo demo-redis demo-python first-curl servers oracle docs beat-faults
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ schedules: ## a hundred thousand crontabs at random instants against Python's Ce
 
 beat-bench: build ## a scheduler of 10,000 entries: its start, its CPU, and how late runs are
 	@node bench/beat/run.mjs
+
+beat-faults: ## kill, stop and cut off the leader of three beats a hundred times; every slot is executed once
+	@PETIOLE_BEAT_FAULTS=100 npx vitest run test/integration/beat-faults.test.ts
 
 parked: build ## how a worker's memory grows with 200,000 tasks that wait for their ETA
 	@node bench/memory/parked.mjs
