@@ -88,7 +88,7 @@ const CHAPTERS = [
     title: "Command line",
     about:
       "`PET_USAGE`: exit code 64, `PET_RUNNING`: 73; a failed operation exits with 1. Every message of the program ends with its code.",
-    codes: ["PET_USAGE", "PET_DAEMON", "PET_RUNNING", "PET_FENCED", "PET_UNEXPECTED"],
+    codes: ["PET_USAGE", "PET_DAEMON", "PET_RUNNING", "PET_FENCED", "PET_SCHEDULE", "PET_UNEXPECTED"],
   },
 ];
 

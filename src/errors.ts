@@ -64,6 +64,8 @@ export const ERROR_CODES = {
     "A pid file names a process that runs. The message has its id. Stop it, or choose another file.",
   PET_FENCED:
     "A scheduler tried to send a run after another had taken its place. Nothing was sent; the one that leads sends it.",
+  PET_SCHEDULE:
+    "An entry of the schedule is not there, is there already, or cannot be changed. The message names it.",
   PET_USAGE: "A command line that cannot be understood. The message shows the right form.",
   PET_NO_REPLY: "Nothing answered within the time given.",
   PET_UNEXPECTED:

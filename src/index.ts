@@ -37,6 +37,7 @@ export type {
   TaskState,
   TaskStatus,
 } from "./app/result-types.ts";
+export type { ScheduleInfo, Schedules, UnreadableSchedule } from "./app/schedule-types.ts";
 export type {
   CeleryOptions,
   Conf,

@@ -27,6 +27,7 @@ import type { AppEvents } from "./events.ts";
 import { appBrand, setInternals } from "./internals.ts";
 import type { PeriodicOptions } from "./periodic.ts";
 import type { AsyncResult, GroupResult, ResultSet } from "./result-types.ts";
+import type { Schedules } from "./schedule-types.ts";
 import type { CeleryOptions, Conf } from "./settings-types.ts";
 import type { Middleware, Signal, Signals } from "./signal-types.ts";
 import type { Steps } from "./steps.ts";
@@ -90,6 +91,11 @@ export class Celery {
   /** Events of workers, tasks and clients: `app.events.receiver`, `app.events.state`. */
   get events(): AppEvents {
     return this.#core.events;
+  }
+
+  /** Entries of the schedule: looked at and changed while schedulers run. */
+  get schedules(): Schedules {
+    return this.#core.schedules;
   }
 
   /** Just before the settings become final. */

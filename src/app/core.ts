@@ -43,6 +43,7 @@ import { type HandOver, Publisher } from "./publisher.ts";
 import { Queues } from "./queues.ts";
 import { Results } from "./results.ts";
 import { Router } from "./routes.ts";
+import { SchedulesClient } from "./schedules-client.ts";
 import { Planner, type SendPlan } from "./send-plan.ts";
 import { AppSender } from "./sender.ts";
 import { SentEvents } from "./sent-events.ts";
@@ -68,6 +69,7 @@ export class AppCore implements CallHost, SharedHost {
   readonly revokes: SharedRevokes;
   readonly control: ControlClient = new ControlClient(this);
   readonly events: AppEvents = new AppEvents(this);
+  readonly schedules: SchedulesClient = new SchedulesClient(this);
   readonly periodic: PeriodicTasks;
   readonly onConfigure: Emitter<object> = new Emitter();
   readonly onAfterConfigure: Emitter<object> = new Emitter();
@@ -360,6 +362,7 @@ export class AppCore implements CallHost, SharedHost {
       this.#publisher.close(),
       this.results.close(),
       this.control.close(),
+      this.schedules.close(),
       this.revokes.close(),
     ]).then((ends) => {
       const failed = ends.find((end) => end.status === "rejected");

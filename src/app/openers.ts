@@ -18,7 +18,8 @@ export interface OpenContext {
 
 type Tls = boolean | Readonly<Record<string, unknown>> | null;
 
-function tlsOf(given: boolean | TlsOptions | null): Tls {
+/** TLS options of a setting, as connections take them. */
+export function tlsOf(given: boolean | TlsOptions | null): Tls {
   return typeof given === "object" && given !== null ? { ...given } : given;
 }
 

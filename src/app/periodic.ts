@@ -79,6 +79,36 @@ export function readBeatEntry(name: string, entry: unknown): BeatEntry {
   });
 }
 
+/** What `readBeatEntry` gave, complete. */
+export function periodicTask(name: string, entry: BeatEntry): PeriodicTask {
+  return {
+    name,
+    task: entry.task as string,
+    schedule: entry.schedule as Schedule,
+    policy: readPolicy(entry, `entry ${JSON.stringify(name)}`),
+    args: entry.args ?? [],
+    kwargs: entry.kwargs ?? {},
+    options: entry.options ?? {},
+    signature: null,
+  };
+}
+
+/** What it was made of, `enabled` aside. */
+export function entryOf({ task, schedule, policy, args, kwargs, options }: PeriodicTask): BeatEntry {
+  const { startTimeMs, endTimeMs, jitterMs, ...more } = policy;
+  return {
+    ...more,
+    task,
+    schedule,
+    args,
+    kwargs,
+    options,
+    startTime: startTimeMs === null ? undefined : new Date(startTimeMs),
+    endTime: endTimeMs === null ? undefined : new Date(endTimeMs),
+    jitter: jitterMs / 1000,
+  };
+}
+
 function scheduleOf(given: unknown, { where, relative }: { where: string; relative: boolean }): Schedule {
   if (typeof given !== "number" && !isRecord(given)) {
     throw new ImproperlyConfigured(
@@ -148,16 +178,7 @@ export class PeriodicTasks {
     const all = new Map<string, PeriodicTask>();
     for (const [name, entry] of Object.entries(settings ?? {})) {
       if (entry.enabled === false) continue;
-      all.set(name, {
-        name,
-        task: entry.task as string,
-        schedule: entry.schedule as Schedule,
-        policy: readPolicy(entry, `entry ${JSON.stringify(name)}`),
-        args: entry.args ?? [],
-        kwargs: entry.kwargs ?? {},
-        options: entry.options ?? {},
-        signature: null,
-      });
+      all.set(name, periodicTask(name, entry));
     }
     for (const [name, one] of this.#added) all.set(name, one);
     return [...all.values()];

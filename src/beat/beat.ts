@@ -1,12 +1,13 @@
 /** The scheduler as users start it. Python: `celery.apps.beat.Beat`. */
 import type { Celery } from "../app/app.ts";
 import { internalsOf } from "../app/internals.ts";
+import { scheduleOptions } from "../app/schedule-store.ts";
 import type { ServiceState } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
+import { openScheduleStore } from "../schedules/stores/open.ts";
 import type { ScheduleStore } from "../schedules/stores/store.ts";
 import { refuseBlindOverlap } from "./overlap.ts";
 import { BeatService } from "./service.ts";
-import { openScheduleStore } from "./stores.ts";
 
 export interface BeatOptions {
   /** Instead of the setting `beatScheduler`. */
@@ -102,11 +103,9 @@ export class Beat {
   }
 
   #schedule(): ScheduleStore {
-    const app = internalsOf(this.app);
-    const { beatScheduler, beatScheduleFilename } = app.conf;
-    const scheduler = this.#options.scheduler ?? beatScheduler ?? "file";
-    const file = this.#options.schedule ?? beatScheduleFilename ?? "celerybeat-schedule";
-    this.#store ??= openScheduleStore({ scheduler, file }, { app, logger: this.logger });
+    const { conf, clock } = internalsOf(this.app);
+    const context = { app: this.app, conf, clock, logger: this.logger };
+    this.#store ??= openScheduleStore(scheduleOptions(context, this.#options));
     return this.#store;
   }
 }

@@ -43,6 +43,7 @@ export type CommandName =
   | "statedb"
   | "db"
   | "limits"
+  | "schedule"
   | "events"
   | "shell"
   | "graph"

@@ -1,10 +1,12 @@
 /** Every command, as data: the parser, the help, the environment, the completion scripts and docs/cli.md read it. */
+
 import { type CommandSpec, withJson } from "./option-types.ts";
 import { BEAT } from "./specs/beat.ts";
 import { DEAD, LIMITS, LIST, MIGRATE, PURGE, QUEUE } from "./specs/broker.ts";
 import { DB } from "./specs/db.ts";
 import { MULTI } from "./specs/multi.ts";
 import { CONTROL, EVENTS, INSPECT, STATUS } from "./specs/remote.ts";
+import { SCHEDULE } from "./specs/schedule.ts";
 import { DEV, INIT } from "./specs/start.ts";
 import { STATEDB } from "./specs/statedb.ts";
 import { CALL, RESULT } from "./specs/tasks.ts";
@@ -27,6 +29,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   MIGRATE,
   QUEUE,
   LIMITS,
+  SCHEDULE,
   DEAD,
   STATEDB,
   DB,

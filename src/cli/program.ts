@@ -35,6 +35,7 @@ const RUN: Readonly<Record<CommandName, () => Promise<Command>>> = {
   purge: async () => (await import("./commands/purge.ts")).purge,
   queue: async () => (await import("./commands/queue.ts")).queue,
   limits: async () => (await import("./commands/limits.ts")).limits,
+  schedule: async () => (await import("./commands/schedule.ts")).schedule,
   statedb: async () => (await import("./commands/statedb.ts")).statedb,
   db: async () => (await import("./commands/db.ts")).db,
   dead: async () => (await import("./commands/dead.ts")).dead,

@@ -57,5 +57,5 @@ function nearestOption(flag: string, command: CommandSpec | null): string {
   );
   return elsewhere.length === 0
     ? ""
-    : `; petiole ${elsewhere.map((spec) => spec.name).join(" and ")} has it.`;
+    : `; petiole ${elsewhere.map((spec) => spec.name).join(" and ")} ${elsewhere.length > 1 ? "have" : "has"} it.`;
 }

@@ -55,6 +55,7 @@ export const REMEDIES: Readonly<Record<PetioleErrorCode, string>> = {
     "Mend what the message names: a folder that is not there or not writable, a user, a port that is taken.",
   PET_RUNNING: "Stop the process that the message names, or give this one another file with --pidfile.",
   PET_FENCED: "Nothing is to be done; where it comes often, give the scheduler a longer redbeatLockTimeout.",
+  PET_SCHEDULE: "petiole schedule list shows the entries that there are.",
   PET_USAGE: "Write it as the message shows; petiole COMMAND --help has all words.",
   PET_NO_REPLY:
     "Look whether workers run on this broker and whether -d names them rightly; a busy one may need more time: --timeout.",

@@ -4,9 +4,10 @@ import { Celery, type CeleryOptions, group } from "petiole";
 import { Beat } from "petiole/beat";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { internalsOf } from "../../src/app/internals.ts";
+import { scheduleOptions } from "../../src/app/schedule-store.ts";
 import { type Logger, silentLogger } from "../../src/base/logger.ts";
-import { openScheduleStore } from "../../src/beat/stores.ts";
 import { Celery as SourceCelery } from "../../src/index.ts";
+import { openScheduleStore } from "../../src/schedules/stores/open.ts";
 import { eventually } from "../support/eventually.ts";
 import { type RedisServer, startRedis } from "../support/redis.ts";
 
@@ -124,7 +125,7 @@ test("a claim of an earlier reign publishes nothing, whatever the run", async ()
   const app = new SourceCelery("shop", settingsOf());
   const inside = internalsOf(app);
   await inside.finalize();
-  const store = openScheduleStore({ scheduler: "redbeat", file: "" }, { app: inside, logger: silentLogger });
+  const store = openScheduleStore(scheduleOptions(inside, {}));
   expect(await store.take()).toBeNull();
   const { tasks } = await store.load(inside.periodicTasks, Date.now());
   const [task] = tasks;

@@ -179,6 +179,18 @@ const RUNS: Readonly<Record<CommandName, () => Promise<void>>> = {
   async limits() {
     expect(await line(["limits"])).toEqual([]);
   },
+  async schedule() {
+    const words = ["--task", "shop.add", "--every", "60"];
+    const [added] = (await line(["schedule", "add", "minute", ...words, "-S", "redbeat"])) as object[];
+    expect(added).toMatchObject({ kind: "entry", name: "minute", enabled: true, totalRunCount: 0 });
+    expect(await line(["schedule", "list", "-S", "redbeat"])).toEqual([added]);
+    expect(await line(["schedule", "run", "minute", "-S", "redbeat"])).toEqual([
+      { name: "minute", id: expect.any(String) },
+    ]);
+    expect(await line(["schedule", "remove", "minute", "-S", "redbeat"])).toEqual([
+      { name: "minute", removed: true },
+    ]);
+  },
   async dead() {
     for (const raw of ["no message", "nor this"]) {
       await redis.command(

@@ -18,7 +18,8 @@ import type { Logger } from "../../base/logger.ts";
 import { isPythonDbm } from "../../base/python-dbm.ts";
 import { ImproperlyConfigured, PetioleError } from "../../errors.ts";
 import { parseIso, toIso } from "../../protocol/iso8601.ts";
-import type { EntryRuns, LoadedSchedule, ScheduleStore, StoredRuns } from "./store.ts";
+import { onlyRuns, runsOnly } from "./runs-only.ts";
+import type { EntryRuns, ListedEntry, LoadedSchedule, ScheduleStore, StoredRuns } from "./store.ts";
 
 const VERSION = 1;
 
@@ -31,6 +32,7 @@ export interface FileScheduleOptions {
 export class FileScheduleStore implements ScheduleStore {
   readonly location: string;
   readonly lease = null;
+  readonly keepsEntries = false;
   readonly #path: string;
   readonly #lock: FileLock;
   readonly #clock: Clock;
@@ -107,6 +109,28 @@ export class FileScheduleStore implements ScheduleStore {
 
   async release(): Promise<void> {
     await this.#lock.release();
+  }
+
+  /** A file that is no schedule is left to who holds it. */
+  async list(tasks: readonly PeriodicTask[]): Promise<readonly ListedEntry[]> {
+    const text = await this.#told("read", () => this.#read());
+    try {
+      return onlyRuns(tasks, text === null ? new Map() : readRuns(text));
+    } catch (error) {
+      if (error instanceof ImproperlyConfigured) throw error;
+      throw new ImproperlyConfigured(
+        `the schedule file ${this.#path} is no schedule: the next start of a scheduler sets it aside`,
+        { cause: error },
+      );
+    }
+  }
+
+  put({ name }: PeriodicTask): Promise<never> {
+    return runsOnly(this.location, name);
+  }
+
+  remove(name: string): Promise<never> {
+    return runsOnly(this.location, name);
   }
 
   async close(): Promise<void> {}

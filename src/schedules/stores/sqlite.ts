@@ -18,7 +18,8 @@ import {
   SqliteError,
   type SqlitePublishClaim,
 } from "../../sqlite/index.ts";
-import type { EntryRuns, LoadedSchedule, ScheduleStore, StoredRuns } from "./store.ts";
+import { onlyRuns, runsOnly } from "./runs-only.ts";
+import type { EntryRuns, ListedEntry, LoadedSchedule, ScheduleStore, StoredRuns } from "./store.ts";
 
 const HIGHEST_HOLDER = 2 ** 47;
 
@@ -37,6 +38,7 @@ interface Leader {
 export class SqliteScheduleStore implements ScheduleStore {
   readonly location: string;
   readonly lease = null;
+  readonly keepsEntries = false;
   readonly #options: SqliteScheduleOptions;
   readonly #holder = randomInt(HIGHEST_HOLDER);
   #db: Database | null = null;
@@ -146,6 +148,18 @@ export class SqliteScheduleStore implements ScheduleStore {
     const sql = "UPDATE petiole_schedulers SET holder = NULL WHERE place = ? AND token = ?";
     await this.#told("given back", () => db.write(() => db.run(sql, this.#options.place, token)));
     this.#unlock();
+  }
+
+  async list(tasks: readonly PeriodicTask[]): Promise<readonly ListedEntry[]> {
+    return onlyRuns(tasks, (await this.load(tasks)).runs);
+  }
+
+  put({ name }: PeriodicTask): Promise<never> {
+    return runsOnly(this.location, name);
+  }
+
+  remove(name: string): Promise<never> {
+    return runsOnly(this.location, name);
   }
 
   async close(): Promise<void> {

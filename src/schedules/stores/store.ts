@@ -43,11 +43,27 @@ export type ScheduleChange =
   /** Removed, or disabled. */
   | { readonly kind: "gone"; readonly name: string };
 
+/** An entry as operators see it. */
+export type ListedEntry =
+  | {
+      readonly kind: "entry";
+      readonly name: string;
+      readonly task: PeriodicTask;
+      readonly enabled: boolean;
+      /** null: it has never run. */
+      readonly runs: EntryRuns | null;
+      /** It is a program's own: its next start writes it anew. */
+      readonly own: boolean;
+    }
+  | { readonly kind: "unreadable"; readonly name: string; readonly reason: string };
+
 export interface ScheduleStore {
   /** For people: `file /srv/celerybeat-schedule`. */
   readonly location: string;
   /** null: it is held as long as its holder lives, and needs no renewal. */
   readonly lease: LeaseTerms | null;
+  /** false: its entries are its program's, and nobody puts or removes one. */
+  readonly keepsEntries: boolean;
   /** One scheduler at a time has it. Who has it is for people; null: it is ours. */
   take(): Promise<string | null>;
   /** false: it was taken from us. */
@@ -61,6 +77,14 @@ export interface ScheduleStore {
   /** Told of changes while the store is held. Called once, before `take`. */
   follow(listener: (changes: readonly ScheduleChange[]) => void): void;
   release(): Promise<void>;
-  /** Ends what `take` opened. */
+
+  // For operators, whoever holds it.
+  /** `tasks`: those of the program. */
+  list(tasks: readonly PeriodicTask[]): Promise<readonly ListedEntry[]>;
+  /** New, or in place of one of its name, whose runs it keeps. Who holds the store hears of it. Where it keeps entries. */
+  put(task: PeriodicTask, enabled: boolean): Promise<void>;
+  /** false: there is none. */
+  remove(name: string): Promise<boolean>;
+  /** Ends what the others opened. */
   close(): Promise<void>;
 }

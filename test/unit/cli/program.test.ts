@@ -63,7 +63,7 @@ describe("the words of a command line", () => {
     [["worker", "--concurency", "3"], 'there is no option --concurency, did you mean "--concurrency"?'],
     [["worker", "--conccurrency=3"], 'did you mean "--concurrency"?'],
     [["--brocker", "x", "purge"], 'there is no option --brocker, did you mean "--broker"?'],
-    [["worker", "-k", "{}"], "there is no option -k; petiole call has it."],
+    [["worker", "-k", "{}"], "there is no option -k; petiole call and schedule have it."],
     [["worker", "-Z"], "there is no option -Z. petiole worker --help"],
     [["worker", "--pidfyle", "w.pid"], "there is no option --pidfyle"],
     [["worker", "--autoscale", "few,1"], 'option --autoscale <max,min>: "few,1" is not two whole numbers'],

@@ -16,6 +16,8 @@ export class ScheduleKeys {
   readonly prefix: string;
   /** ZSET: key of an entry -> next run, epoch seconds. */
   readonly schedule: string;
+  /** ZSET: the same, of entries that RedBeat could not read, or would run at other times. Ours alone. */
+  readonly apart: string;
   /** SET: names of the entries that are a program's own. */
   readonly statics: string;
   readonly lock: string;
@@ -25,6 +27,7 @@ export class ScheduleKeys {
   constructor(prefix: string, lock: string | null) {
     this.prefix = prefix;
     this.schedule = `${prefix}:schedule`;
+    this.apart = `${prefix}:petiole`;
     this.statics = `${prefix}:statics`;
     this.reigns = `${prefix}:reigns`;
     const given = lock ?? `${prefix}:lock`;
@@ -38,7 +41,7 @@ export class ScheduleKeys {
   /** null: of no entry. */
   nameOf(key: string): string | null {
     if (!key.startsWith(this.prefix) || key.length === this.prefix.length) return null;
-    const others = [this.schedule, this.statics, this.reigns, this.lock];
+    const others = [this.schedule, this.apart, this.statics, this.reigns, this.lock];
     return others.includes(key) ? null : key.slice(this.prefix.length);
   }
 }
@@ -79,11 +82,18 @@ export class ScheduleEntries {
     this.#options = options;
   }
 
-  /** Of the schedule, in the order of their next runs. */
+  /** Of the schedule. */
   async names(): Promise<string[]> {
+    const { keys } = this.#options;
+    const members = await this.#all([keys.schedule, keys.apart].map((key) => ["zrange", key, 0, -1]));
+    const names = (members as string[][]).flat().map((key) => keys.nameOf(key));
+    return names.filter((name) => name !== null);
+  }
+
+  /** Of programs' own entries. */
+  async ownNames(): Promise<string[]> {
     const { session, keys } = this.#options;
-    const members = (await session.command("zrange", [keys.schedule, 0, -1])) as string[];
-    return members.map((key) => keys.nameOf(key)).filter((name) => name !== null);
+    return (await session.command("smembers", [keys.statics])) as string[];
   }
 
   async read(names: readonly string[]): Promise<StoredEntry[]> {
@@ -96,7 +106,9 @@ export class ScheduleEntries {
 
   /** Its runs are kept where it has some. */
   async put(task: PeriodicTask, enabled: boolean, nowMs: number): Promise<boolean> {
-    const commands = this.#putCommands(task, { enabled, nowMs });
+    const [before] = await this.read([task.name]);
+    const lastRunAtMs = (before?.kind === "unreadable" ? null : before?.runs?.lastRunAtMs) ?? nowMs;
+    const commands = this.#putCommands(task, { enabled, nowMs, lastRunAtMs });
     if (commands === null) return false;
     await this.#all(commands);
     return true;
@@ -114,9 +126,9 @@ export class ScheduleEntries {
    * Those that cannot be written as data get a hash without a definition, which RedBeat does not see.
    */
   async adopt(tasks: readonly PeriodicTask[], nowMs: number): Promise<void> {
-    const { session, keys } = this.#options;
+    const { keys } = this.#options;
     const names = tasks.map(({ name }) => name);
-    const had = (await session.command("smembers", [keys.statics])) as string[];
+    const had = await this.ownNames();
     const removed = had.filter((name) => !names.includes(name));
     if (removed.length > 0) {
       await this.#all([...this.#removeCommands(removed), ["srem", keys.statics, ...removed]]);
@@ -131,7 +143,7 @@ export class ScheduleEntries {
         this.#putCommands(task, { enabled, nowMs, lastRunAtMs }) ?? [
           ["hdel", keys.entry(task.name), "definition"],
           ["hsetnx", keys.entry(task.name), "meta", writeMeta({ lastRunAtMs, totalRunCount: 0 })],
-          ["zrem", keys.schedule, keys.entry(task.name)],
+          ...this.#zrem([task.name]),
         ]
       );
     });
@@ -141,8 +153,7 @@ export class ScheduleEntries {
 
   /** Takes what has no hash off the schedule, as RedBeat does. */
   async drop(names: readonly string[]): Promise<void> {
-    const { keys } = this.#options;
-    await this.#all(names.map((name) => ["zrem", keys.schedule, keys.entry(name)]));
+    await this.#all(this.#zrem(names));
   }
 
   /** Epoch seconds of the next run; -1: there is none. */
@@ -167,16 +178,22 @@ export class ScheduleEntries {
       ["hset", key, "definition", texts.definition],
       texts.own === "" ? ["hdel", key, "petiole"] : ["hset", key, "petiole", texts.own],
       ["hsetnx", key, "meta", writeMeta({ lastRunAtMs: beginning(task, nowMs), totalRunCount: 0 })],
-      ["zadd", keys.schedule, this.score(task, lastRunAtMs), key],
+      ["zrem", texts.apart ? keys.schedule : keys.apart, key],
+      ["zadd", texts.apart ? keys.apart : keys.schedule, this.score(task, lastRunAtMs), key],
     ];
   }
 
   #removeCommands(names: readonly string[]): Command[] {
     const { keys } = this.#options;
+    return [["del", ...names.map((name) => keys.entry(name))], ...this.#zrem(names)];
+  }
+
+  #zrem(names: readonly string[]): Command[] {
+    const { keys } = this.#options;
     const entries = names.map((name) => keys.entry(name));
     return [
-      ["del", ...entries],
       ["zrem", keys.schedule, ...entries],
+      ["zrem", keys.apart, ...entries],
     ];
   }
 

@@ -14,6 +14,7 @@ import { hostname } from "node:os";
 import type { PeriodicTask } from "../../../app/periodic.ts";
 import type { Clock, Timer } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
+import { PetioleError } from "../../../errors.ts";
 import type { RedisArg, RedisConnection } from "../../../redis/connection.ts";
 import { RedisError } from "../../../redis/errors.ts";
 import type { RedisPublishClaim } from "../../../redis/publish-claim.ts";
@@ -23,13 +24,14 @@ import type { RedisAddress } from "../../../redis/url.ts";
 import type {
   EntryRuns,
   LeaseTerms,
+  ListedEntry,
   LoadedSchedule,
   ScheduleChange,
   ScheduleStore,
   StoredRuns,
 } from "../store.ts";
 import { ScheduleEntries, ScheduleKeys } from "./entries.ts";
-import { writeMeta } from "./json.ts";
+import { isApart, writeMeta } from "./json.ts";
 import { KnownEntries } from "./known.ts";
 import { RENEW, SAVE, TAKE } from "./scripts.lua.ts";
 
@@ -59,6 +61,7 @@ const SAVED_AT_ONCE = 500;
 export class RedisScheduleStore implements ScheduleStore {
   readonly location: string;
   readonly lease: LeaseTerms;
+  readonly keepsEntries = true;
   readonly #options: RedisScheduleOptions;
   readonly #keys: ScheduleKeys;
   readonly #session: RedisSession;
@@ -184,7 +187,8 @@ export class RedisScheduleStore implements ScheduleStore {
     });
     for (let at = 0; at < changed.length; at += SAVED_AT_ONCE) {
       const page = changed.slice(at, at + SAVED_AT_ONCE);
-      const keys = [this.#keys.lock, this.#keys.schedule, ...page.map(({ name }) => this.#keys.entry(name))];
+      const { lock, schedule, apart } = this.#keys;
+      const keys = [lock, schedule, apart, ...page.map(({ name }) => this.#keys.entry(name))];
       const args: RedisArg[] = page.flatMap(({ one, task }) => [
         one.lastRunAtMs,
         writeMeta(one),
@@ -213,12 +217,44 @@ export class RedisScheduleStore implements ScheduleStore {
       entryKey: this.#keys.entry(task.name),
       slotMs: runs.lastRunAtMs,
       meta: writeMeta(runs),
-      scheduleKey: this.#keys.schedule,
+      scheduleKey: isApart(task) ? this.#keys.apart : this.#keys.schedule,
       score: this.#entries.score(task, runs.lastRunAtMs),
       onNoted: () => {
         if (this.#token === token) this.#known.note(task.name, runs.lastRunAtMs);
       },
     };
+  }
+
+  // ---- for operators
+
+  async list(tasks: readonly PeriodicTask[]): Promise<readonly ListedEntry[]> {
+    await this.#session.live(null);
+    const own = await this.#entries.ownNames();
+    const names = new Set([...(await this.#entries.names()), ...own]);
+    const code = new Map(tasks.map((task) => [task.name, task]));
+    return (await this.#entries.read([...names])).flatMap((stored): ListedEntry[] => {
+      const { name } = stored;
+      if (stored.kind === "unreadable") return [stored];
+      const isOwn = own.includes(name);
+      if (stored.kind === "entry") return [{ ...stored, own: isOwn }];
+      const task = code.get(name);
+      if (task === undefined || !stored.exists) return [];
+      return [{ kind: "entry", name, task, enabled: true, runs: stored.runs, own: isOwn }];
+    });
+  }
+
+  async put(task: PeriodicTask, enabled: boolean): Promise<void> {
+    await this.#session.live(null);
+    if (await this.#entries.put(task, enabled, this.#options.clock.now())) return;
+    throw new PetioleError(
+      "PET_SCHEDULE",
+      `entry ${JSON.stringify(task.name)} cannot be kept in Redis: it has functions or other values that JSON has not, or is a canvas; change it in the app`,
+    );
+  }
+
+  async remove(name: string): Promise<boolean> {
+    await this.#session.live(null);
+    return this.#entries.remove(name);
   }
 
   // ---- what others change

@@ -8,9 +8,10 @@ import { instantOf } from "../../../base/time-zone.ts";
 import { TaskSignature } from "../../../canvas/signature.ts";
 import { toIso } from "../../../protocol/iso8601.ts";
 import { parseJson } from "../../../protocol/json.ts";
-import { crontab } from "../../crontab.ts";
+import { cron, crontab } from "../../crontab.ts";
 import { type EntryPolicy, PLAIN_POLICY, readPolicy } from "../../policy.ts";
-import { type CrontabSchedule, type IntervalSchedule, type Schedule, schedule } from "../../schedule.ts";
+import { type CrontabSchedule, clocked, type Schedule, type SolarEvent, schedule } from "../../schedule.ts";
+import { solar } from "../../solar.ts";
 import type { EntryRuns } from "../store.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -22,6 +23,9 @@ export interface EntryTexts {
   readonly own: string;
 }
 
+/** `apart`: RedBeat could not read it, or would run it at other times. */
+export type WrittenEntry = EntryTexts & { readonly apart: boolean };
+
 export interface ReadEntry {
   readonly task: PeriodicTask;
   readonly enabled: boolean;
@@ -31,12 +35,12 @@ export interface ReadEntry {
 
 // ---- writing
 
-/** null: it has parts that are no data, such as a canvas or a function among the arguments, or a kind of schedule that RedBeat has not. */
-export function writeEntry(task: PeriodicTask, enabled: boolean): EntryTexts | null {
+/** null: it has parts that are no data, such as a canvas, or a function among the arguments. */
+export function writeEntry(task: PeriodicTask, enabled: boolean): WrittenEntry | null {
   const { signature, schedule: when } = task;
   if (signature !== null && !(signature instanceof TaskSignature)) return null;
   if (signature !== null && signature.subtaskType !== null) return null;
-  if ((when.type !== "interval" && when.type !== "crontab") || when.nowfun !== null) return null;
+  if (when.nowfun !== null) return null;
   const options = { ...signature?.options, ...task.options };
   if (!isData([task.args, task.kwargs, options])) return null;
   const written = {
@@ -48,13 +52,23 @@ export function writeEntry(task: PeriodicTask, enabled: boolean): EntryTexts | n
     schedule: writeSchedule(when),
     enabled,
   };
-  return { definition: stringify(written), own: writeOwn(when, task.policy) };
+  return { definition: stringify(written), own: writeOwn(when, task.policy), apart: isApart(task) };
 }
 
-function writeOwn(when: IntervalSchedule | CrontabSchedule, policy: EntryPolicy): string {
+/** Whether RedBeat could not read an entry, or would run it at other times. */
+export function isApart({ schedule: when, policy }: PeriodicTask): boolean {
+  const { oneOff, startTimeMs, endTimeMs, overlap } = policy;
+  if (oneOff || startTimeMs !== null || endTimeMs !== null || overlap !== "allow") return true;
+  if (when.type === "interval") return false;
+  return when.type !== "crontab" || when.timezone !== null || when.dstFold !== "celery";
+}
+
+function writeOwn(when: Schedule, policy: EntryPolicy): string {
   const own: Record<string, unknown> = {};
-  if (when.type === "crontab" && when.timezone !== null) own["timezone"] = when.timezone;
-  if (when.type === "crontab" && when.dstFold !== "celery") own["dstFold"] = when.dstFold;
+  if (when.type === "crontab" || when.type === "cron") {
+    if (when.timezone !== null) own["timezone"] = when.timezone;
+    if (when.dstFold !== "celery") own["dstFold"] = when.dstFold;
+  }
   if (policy !== PLAIN_POLICY) {
     const { startTimeMs, endTimeMs, jitterMs, ...options } = policy;
     own["options"] = {
@@ -86,10 +100,15 @@ function stringify(value: object): string {
   });
 }
 
-function writeSchedule(when: IntervalSchedule | CrontabSchedule): object {
+function writeSchedule(when: Schedule): object {
   if (when.type === "interval") {
     return { __type__: "interval", every: when.every, relative: when.relative };
   }
+  if (when.type === "solar") {
+    return { __type__: "solar", event: when.event, lat: when.lat, lon: when.lon };
+  }
+  if (when.type === "cron") return { __type__: "cron", expression: when.expression };
+  if (when.type === "clocked") return { __type__: "clocked", clocked_time: when.clockedTime };
   const { minute, hour, dayOfWeek, dayOfMonth, monthOfYear } = when;
   return { __type__: "crontab", ...snakeKeys({ minute, hour, dayOfWeek, dayOfMonth, monthOfYear }) };
 }
@@ -172,9 +191,14 @@ function readSchedule(when: unknown, own: Fields): Schedule {
   if (type === "interval") {
     return schedule(fields["every"] as number, { relative: fields["relative"] === true });
   }
+  if (type === "solar") {
+    return solar(fields["event"] as SolarEvent, fields["lat"] as number, fields["lon"] as number);
+  }
+  if (type === "clocked") return clocked(fields["clocked_time"] as string);
+  const timezone = typeof own["timezone"] === "string" ? own["timezone"] : undefined;
+  const dstFold = own["dstFold"] === "both" ? "both" : undefined;
+  if (type === "cron") return cron(fields["expression"] as string, { timezone, dstFold });
   if (type === "crontab") {
-    const timezone = typeof own["timezone"] === "string" ? own["timezone"] : undefined;
-    const dstFold = own["dstFold"] === "both" ? "both" : undefined;
     return crontab({ ...(camelKeys(fields) as Partial<CrontabSchedule>), timezone, dstFold } as never);
   }
   throw new TypeError(`a schedule of the type ${JSON.stringify(type ?? null)} is not known`);

@@ -27,18 +27,19 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 );
 
 /**
- * What has run. KEYS: lock, schedule, then entries. ARGV: token, then slot (ms), meta and score for each. An entry that was removed
+ * What has run. KEYS: lock, the two schedules, then entries. ARGV: token, then slot (ms), meta and score for each. An entry that was removed
  * stays so. Returns whether the lock was ours; if not, nothing was written.
  */
 export const SAVE: LuaScript = luaScript(
   "save schedule",
   `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-for i = 3, #KEYS do
-  local at = (i - 3) * 3 + 2
+for i = 4, #KEYS do
+  local at = (i - 4) * 3 + 2
   if redis.call('EXISTS', KEYS[i]) == 1 then
     redis.call('HSET', KEYS[i], 'slot', ARGV[at], 'meta', ARGV[at + 1])
     redis.call('ZADD', KEYS[2], 'XX', ARGV[at + 2], KEYS[i])
+    redis.call('ZADD', KEYS[3], 'XX', ARGV[at + 2], KEYS[i])
   end
 end
 return 1
