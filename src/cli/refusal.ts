@@ -8,7 +8,9 @@ import { GLOBAL_OPTIONS } from "./specs/global.ts";
 
 /** The command among the words, for messages; a value of a global option may be mistaken for it, which does no harm. */
 export function commandIn(words: readonly string[]): CommandSpec | null {
-  return COMMANDS.find((spec) => words.includes(spec.name)) ?? null;
+  // The first one: `petiole db migrate` is of db.
+  const names = new Map<string, CommandSpec>(COMMANDS.map((spec) => [spec.name, spec]));
+  return names.get(words.find((word) => names.has(word)) ?? "") ?? null;
 }
 
 export function refusal(error: CommanderError, command: CommandSpec | null): PetioleError {

@@ -1,10 +1,11 @@
 /** A SQL database behind Kysely. Nothing is connected before the first statement. */
+import type * as KyselyModule from "kysely";
 import type { Dialect, Kysely } from "kysely";
 import { type Clock, systemClock } from "../base/clock.ts";
-import { importPeer } from "../base/import-peer.ts";
 import { PetioleError } from "../errors.ts";
 import { SqlDriver } from "./driver.ts";
 import { openMysql } from "./mysql.ts";
+import { requireKysely } from "./peer.ts";
 import { openPostgres } from "./postgresql.ts";
 import type { ConnectionSource, SourceOptions } from "./source.ts";
 import { openSqlite } from "./sqlite.ts";
@@ -40,11 +41,7 @@ export interface SqlDatabase {
  */
 export async function openDatabase(url: string, options: OpenOptions = {}): Promise<SqlDatabase> {
   const address = parseSqlUrl(url);
-  const kysely = await importPeer<typeof import("kysely")>(
-    "kysely",
-    "a SQL database",
-    () => import("kysely"),
-  );
+  const kysely = await requireKysely();
   const source = await openSource(address, {
     poolSize: options.poolSize ?? 5,
     connectTimeoutMs: options.connectTimeoutMs ?? 5000,
@@ -84,7 +81,7 @@ function openSource(
   return address.dialect === "mysql" ? openMysql(address, options) : openPostgres(address, options);
 }
 
-function dialectOf(kysely: typeof import("kysely"), dialect: SqlDialect, driver: SqlDriver): Dialect {
+function dialectOf(kysely: typeof KyselyModule, dialect: SqlDialect, driver: SqlDriver): Dialect {
   const parts = {
     postgresql: [kysely.PostgresAdapter, kysely.PostgresQueryCompiler, kysely.PostgresIntrospector],
     mysql: [kysely.MysqlAdapter, kysely.MysqlQueryCompiler, kysely.MysqlIntrospector],

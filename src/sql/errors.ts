@@ -92,6 +92,13 @@ const BEFORE = new Set([
 ]);
 const DURING = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "ECONNABORTED", "ERR_STREAM_DESTROYED"]);
 
+export const NOT_TRUSTED: Verdict = {
+  kind: "refused",
+  outcome: "not sent",
+  broken: true,
+  advice: "the certificate of the server was not accepted: name its authority in the URL",
+};
+
 /** The verdict over an error of the socket; null: it is none. */
 export function verdictOfSocket(error: unknown): Verdict | null {
   const code = codeOf(error);
@@ -99,12 +106,7 @@ export function verdictOfSocket(error: unknown): Verdict | null {
   if (BEFORE.has(code)) return { kind: "unreachable", outcome: "not sent", broken: true };
   if (DURING.has(code)) return { kind: "unreachable", outcome: "unknown", broken: true };
   if (/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH)/.test(code)) {
-    return {
-      kind: "refused",
-      outcome: "not sent",
-      broken: true,
-      advice: "the certificate of the server was not accepted: name its authority in the URL",
-    };
+    return NOT_TRUSTED;
   }
   return null;
 }

@@ -1,4 +1,5 @@
 /** MariaDB and MySQL over the package `mysql2`. */
+import type * as Mysql from "mysql2/promise";
 import type {
   Pool,
   PoolConnection,
@@ -8,7 +9,7 @@ import type {
   TypeCast,
 } from "mysql2/promise";
 import { importPeer } from "../base/import-peer.ts";
-import { SqlError, type Verdict, verdictOfSocket } from "./errors.ts";
+import { NOT_TRUSTED, SqlError, type Verdict, verdictOfSocket } from "./errors.ts";
 import type { Answer, ConnectionSource, SourceConnection, SourceOptions } from "./source.ts";
 import { normalTime } from "./time.ts";
 import type { ServerAddress } from "./url.ts";
@@ -62,6 +63,11 @@ const NUMBERS: ReadonlyMap<number, Verdict> = new Map([
 export function judgeMysql(error: unknown): Verdict {
   const { errno, code, fatal } = (error ?? {}) as { errno?: unknown; code?: unknown; fatal?: unknown };
   if (typeof errno === "number" && errno >= 1000) return NUMBERS.get(errno) ?? REFUSED;
+  // mysql2 puts it in the place of Node's code, also where the way broke.
+  if (code === "HANDSHAKE_SSL_ERROR") {
+    const broke = error instanceof Error && /ECONN|EPIPE|disconnected|closed|hang up/i.test(error.message);
+    return broke ? LOST : NOT_TRUSTED;
+  }
   const socket = verdictOfSocket(error);
   if (socket !== null) return socket;
   if (code === "HANDSHAKE_NO_SSL_SUPPORT") {
@@ -78,21 +84,12 @@ export function judgeMysql(error: unknown): Verdict {
   return { ...REFUSED, broken: true };
 }
 
-type MysqlModule = typeof import("mysql2/promise");
+type MysqlModule = typeof Mysql;
 
 const typeCast: TypeCast = (field, next) => {
-  switch (field.type) {
-    case "DATETIME": {
-      const text: unknown = next();
-      return typeof text === "string" ? normalTime(text) : text;
-    }
-    case "TINY": {
-      const value: unknown = next();
-      return field.length === 1 && value !== null ? Number(value) !== 0 : value;
-    }
-    default:
-      return next();
-  }
+  const value: unknown = next();
+  if (field.type === "DATETIME" && typeof value === "string") return normalTime(value);
+  return field.type === "TINY" && field.length === 1 && value !== null ? Number(value) !== 0 : value;
 };
 
 function poolOptions(address: ServerAddress, options: SourceOptions): PoolOptions {

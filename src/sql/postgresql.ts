@@ -1,4 +1,5 @@
 /** PostgreSQL over the package `pg`. */
+import type * as Pg from "pg";
 import type { Client, ClientConfig, PoolClient, QueryResult } from "pg";
 import { importPeer } from "../base/import-peer.ts";
 import { codeOf, SqlError, type Verdict, verdictOfSocket } from "./errors.ts";
@@ -102,7 +103,7 @@ export function clientConfig(address: ServerAddress, parse: Parsers): ClientConf
 
 export type Parsers = (oid: number, format?: "text" | "binary") => (value: string) => unknown;
 
-export type PgModule = typeof import("pg");
+export type PgModule = typeof Pg;
 
 export async function loadPg(): Promise<PgModule> {
   const module = await importPeer<PgModule & { readonly default?: PgModule }>(
@@ -117,7 +118,7 @@ export function parsersOf(pg: PgModule): Parsers {
   return (oid, format) => {
     if (oid === TIMESTAMPTZ) return normalTime;
     if (oid === INT8 || oid === NUMERIC) return Number;
-    return pg.types.getTypeParser(oid, format as "text");
+    return (pg.types as { getTypeParser: Parsers }).getTypeParser(oid, format);
   };
 }
 

@@ -59,10 +59,12 @@ export async function openSqlite(
     judge: judgeSqlite,
     async acquire() {
       const before = last;
-      let done = (): void => {};
+      // Boxed: written in a callback, which the compiler does not follow.
+      const turn: { end: (() => void) | null } = { end: null };
       last = new Promise<void>((resolve) => {
-        done = resolve;
+        turn.end = resolve;
       });
+      const done = (): void => turn.end?.();
       await before;
       try {
         if (closed) throw new Error("the connection was closed");

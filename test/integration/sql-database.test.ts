@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Kysely, sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { idsOf } from "../../scripts/lib/postgres.mjs";
 import { openDatabase, type SqlDatabase, SqlError, sqlTime } from "../../src/sql/index.ts";
+import { makeCertificate } from "../support/certificate.ts";
+import { eventually } from "../support/eventually.ts";
 import { type MariadbServer, startMariadb } from "../support/mariadb.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 
@@ -33,7 +36,7 @@ function suite(urlOf: () => string): void {
   let db: Kysely<Probe>;
   beforeAll(async () => {
     opened = await openDatabase(urlOf());
-    db = opened.db.withTables<Probe>() as unknown as Kysely<Probe>;
+    db = opened.db.withTables<Probe>();
     await sql`create table probe (${sql.raw(TYPES[opened.dialect])})`.execute(db);
   });
   afterAll(() => opened.close());
@@ -153,6 +156,37 @@ describe("PostgreSQL", () => {
     await opened.close();
   });
 
+  test("over TLS its certificate is verified", async () => {
+    const ask = async (options: string): Promise<unknown> => {
+      const opened = await openDatabase(`${server.url}?${options}`);
+      try {
+        const status = sql<{ ssl: boolean }>`select ssl from pg_stat_ssl where pid = pg_backend_pid()`;
+        return (await status.execute(opened.db)).rows[0]?.ssl;
+      } finally {
+        await opened.close();
+      }
+    };
+    const noTls = await refusal(ask("sslmode=require"));
+    expect(noTls.kind).toBe("refused");
+    expect(noTls.message).toContain("the server has no TLS");
+
+    const { rows } = await server.pool.query<{ data_directory: string }>("SHOW data_directory");
+    const { certFile, keyFile } = makeCertificate(
+      rows[0]?.data_directory ?? "",
+      process.getuid?.() === 0 ? idsOf("postgres") : {},
+    );
+    await server.pool.query(`ALTER SYSTEM SET ssl_cert_file = '${certFile}'`);
+    await server.pool.query(`ALTER SYSTEM SET ssl_key_file = '${keyFile}'`);
+    await server.pool.query("ALTER SYSTEM SET ssl = on");
+    await server.pool.query("SELECT pg_reload_conf()");
+    await eventually("it serves TLS", () => ask("sslmode=no-verify").catch(() => false) as Promise<boolean>);
+    expect(await ask("connect_timeout=5")).toBe(false);
+    expect(await ask(`sslmode=verify-full&sslrootcert=${certFile}`)).toBe(true);
+    const error = await refusal(ask("sslmode=require"));
+    expect(error).toMatchObject({ kind: "refused", outcome: "not sent" });
+    expect(error.message).toContain("name its authority in the URL");
+  });
+
   test("a commit that cannot store is told: a caught error of a statement does not hide it", async () => {
     const opened = await openDatabase(server.url);
     const caught = opened.db.transaction().execute(async (tx) => {
@@ -174,10 +208,28 @@ describe("PostgreSQL", () => {
 describe("MariaDB", () => {
   let server: MariadbServer;
   beforeAll(async () => {
-    server = await startMariadb();
+    server = await startMariadb({ tls: true });
   }, 60_000);
   afterAll(() => server.stop());
   suite(() => server.url);
+
+  test("over TLS its certificate is verified", async () => {
+    const ask = async (options: string): Promise<unknown> => {
+      const opened = await openDatabase(`${server.url}?${options}`);
+      try {
+        const status = sql<{ Value: string }>`show session status like 'Ssl_cipher'`;
+        return (await status.execute(opened.db)).rows[0]?.Value;
+      } finally {
+        await opened.close();
+      }
+    };
+    expect(await ask("charset=utf8mb4")).toBe("");
+    expect(await ask(`ssl_ca=${server.caFile}`)).toContain("TLS");
+    expect(await ask("ssl_verify_cert=false")).toContain("TLS");
+    const error = await refusal(ask("ssl=true"));
+    expect(error).toMatchObject({ kind: "refused", outcome: "not sent" });
+    expect(error.message).toContain("name its authority in the URL");
+  });
 
   test("it is reached by its socket too", async () => {
     const opened = await openDatabase(

@@ -87,16 +87,14 @@ describe.each(["PostgreSQL", "MariaDB", "SQLite"] as const)("%s", (name) => {
 
   test("the statements of --sql make the same", async () => {
     await migrateSchema(database, DJANGO_APPS);
-    const other = await openDatabase(await emptyDatabase[name](), { poolSize: 1 });
+    const otherUrl = await emptyDatabase[name]();
+    const other = await openDatabase(otherUrl, { poolSize: 1 });
     const text = schemaSql(other.dialect, DJANGO_APPS);
     await run(other, ...text.split(/;\s*\n/).filter((one) => one.trim() !== ""));
     expect(await kindsOf(other)).toEqual(["current", "current"]);
-    const schema = name === "PostgreSQL" ? postgresSchema : schemaOf;
-    if (other.address.dialect !== "sqlite") {
-      const otherUrl = url.replace(/[^/]+$/, other.address.database);
-      expect(await schema(otherUrl)).toEqual(await schema(url));
-    }
     await other.close();
+    const schema = name === "PostgreSQL" ? postgresSchema : schemaOf;
+    expect(await schema(otherUrl)).toEqual(await schema(url));
   });
 
   test("what Django has migrated in part is left alone, and so is what is not as Django leaves it", async () => {
@@ -148,7 +146,7 @@ test("the three know the same tables and columns", () => {
   const shape = ({ apps }: typeof MYSQL): unknown =>
     Object.values(apps).map((tables) =>
       Object.entries(tables)
-        .map(([name, [statement = ""]]) => [name, [...columnsOf(statement)].sort()])
+        .map(([name, [statement = ""]]) => `${name}: ${columnsOf(statement).toSorted().join(" ")}`)
         .sort(),
     );
   expect(shape(MYSQL)).toEqual(shape(POSTGRESQL));
@@ -177,7 +175,9 @@ describe("petiole db migrate", () => {
     expect(missing.out).toContain("django_celery_beat: nothing is there: run petiole db migrate");
     expect(JSON.parse((await db("--only", "results", "--json")).out)).toMatchObject({
       apps: [{ app: "django_celery_results", state: "absent", recorded: true }],
+      petiole: "made",
     });
+    expect((await db("--check")).out).toContain("petiole: its own tables are there");
     expect((await db()).out).toContain("django_celery_results: nothing to do\n  django_celery_beat: made ");
     expect(await db("--check")).toMatchObject({
       code: 0,
@@ -191,9 +191,18 @@ describe("petiole db migrate", () => {
     const db = (...words: readonly string[]) => petioleRun(["db", "migrate", ...words], { cwd: project.dir });
     const printed = await db("--sql", "--database", "mysql://h/x", "--only", "beat");
     expect(printed).toMatchObject({ code: 0, err: "", out: schemaSql("mysql", ["django_celery_beat"]) });
-    expect(await db()).toMatchObject({ code: 64, err: expect.stringContaining("--database postgresql://") });
+    const results = await db("--sql", "--database", "sqlite:///x.db", "--only", "results");
+    expect(results.out).toContain("CREATE TABLE IF NOT EXISTS petiole_chord ");
+    // Petiole's own file is no database of Django's tables.
+    const none = await petioleRun(["--result-backend", "sqlite:///x.db", "db", "migrate"], {
+      cwd: project.dir,
+    });
+    expect(none).toMatchObject({ code: 64, err: expect.stringContaining("--database postgresql://") });
     const away = await db("--database", "postgresql://ann:SECRET@127.0.0.1:1/shop");
-    expect(away).toMatchObject({ code: 69, err: expect.stringContaining("PET_DATABASE_UNREACHABLE") });
+    expect(away).toMatchObject({
+      code: 69,
+      err: expect.stringMatching(/^petiole db: .*PET_DATABASE_UNREACHABLE/s),
+    });
     expect(away.err).not.toContain("SECRET");
     project.remove();
   });

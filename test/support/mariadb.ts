@@ -5,9 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createPool, type Pool } from "mysql2/promise";
 import { idsOf } from "../../scripts/lib/postgres.mjs";
+import { makeCertificate } from "./certificate.ts";
 import { eventually } from "./eventually.ts";
 import { trackProcess } from "./left-overs.ts";
 import { freePort } from "./redis.ts";
+
+export interface MariadbOptions {
+  /** Serve TLS too, with a certificate of our own: `caFile`. */
+  readonly tls?: boolean;
+}
 
 export interface MariadbServer {
   /** Of root. */
@@ -16,6 +22,8 @@ export interface MariadbServer {
   /** Of its unix socket. */
   readonly socket: string;
   readonly url: string;
+  /** Certificate to trust, with `tls`. */
+  readonly caFile: string | null;
   /** Answers its URL. */
   createDatabase(name: string): Promise<string>;
   /** May be called twice. */
@@ -36,7 +44,7 @@ process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-export async function startMariadb(): Promise<MariadbServer> {
+export async function startMariadb(options: MariadbOptions = {}): Promise<MariadbServer> {
   const server = program("mariadbd");
   const install = program("mariadb-install-db");
   if (server === null || install === null)
@@ -46,7 +54,8 @@ export async function startMariadb(): Promise<MariadbServer> {
   if (user.uid !== undefined && user.gid !== undefined) chownSync(dir, user.uid, user.gid);
   const data = join(dir, "data");
   const socket = join(dir, "sock");
-  const small = ["--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M"];
+  // A folder of its own for temporary tables: at its start each server deletes those of others in /tmp.
+  const small = [`--tmpdir=${dir}`, "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M"];
   const made = spawnSync(
     install,
     [
@@ -59,6 +68,7 @@ export async function startMariadb(): Promise<MariadbServer> {
     { ...user, cwd: dir, encoding: "utf8" },
   );
   if (made.status !== 0) throw new Error(`mariadb-install-db failed: ${made.stdout}${made.stderr}`);
+  const tls = options.tls === true ? makeCertificate(dir, user) : null;
   const port = await freePort();
   const launch = (): ChildProcess => {
     const started = spawn(
@@ -74,6 +84,7 @@ export async function startMariadb(): Promise<MariadbServer> {
         "--innodb-flush-method=nosync",
         "--skip-log-bin",
         "--character-set-server=utf8mb4",
+        ...(tls === null ? [] : [`--ssl-cert=${tls.certFile}`, `--ssl-key=${tls.keyFile}`]),
         ...small,
       ],
       { ...user, cwd: dir, stdio: "ignore" },
@@ -110,6 +121,7 @@ export async function startMariadb(): Promise<MariadbServer> {
     port,
     socket,
     url: url("petiole"),
+    caFile: tls?.certFile ?? null,
     async createDatabase(name) {
       await pool.query(`CREATE DATABASE \`${name}\``);
       return url(name);

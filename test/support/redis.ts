@@ -2,13 +2,14 @@
  * A private `redis-server` for one test file: free loopback port, temporary directory, stopped by its pid.
  * Tests never use, flush or stop a server that they did not start.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect as connectTcp, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
+import { type Certificate, makeCertificate } from "./certificate.ts";
 import { trackProcess } from "./left-overs.ts";
 
 /** Time that a server has to answer PING, to stop on SIGTERM, and to answer one command. */
@@ -87,11 +88,6 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   }
   rmSync(dir, { recursive: true, force: true });
   throw lastError;
-}
-
-interface Certificate {
-  readonly certFile: string;
-  readonly keyFile: string;
 }
 
 interface Launch {
@@ -210,18 +206,6 @@ function readText(file: string): string {
   } catch {
     return "";
   }
-}
-
-function makeCertificate(dir: string): Certificate {
-  const certFile = join(dir, "cert.pem");
-  const keyFile = join(dir, "key.pem");
-  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
-  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
-  const files = ["-keyout", keyFile, "-out", certFile];
-  execFileSync("openssl", ["req", "-x509", "-nodes", "-days", "2", ...curve, ...subject, ...files], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  return { certFile, keyFile };
 }
 
 /** One command over a connection of its own, without a Redis client, so that the suites do not test one with itself. */

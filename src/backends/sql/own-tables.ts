@@ -49,7 +49,8 @@ const TYPES = {
   },
 } as const;
 
-function statements(dialect: Dialect): readonly string[] {
+/** Those that make them; each may be repeated, but on MySQL those of the indexes. */
+export function ownStatements(dialect: Dialect): readonly string[] {
   const { serial, text, tail } = TYPES[dialect];
   const [chord, part, log] = [
     `CREATE TABLE IF NOT EXISTS petiole_chord (group_id varchar(255) PRIMARY KEY, sub_tasks ${text}, claimed_until bigint, note ${text}, ended smallint NOT NULL, touched bigint NOT NULL)${tail}`,
@@ -118,7 +119,7 @@ export class OwnSchema {
   }
 
   async #make(): Promise<void> {
-    for (const statement of statements(this.#dialect)) {
+    for (const statement of ownStatements(this.#dialect)) {
       await sql
         .raw(statement)
         .execute(this.#db)

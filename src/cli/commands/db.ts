@@ -1,5 +1,6 @@
 /** `petiole db`: the tables of results and schedules. Django has `manage.py migrate`. */
 import { internalsOf } from "../../app/internals.ts";
+import type * as OwnTablesModule from "../../backends/sql/own-tables.ts";
 import { PetioleError } from "../../errors.ts";
 import {
   type AppReport,
@@ -10,6 +11,8 @@ import {
   migrateSchema,
   openDatabase,
   parseSqlUrl,
+  requireKysely,
+  type SqlDatabase,
   schemaSql,
 } from "../../sql/index.ts";
 import type { ExitCode, Invocation } from "../io.ts";
@@ -42,9 +45,12 @@ async function migrate(invocation: Invocation): Promise<ExitCode> {
   if (check && sql)
     throw new PetioleError("PET_USAGE", "--check looks at a database, and --sql at none: say one of them");
   const apps = only === undefined ? DJANGO_APPS : (APPS[only] ?? DJANGO_APPS);
+  const withResults = only !== "beat";
   const url = options.database ?? (await urlOfApp(invocation));
   if (sql) {
-    const text = schemaSql(parseSqlUrl(url).dialect, apps);
+    const { dialect } = parseSqlUrl(url);
+    const own = withResults ? (await ownModule()).ownStatements(dialect).map((one) => `\n${one};\n`) : [];
+    const text = schemaSql(dialect, apps) + own.join("");
     io.out(json ? jsonLine({ sql: text }) : text);
     return 0;
   }
@@ -52,12 +58,41 @@ async function migrate(invocation: Invocation): Promise<ExitCode> {
   try {
     for (const warning of database.warnings) io.err(`${warning}\n`);
     const reports = check ? await checkSchema(database, apps) : await migrateSchema(database, apps);
-    if (json) io.out(jsonLine({ database: database.redacted, apps: reports.map(jsonOf) }));
-    else io.out(`${database.redacted}\n${reports.map((one) => `  ${lineOf(one, check)}\n`).join("")}`);
-    return check && reports.some(({ state }) => state.kind !== "current") ? 1 : 0;
+    const own = withResults ? await ownTables(database, check) : null;
+    if (json) io.out(jsonLine({ database: database.redacted, apps: reports.map(jsonOf), petiole: own }));
+    else {
+      const lines = [...reports.map((one) => lineOf(one, check)), ...(own === null ? [] : [OWN_LINES[own]])];
+      io.out(`${database.redacted}\n${lines.map((one) => `  ${one}\n`).join("")}`);
+    }
+    const complete = reports.every(({ state }) => state.kind === "current") && own !== "absent";
+    return check && !complete ? 1 : 0;
   } finally {
     await database.close();
   }
+}
+
+type OwnState = "absent" | "made" | "current";
+
+const OWN_LINES: Readonly<Record<OwnState, string>> = {
+  absent: "petiole: its own tables, for chords and logs, are not there: run petiole db migrate",
+  made: "petiole: made its own tables, for chords and logs",
+  current: "petiole: its own tables are there",
+};
+
+/** What results need besides: workers would make them, where they may. */
+async function ownTables(database: SqlDatabase, check: boolean): Promise<OwnState> {
+  const { OwnSchema } = await ownModule();
+  const schema = new OwnSchema(database.db, database.dialect);
+  if (await schema.exists()) return "current";
+  if (check) return "absent";
+  await schema.ensure();
+  return "made";
+}
+
+/** It imports Kysely: where that is not installed, say so. */
+async function ownModule(): Promise<typeof OwnTablesModule> {
+  await requireKysely();
+  return import("../../backends/sql/own-tables.ts");
 }
 
 async function urlOfApp(invocation: Invocation): Promise<string> {
@@ -66,7 +101,9 @@ async function urlOfApp(invocation: Invocation): Promise<string> {
     const internals = internalsOf(app);
     await internals.finalize();
     const { resultBackend, databaseUrl } = internals.conf;
-    for (const url of [resultBackend, databaseUrl]) if (url && isSqlUrl(url)) return url;
+    // Without db+ it is a file of Petiole's own, with tables of its own.
+    const isOwnFile = /^sqlite:/i.test(resultBackend ?? "");
+    for (const url of [isOwnFile ? null : resultBackend, databaseUrl]) if (url && isSqlUrl(url)) return url;
   } finally {
     await app.close();
   }

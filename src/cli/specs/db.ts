@@ -37,7 +37,7 @@ export const DB: CommandSpec = {
   ],
   json: {
     shape:
-      '{"database", "apps": [{"app", "state": "absent", "current", "unrecorded", "behind" or "different", "missing", "problems", "newer", "made", "recorded"}, …]}; with --sql {"sql"}',
+      '{"database", "apps": [{"app", "state": "absent", "current", "unrecorded", "behind" or "different", "missing", "problems", "newer", "made", "recorded"}, …], "petiole": its own tables: "absent", "made", "current" or null}; with --sql {"sql"}',
   },
   examples: [
     ["petiole -A app db migrate", "where the app keeps its results"],

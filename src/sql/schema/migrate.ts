@@ -85,9 +85,12 @@ async function bring(db: Kysely<Tables>, { app, state, ddl, clock }: Bringing): 
   return { app, state, made: made.map(([name]) => name), recorded: true };
 }
 
-async function execute(db: Kysely<Tables>, statement: string): Promise<readonly object[]> {
+async function execute(
+  db: Kysely<Tables>,
+  statement: string,
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const { CompiledQuery } = await import("kysely");
-  return (await db.executeQuery<object>(CompiledQuery.raw(statement))).rows;
+  return (await db.executeQuery<Readonly<Record<string, unknown>>>(CompiledQuery.raw(statement))).rows;
 }
 
 function locked<T>(database: SqlDatabase, work: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
@@ -103,7 +106,7 @@ function locked<T>(database: SqlDatabase, work: (db: Kysely<Tables>) => Promise<
   return db.connection().execute(async (connection) => {
     const name = "CONCAT('petiole:', SHA1(DATABASE()))";
     const [answer] = await execute(connection, `SELECT GET_LOCK(${name}, ${LOCK_SECONDS}) AS got`);
-    if ((answer as { got?: unknown } | undefined)?.got !== 1) {
+    if (answer?.["got"] !== 1) {
       throw new SqlError(
         database.redacted,
         { kind: "busy", outcome: "not sent", broken: false },
