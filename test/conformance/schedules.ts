@@ -1,6 +1,7 @@
 /** What every store of schedules keeps to (`src/schedules/stores/store.ts`). */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { PeriodicTask } from "../../src/app/periodic.ts";
+import { PLAIN_POLICY } from "../../src/schedules/policy.ts";
 import type { ScheduleStore, StoredRuns } from "../../src/schedules/stores/store.ts";
 
 export interface ScheduleRig {
@@ -26,6 +27,7 @@ function tasks(names: readonly string[]): readonly PeriodicTask[] {
     name,
     task: "shop.tick",
     schedule: { type: "interval", every: 1, relative: false },
+    policy: PLAIN_POLICY,
     args: [],
     kwargs: {},
     options: {},
