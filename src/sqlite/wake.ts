@@ -7,6 +7,8 @@ import { basename, dirname } from "node:path";
 import type { Clock, Timer } from "../base/clock.ts";
 
 const POLL_MS = 500;
+/** A commit is seen a little after the last of its writes is told: looks so long after it, ms. */
+const AGAIN_MS = [1, 4, 16] as const;
 
 export interface WakeOptions {
   readonly path: string;
@@ -22,6 +24,9 @@ export class Wake {
   readonly #options: WakeOptions;
   #watcher: FSWatcher | null = null;
   #timer: Timer | null = null;
+  #again: Timer | null = null;
+  /** Of those after the last thing told. */
+  #looks = 0;
   #version: number;
   #closed = false;
 
@@ -31,7 +36,7 @@ export class Wake {
     const wal = `${basename(options.path)}-wal`;
     try {
       this.#watcher = watch(dirname(options.path), (_event, name) => {
-        if (name === wal || name === null) this.look();
+        if (name === wal || name === null) this.#told();
       });
       this.#watcher.on("error", () => this.#unwatch());
     } catch {
@@ -40,18 +45,37 @@ export class Wake {
     this.#poll();
   }
 
-  /** Tells, if another connection has committed since the last look. */
-  look(): void {
-    if (this.#closed) return;
+  #told(): void {
+    if (this.look() || this.#closed) return;
+    this.#looks = 0;
+    if (this.#again === null) this.#lookAgain();
+  }
+
+  #lookAgain(): void {
+    const delayMs = AGAIN_MS[this.#looks];
+    this.#again = null;
+    if (delayMs === undefined) return;
+    this.#looks += 1;
+    this.#again = this.#options.clock.setTimer(delayMs, () => {
+      this.#again = null;
+      if (!this.look() && !this.#closed) this.#lookAgain();
+    });
+  }
+
+  /** Tells, if another connection has committed since the last look; true: one has. */
+  look(): boolean {
+    if (this.#closed) return false;
     const version = this.#options.version();
-    if (version === this.#version) return;
+    if (version === this.#version) return false;
     this.#version = version;
     this.#options.onChange();
+    return true;
   }
 
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#again?.cancel();
     this.#unwatch();
   }
 
