@@ -250,7 +250,10 @@ function documented({ zone, last, now }: Case, here: Answer, there: Answer): str
   ];
   const hourOf = (wall: number): number => Math.floor(wall / HOUR_MS);
   const dayOf = (wall: number): number => Math.floor(wall / DAY_MS);
-  return hourOf(wallNext) === hourOf(wallLast) && dayOf(wallNow) !== dayOf(wallLast) ? "midnight" : null;
+  // A run of a skipped time belongs to the hour that its time was to be in.
+  const skippedMs = next < startMs + offsetMs - beforeMs ? offsetMs - beforeMs : 0;
+  const sameHour = [wallNext, wallNext - skippedMs].some((wall) => hourOf(wall) === hourOf(wallLast));
+  return sameHour && dayOf(wallNow) !== dayOf(wallLast) ? "midnight" : null;
 }
 
 test(
