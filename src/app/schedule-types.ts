@@ -47,9 +47,12 @@ export interface Schedules {
   add(name: string, entry: BeatEntry): Promise<ScheduleInfo>;
   /** What is left out stays as it is; its runs are kept. */
   edit(name: string, changes: Partial<BeatEntry>): Promise<ScheduleInfo>;
+  /** It runs again; its `catchUp` says what becomes of what it missed meanwhile. */
   enable(name: string): Promise<ScheduleInfo>;
+  /** It stays, and does not run. */
   disable(name: string): Promise<ScheduleInfo>;
   /** Sends its task now, besides its runs and under an id of its own; disabled or not. */
   run(name: string): Promise<AsyncResult<unknown>>;
+  /** What it has sent stays queued. */
   remove(name: string): Promise<void>;
 }

@@ -95,7 +95,7 @@ test("what a publish notes is there with the message: nothing is left to be save
   await start();
   await sentMore(2);
   // In one step on the server, so that none of the three can be missing.
-  const [messages = [], slot, count] = (await redis.eval(
+  const [messages, slot, count] = (await redis.eval(
     "return {redis.call('LRANGE', 'ticks', 0, -1), redis.call('HGET', 'redbeat:tick', 'slot'), redis.call('HGET', 'redbeat:tick', 'meta')}",
     0,
   )) as [string[], string, string];
@@ -199,6 +199,8 @@ test.each(["tracking", "polling"])(
     await sentMore(1, "again");
     await redis.del("redbeat:made");
     await silent("again");
+    // What somebody removed does not come back.
+    expect(await redis.exists("redbeat:made")).toBe(0);
   },
 );
 

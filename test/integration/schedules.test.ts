@@ -25,7 +25,7 @@ beforeEach(() => redis.flushall());
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
+  for (const close of closing.splice(0).toReversed()) await close();
 });
 
 function makeApp(settings: CeleryOptions = {}): Celery {
@@ -106,9 +106,7 @@ test("every kind of schedule and every option is kept, and read as it was", asyn
   for (const one of read) {
     if (one.kind !== "entry") throw new Error(one.reason);
     const { schedule } = entries[one.name as "plain"];
-    expect(one.schedule).toEqual(
-      typeof schedule === "number" ? expect.objectContaining({ every: schedule }) : schedule,
-    );
+    expect(one.schedule).toMatchObject(typeof schedule === "number" ? { every: schedule } : schedule);
   }
   expect(read.find(({ name }) => name === "once")).toMatchObject({
     args: [end],

@@ -107,10 +107,10 @@ const ACTIONS: Readonly<Record<string, Action>> = {
 };
 
 export async function schedule(invocation: Invocation): Promise<ExitCode> {
-  const [action = "", ...given] = invocation.args;
+  const [action = "", ...rest] = invocation.args;
   const options = invocation.options as ScheduleOptions;
   const run = wordOf(ACTIONS, action, "schedule");
-  const names = [...new Set(given)];
+  const names = [...new Set(rest)];
   if (action !== "list" && names.length === 0) {
     throw new PetioleError("PET_USAGE", `say which entry: petiole schedule ${action} <name>`);
   }

@@ -278,7 +278,10 @@ export class RedisScheduleStore implements ScheduleStore {
       this.#readSoon(null);
       return;
     }
-    const names = keys.map((key) => this.#keys.nameOf(String(key))).filter((name) => name !== null);
+    const names = keys
+      .filter((key) => typeof key === "string")
+      .map((key) => this.#keys.nameOf(key))
+      .filter((name) => name !== null);
     if (names.length > 0) this.#readSoon(names);
   }
 
