@@ -260,6 +260,8 @@ test.concurrent.each(["python", "petiole"])("our Receiver and State show a worke
       await eventually("all events", () => hasAll(events as never, ids), { timeoutMs: 30_000 });
       expect(state.aliveWorkers().map((one) => one.hostname)).toEqual(["one@test"]);
       expect(state.workers.get("one@test")?.swIdent).toBe(kind === "python" ? "py-celery" : "petiole");
+      const retried = (): string | undefined => state.tasks.get(ids["retry"] ?? "")?.state;
+      await eventually("the retry has ended", () => retried() === "SUCCESS", { timeoutMs: 30_000 });
       const about = (key: string): unknown => {
         const task = state.tasks.get(ids[key] ?? "");
         return [task?.state, task?.name, task?.args, task?.worker];

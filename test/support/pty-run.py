@@ -48,6 +48,9 @@ def main():
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
+    # What it wrote since the last look.
+    while select.select([master], [], [], 0)[0]:
+        os.write(1, os.read(master, 65536))
     after = termios.tcgetattr(slave)
     sys.exit(99 if after != before else code if code >= 0 else 128 - code)
 

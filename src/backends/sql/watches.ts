@@ -51,8 +51,9 @@ export class Watches {
   #listening = false;
   #timer: Timer | null = null;
   #timerAtMs = 0;
-  /** Told of in this turn. */
+  /** To be read: told of in this turn, or while others were read; null: none. */
   #told: Set<Watched> | null = null;
+  /** One read at a time: of two, the older state could arrive last. */
   #reading = false;
   #failing = false;
   #warned = false;
@@ -181,10 +182,16 @@ export class Watches {
     this.#told.add(watched);
   }
 
+  /** While there is one that reads it takes these along. */
   async #readTold(): Promise<void> {
-    const told = [...(this.#told ?? [])];
-    this.#told = null;
-    await this.#read(told);
+    if (this.#reading) return;
+    this.#reading = true;
+    while (this.#told !== null) {
+      const told = [...this.#told];
+      this.#told = null;
+      await this.#read(told);
+    }
+    this.#reading = false;
   }
 
   // ---- looked for
@@ -213,10 +220,9 @@ export class Watches {
       watched.dueMs = now + watched.delayMs;
       due.push(watched);
     }
-    if (!this.#reading) {
-      this.#reading = true;
-      await this.#read(due);
-      this.#reading = false;
+    if (due.length > 0) {
+      this.#told = new Set([...(this.#told ?? []), ...due]);
+      await this.#readTold();
     }
     let nextMs = Number.POSITIVE_INFINITY;
     for (const watched of this.#watched.values()) nextMs = Math.min(nextMs, watched.dueMs);
