@@ -7,8 +7,9 @@ import { readSignature } from "../protocol/signature-data.ts";
 import type { SignatureData } from "../protocol/wire.ts";
 import type { SendOptions } from "../task/send-types.ts";
 import type { AnySignature, Signature } from "./canvas-types.ts";
+import { checked } from "./checked.ts";
 import { compose, giveTo, linkTo } from "./compose.ts";
-import { asGroup, bodyOf, chunksAsGroup, groupData, headerOf, kindOf, tasksOf, withOptions } from "./data.ts";
+import { asGroup, bodyOf, groupData, headerOf, kindOf, tasksOf, withOptions } from "./data.ts";
 import type { Call, SignatureHost } from "./signature-host.ts";
 import { stampAll } from "./stamp.ts";
 import {
@@ -375,27 +376,6 @@ export function signatureFromData(host: SignatureHost, data: unknown): TaskSigna
     immutable,
     subtaskType: type === "xmap" || type === "xstarmap" ? type : null,
   });
-}
-
-/** Looks at every part: what is wrong is said when the signature is made, not when it is sent. */
-function checked(data: SignatureData): SignatureData {
-  splitWireOptions(data.options);
-  switch (kindOf(data)) {
-    case "chain":
-    case "group":
-      tasksOf(data).forEach(checked);
-      break;
-    case "chord":
-      checked(headerOf(data));
-      checked(bodyOf(data));
-      break;
-    case "chunks":
-      chunksAsGroup(data);
-      break;
-    case "task":
-      break;
-  }
-  return data;
 }
 
 /** Whether a value is a signature of any app, and of any copy of petiole. */
