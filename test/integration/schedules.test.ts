@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { Celery, type CeleryOptions, clocked, cron, crontab } from "petiole";
+import { Celery, type CeleryOptions, clocked, cron, crontab, group } from "petiole";
 import { Beat } from "petiole/beat";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { silentLogger } from "../../src/base/logger.ts";
@@ -172,6 +172,19 @@ test("entries of the app: in Redis they are changed until the next start; in a f
   });
 });
 
+test("a canvas of the app's modules is refused every change, and stays one", async () => {
+  const app = makeApp();
+  const add = app.task("shop.add", (x: number) => x);
+  app.addPeriodicTask(60, group([add.s(1), add.s(2)]) as never, { name: "both" });
+  const beat = new Beat(app);
+  closing.push(() => beat.stop());
+  await beat.start();
+  await expect(app.schedules.edit("both", { enabled: false })).rejects.toThrow(/cannot be kept in Redis/);
+  await expect(app.schedules.edit("both", { enabled: false, args: [1] })).rejects.toThrow(/change it there/);
+  expect(await redis.hexists("redbeat:both", "definition")).toBe(0);
+  expect(names(beat)).toEqual(["both"]);
+});
+
 test("the command line", async () => {
   const project = makeProject();
   closing.push(async () => project.remove());
@@ -193,6 +206,10 @@ test("the command line", async () => {
     options: { queue: "fast", expires: 60 },
     schedule: { timezone: "Europe/Rome" },
   });
+  expect((await run("edit", "nightly", "--disabled")).code).toBe(0);
+  expect(await makeApp().schedules.get("nightly")).toMatchObject({ enabled: false, args: [1] });
+  const idle = await run("run", "nightly", "-a", "[2]");
+  expect([idle.code, idle.err]).toEqual([64, expect.stringMatching(/schedule run does not take --args/)]);
   const missing = await run("show", "nightlu");
   expect([missing.code, missing.err]).toEqual([
     1,

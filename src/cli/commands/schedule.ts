@@ -9,6 +9,8 @@ import { clocked, schedule as every, type Schedule } from "../../schedules/sched
 import type { ExitCode, Invocation } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
+import { flagsOf } from "../option-types.ts";
+import { SCHEDULE } from "../specs/schedule.ts";
 import { wordOf } from "../words.ts";
 
 /** What the option table reads for this command. */
@@ -84,7 +86,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     const changes = {
       ...(task === undefined ? {} : { task }),
       ...(when === null ? {} : { schedule: when }),
-      ...given(options, await optionsBefore(schedules, name)),
+      ...given(options, await optionsBefore(schedules, name, options)),
+      ...(options.disabled === true ? { enabled: false } : {}),
     };
     if (Object.keys(changes).length === 0) {
       throw new PetioleError("PET_USAGE", `say what is to change of entry ${JSON.stringify(name)}`);
@@ -110,6 +113,7 @@ export async function schedule(invocation: Invocation): Promise<ExitCode> {
   const [action = "", ...rest] = invocation.args;
   const options = invocation.options as ScheduleOptions;
   const run = wordOf(ACTIONS, action, "schedule");
+  if (action !== "add" && action !== "edit") refuseContent(action, invocation.options);
   const names = [...new Set(rest)];
   if (action !== "list" && names.length === 0) {
     throw new PetioleError("PET_USAGE", `say which entry: petiole schedule ${action} <name>`);
@@ -127,6 +131,18 @@ export async function schedule(invocation: Invocation): Promise<ExitCode> {
   }
 }
 
+/** Words of an entry, where none is written. */
+function refuseContent(action: string, given: Invocation["options"]): void {
+  for (const spec of SCHEDULE.options) {
+    const { key, long } = flagsOf(spec);
+    if ((spec.group !== "What" && spec.group !== "When") || given[key] === undefined) continue;
+    throw new PetioleError(
+      "PET_USAGE",
+      `schedule ${action} does not take ${long}: it goes with schedule add and schedule edit`,
+    );
+  }
+}
+
 async function each<T>(names: readonly string[], act: (name: string) => Promise<T>): Promise<T[]> {
   const done: T[] = [];
   for (const name of names) done.push(await act(name));
@@ -138,7 +154,13 @@ function onlyOne(names: readonly string[], action: string): string {
   throw new PetioleError("PET_USAGE", `schedule ${action} takes one name, not ${names.length}`);
 }
 
-async function optionsBefore(schedules: AppSchedules, name: string): Promise<BeatEntry["options"]> {
+/** Those of the send, which the words add to. */
+async function optionsBefore(
+  schedules: AppSchedules,
+  name: string,
+  { queue, options }: ScheduleOptions,
+): Promise<BeatEntry["options"]> {
+  if (queue === undefined && options === undefined) return {};
   const before = await schedules.get(name);
   return before.kind === "entry" ? before.options : {};
 }

@@ -75,7 +75,7 @@ export const SCHEDULE: CommandSpec = {
       group: "What",
       parse: jsonObject,
     },
-    { flags: "--disabled", about: "add it, and do not run it yet", group: "What" },
+    { flags: "--disabled", about: "not to run until it is enabled", group: "What" },
     ...WHEN,
     {
       flags: "-S, --scheduler <name>",
