@@ -51,13 +51,16 @@ export class AppSchedules implements Schedules {
 
   async edit(name: string, changes: Partial<BeatEntry>): Promise<ScheduleInfo> {
     const entry = await this.#entry(name);
-    if (entry.task.signature !== null && changes.enabled === undefined) {
+    const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+    if (entry.task.signature !== null) {
+      if (changes.enabled !== undefined && Object.keys(given).length === 1) {
+        return this.#put(entry.task, changes.enabled);
+      }
       throw new PetioleError(
         "PET_SCHEDULE",
         `entry ${JSON.stringify(name)} is a signature of the app's modules: change it there`,
       );
     }
-    const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
     const task = taskOf(name, { ...entryOf(entry.task), ...given });
     return this.#put(task, changes.enabled ?? entry.enabled);
   }
