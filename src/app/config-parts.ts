@@ -33,7 +33,12 @@ const IN_DATABASE: readonly unknown[] = [
 /** The URL that a name means, with other settings. */
 export function resultBackendOf(value: unknown, read: Read): unknown {
   if (value === "redis") return redisFromParts(read);
-  return IN_DATABASE.includes(value) ? (read("databaseUrl") ?? value) : value;
+  if (!IN_DATABASE.includes(value)) return value;
+  const database = read("databaseUrl");
+  // Without Celery's mark a SQLite file is Petiole's own, with tables of its own.
+  return typeof database === "string" && /^sqlite[:+]/i.test(database)
+    ? `db+${database}`
+    : (database ?? value);
 }
 
 /** The URL that `redis_host`, `redis_port`, … mean with `result_backend = "redis"`. A host with `/` is a socket's path. */

@@ -75,8 +75,6 @@ export interface ResultBackend {
   encodeChordSize(chord: ChordSize): ResultWrite;
   /** Counts the parts of chords. null: it stores nothing. */
   readonly chords: ChordStore | null;
-  /** Results go by themselves when their time is over. Python: `supports_autoexpire`. */
-  readonly supportsAutoexpire: boolean;
   /** Deletes what is over, where nothing else does: `celery.backend_cleanup`. How many results and groups it was. */
   cleanup(): Promise<number>;
 }

@@ -10,7 +10,6 @@ export class DisabledBackend implements ResultBackend {
   readonly location: StoreLocation = LOCATION;
   readonly enabled = false as const;
   readonly chords = null;
-  readonly supportsAutoexpire = true;
 
   async start(): Promise<void> {}
   async stop(): Promise<void> {}

@@ -7,7 +7,7 @@ import { SqlDriver } from "./driver.ts";
 import { openMysql } from "./mysql.ts";
 import { requireKysely } from "./peer.ts";
 import { openPostgres } from "./postgresql.ts";
-import type { ConnectionSource, SourceOptions } from "./source.ts";
+import { CONNECT_MS, type ConnectionSource, type SourceOptions } from "./source.ts";
 import { openSqlite } from "./sqlite.ts";
 import type { Tables } from "./tables.ts";
 import { parseSqlUrl, type SqlAddress, type SqlDialect } from "./url.ts";
@@ -15,8 +15,6 @@ import { parseSqlUrl, type SqlAddress, type SqlDialect } from "./url.ts";
 export interface OpenOptions {
   /** Connections at most. Default: 5. SQLite has one. */
   readonly poolSize?: number;
-  /** Default: the URL's `connect_timeout`, or 5 s. Also for the wait for a free connection of PostgreSQL. */
-  readonly connectTimeoutMs?: number;
   /** A statement that takes longer is given up, and its connection closed. Default: 30 s. */
   readonly statementTimeoutMs?: number;
   readonly clock?: Clock;
@@ -44,7 +42,7 @@ export async function openDatabase(url: string, options: OpenOptions = {}): Prom
   const kysely = await requireKysely();
   const source = await openSource(address, {
     poolSize: options.poolSize ?? 5,
-    connectTimeoutMs: options.connectTimeoutMs ?? 5000,
+    connectTimeoutMs: CONNECT_MS,
     statementTimeoutMs: options.statementTimeoutMs ?? 30_000,
     clock: options.clock ?? systemClock,
   });

@@ -12,6 +12,7 @@ import { fullJitterMs } from "../base/backoff.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { SqlDatabase } from "./database.ts";
 import { clientConfig, loadPg, type Parsers, type PgModule, parsersOf, prepareClient } from "./postgresql.ts";
+import { CONNECT_MS } from "./source.ts";
 
 export interface NotificationsOptions {
   readonly database: SqlDatabase;
@@ -26,7 +27,6 @@ export interface NotificationsOptions {
 }
 
 const BACKOFF = { baseMs: 50, capMs: 2000 };
-const CONNECT_MS = 5000;
 
 export class Notifications {
   readonly #options: NotificationsOptions;

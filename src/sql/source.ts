@@ -22,11 +22,14 @@ export interface ConnectionSource {
   acquire(): Promise<SourceConnection>;
   /** How a transaction begins. */
   readonly begin: string;
-  /** @param phase - while connecting nothing was asked for yet */
+  /** What an error of the driver means. */
   judge(error: unknown): Verdict;
   /** Idempotent. Waits for connections that are in use. */
   close(): Promise<void>;
 }
+
+/** Where the URL has no `connect_timeout`. Also for the wait for a free connection of PostgreSQL. */
+export const CONNECT_MS = 5000;
 
 /** How long things may take, and how many connections there are. */
 export interface SourceOptions {

@@ -1,10 +1,9 @@
-import type { BackendOptions } from "../../src/backends/backend.ts";
 import { CHORD_LEASE_MS } from "../../src/backends/chords.ts";
 import { openBackend } from "../../src/backends/index.ts";
-import { silentLogger } from "../../src/base/logger.ts";
-import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
 import { openTransport } from "../../src/transports/index.ts";
 import { dropMemoryBroker, memoryBroker } from "../../src/transports/memory/index.ts";
+import { backendOptions } from "../support/backend-options.ts";
+import { transportOptions } from "../support/redis-transport.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { type BackendStore, backendConformance } from "./backend.ts";
 
@@ -12,33 +11,10 @@ async function memoryStore(): Promise<BackendStore> {
   const name = "results";
   const { results } = memoryBroker(name);
   const clock = new VirtualClock();
-  const options: BackendOptions = {
-    url: `cache+memory://${name}`,
-    tls: null,
-    options: {},
-    expiresSeconds: 86_400,
-    serializer: "json",
-    accept: ["json"],
-    logger: silentLogger,
-    clock,
-    limits: DEFAULT_LIMITS,
-    retry: { maxRetries: Number.POSITIVE_INFINITY, baseMs: 10, capMs: 10_000 },
-    clientName: null,
-  };
+  const options = backendOptions(`cache+memory://${name}`, { clock });
   return {
     create: (overrides) => openBackend({ ...options, ...overrides }),
-    transport: () =>
-      openTransport({
-        url: `memory://${name}`,
-        tls: null,
-        options: {},
-        role: "worker",
-        logger: silentLogger,
-        clock,
-        limits: DEFAULT_LIMITS,
-        defaultQueue: "celery",
-        clientName: null,
-      }),
+    transport: () => openTransport(transportOptions(`memory://${name}`, { clock })),
     raw: {
       get: async (key) => results.read(key, clock.now())?.toString() ?? null,
       async set(key, value) {

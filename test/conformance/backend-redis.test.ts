@@ -1,47 +1,22 @@
-import type { BackendOptions } from "../../src/backends/backend.ts";
 import { openBackend } from "../../src/backends/index.ts";
-import { systemClock } from "../../src/base/clock.ts";
-import { silentLogger } from "../../src/base/logger.ts";
-import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
 import type * as Transports from "../../src/transports/index.ts";
+import { backendOptions } from "../support/backend-options.ts";
 import { built } from "../support/built.ts";
 import { startRedis } from "../support/redis.ts";
+import { transportOptions } from "../support/redis-transport.ts";
 import { type BackendStore, backendConformance } from "./backend.ts";
 
 async function redisStore(): Promise<BackendStore> {
   // Its lease thread runs from the build.
   const { openTransport } = (await import(built("transports/index.js"))) as typeof Transports;
   const server = await startRedis({ aof: true });
-  const options: BackendOptions = {
-    url: `${server.url}/1`,
-    tls: null,
-    options: {},
-    expiresSeconds: 86_400,
-    serializer: "json",
-    accept: ["json"],
-    logger: silentLogger,
-    clock: systemClock,
-    limits: DEFAULT_LIMITS,
-    retry: { maxRetries: Number.POSITIVE_INFINITY, baseMs: 10, capMs: 1_000 },
-    clientName: null,
-  };
+  const options = backendOptions(`${server.url}/1`);
   /** In the results' database; a script, because the helper's connection is in database 0. */
   const inDb = (script: string, ...args: readonly string[]): Promise<string> =>
     server.command("EVAL", `redis.call('SELECT', 1) ${script}`, "0", ...args);
   return {
     create: (overrides) => openBackend({ ...options, ...overrides }),
-    transport: () =>
-      openTransport({
-        url: `${server.url}/0`,
-        tls: null,
-        options: {},
-        role: "worker",
-        logger: silentLogger,
-        clock: systemClock,
-        limits: DEFAULT_LIMITS,
-        defaultQueue: "celery",
-        clientName: null,
-      }),
+    transport: () => openTransport(transportOptions(`${server.url}/0`)),
     raw: {
       get: async (key) => {
         if ((await inDb("return redis.call('EXISTS', ARGV[1])", key)) === "0") return null;

@@ -1,15 +1,15 @@
 /** The backend on a SQL database, as the suite needs it. */
-import type { BackendOptions } from "../../src/backends/backend.ts";
+
 import { openBackend } from "../../src/backends/index.ts";
 import type { ResultDb } from "../../src/backends/sql/own-tables.ts";
-import { systemClock } from "../../src/base/clock.ts";
-import { silentLogger } from "../../src/base/logger.ts";
 import { isReady } from "../../src/protocol/states.ts";
-import { DEFAULT_LIMITS, type ResultMeta } from "../../src/protocol/wire.ts";
+import { type ResultMeta } from "../../src/protocol/wire.ts";
 import { openDatabase, sqlTime } from "../../src/sql/index.ts";
 import { normalTime } from "../../src/sql/time.ts";
 import { openTransport } from "../../src/transports/index.ts";
 import { dropMemoryBroker } from "../../src/transports/memory/index.ts";
+import { backendOptions } from "../support/backend-options.ts";
+import { transportOptions } from "../support/redis-transport.ts";
 import { PREFIX } from "./backend/harness.ts";
 import type { BackendStore } from "./backend.ts";
 
@@ -32,19 +32,7 @@ export async function sqlStore(server: SqlServer): Promise<BackendStore> {
   const database = await openDatabase(server.url);
   const db = database.db as unknown as ResultDb;
   const broker = `beside-${process.pid}`;
-  const options: BackendOptions = {
-    url: server.url,
-    tls: null,
-    options: {},
-    expiresSeconds: 86_400,
-    serializer: "json",
-    accept: ["json"],
-    logger: silentLogger,
-    clock: systemClock,
-    limits: DEFAULT_LIMITS,
-    retry: { maxRetries: Number.POSITIVE_INFINITY, baseMs: 10, capMs: 1_000 },
-    clientName: null,
-  };
+  const options = backendOptions(server.url);
   const counted = async (table: "petiole_chord_part" | "petiole_task_log", where: string, id: string) => {
     const { n } = await db
       .selectFrom(table)
@@ -55,18 +43,7 @@ export async function sqlStore(server: SqlServer): Promise<BackendStore> {
   };
   return {
     create: (overrides) => openBackend({ ...options, ...overrides }),
-    transport: () =>
-      openTransport({
-        url: `memory://${broker}`,
-        tls: null,
-        options: {},
-        role: "worker",
-        logger: silentLogger,
-        clock: systemClock,
-        limits: DEFAULT_LIMITS,
-        defaultQueue: "celery",
-        clientName: null,
-      }),
+    transport: () => openTransport(transportOptions(`memory://${broker}`)),
     raw: {
       async get(key) {
         const [, group, part] = CHORD.exec(key) ?? [];

@@ -1,29 +1,14 @@
-import type { BackendOptions } from "../../src/backends/backend.ts";
 import { openBackend } from "../../src/backends/index.ts";
-import { systemClock } from "../../src/base/clock.ts";
-import { silentLogger } from "../../src/base/logger.ts";
-import { DEFAULT_LIMITS } from "../../src/protocol/wire.ts";
 import { keyHash } from "../../src/sqlite/index.ts";
 import { openTransport } from "../../src/transports/index.ts";
 import { isSuccessText } from "../../src/transports/sqlite/results.ts";
+import { backendOptions } from "../support/backend-options.ts";
 import { sqliteRig } from "../support/sqlite-rig.ts";
 import { type BackendStore, backendConformance } from "./backend.ts";
 
 async function sqliteStore(): Promise<BackendStore> {
   const rig = await sqliteRig();
-  const options: BackendOptions = {
-    url: `${rig.url}?busy_timeout=0.1`,
-    tls: null,
-    options: {},
-    expiresSeconds: 86_400,
-    serializer: "json",
-    accept: ["json"],
-    logger: silentLogger,
-    clock: systemClock,
-    limits: DEFAULT_LIMITS,
-    retry: { maxRetries: Number.POSITIVE_INFINITY, baseMs: 10, capMs: 1_000 },
-    clientName: null,
-  };
+  const options = backendOptions(`${rig.url}?busy_timeout=0.1`);
   const first = await openBackend(options);
   await first.start(new AbortController().signal);
   await first.stop();

@@ -1,12 +1,11 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { BackendOptions } from "../../src/backends/backend.ts";
 import { RedisBackend } from "../../src/backends/redis/index.ts";
-import { systemClock } from "../../src/base/clock.ts";
-import { silentLogger } from "../../src/base/logger.ts";
 import { loadCodec } from "../../src/codecs/index.ts";
 import { DEFAULT_LIMITS, type ResultMeta } from "../../src/protocol/wire.ts";
 import { sameStore } from "../../src/transports/transport.ts";
 import { meta } from "../conformance/backend/harness.ts";
+import { backendOptions } from "../support/backend-options.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort, type RedisServer, startRedis } from "../support/redis.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -28,20 +27,12 @@ afterEach(async () => {
 afterAll(() => server.stop());
 
 function create(changes: Partial<BackendOptions> = {}): RedisBackend {
-  const backend = new RedisBackend({
-    url: server.url,
-    tls: null,
-    options: {},
-    expiresSeconds: 86_400,
-    serializer: "json",
-    accept: ["json"],
-    logger: silentLogger,
-    clock: systemClock,
-    limits: DEFAULT_LIMITS,
-    retry: { maxRetries: Number.POSITIVE_INFINITY, baseMs: 10, capMs: 200 },
-    clientName: null,
-    ...changes,
-  });
+  const backend = new RedisBackend(
+    backendOptions(server.url, {
+      retry: { maxRetries: Number.POSITIVE_INFINITY, baseMs: 10, capMs: 200 },
+      ...changes,
+    }),
+  );
   opened.push(backend);
   return backend;
 }

@@ -17,7 +17,6 @@ import { MemoryChords } from "./chords.ts";
 export class MemoryBackend implements ResultBackend {
   readonly location: StoreLocation;
   readonly enabled = true as const;
-  readonly supportsAutoexpire = true;
   readonly #broker: MemoryBroker;
   readonly #codec: ResultCodec;
   readonly chords: MemoryChords;

@@ -23,7 +23,6 @@ const UNKNOWN: StoreLocation = { kind: "other" };
 /** Two connections: one for commands, one for pub/sub that is opened with the first watch. */
 export class RedisBackend implements ResultBackend {
   readonly enabled = true as const;
-  readonly supportsAutoexpire = true;
   readonly #options: BackendOptions;
   readonly #session: RedisSession;
   readonly #codec: ResultCodec;

@@ -9,6 +9,7 @@ import type { Logger } from "../../base/logger.ts";
 import type { ResultMeta } from "../../protocol/wire.ts";
 import { HANDLING, RedisError } from "../../redis/errors.ts";
 import type { PubSubSubscription, RedisPubSub } from "../../redis/pubsub.ts";
+import { Listeners } from "../listeners.ts";
 import type { ResultCodec, StoredText } from "../result-codec.ts";
 import type { ResultReader } from "./reader.ts";
 
@@ -22,7 +23,7 @@ type OnMeta = (meta: ResultMeta) => void;
 interface Watched {
   readonly id: string;
   readonly key: string;
-  readonly listeners: Set<OnMeta>;
+  readonly listeners: Listeners;
   readonly subscription: PubSubSubscription;
   readonly ready: Promise<void>;
   /** Resolves `ready`. */
@@ -66,15 +67,8 @@ export class Watches {
 
   watch(id: string, onMeta: OnMeta): { readonly ready: Promise<void>; close(): void } {
     const watched = this.#watched.get(id) ?? this.#open(id);
-    // Two watchers may bring the same function.
-    const listener: OnMeta = (meta) => onMeta(meta);
-    watched.listeners.add(listener);
-    return {
-      ready: watched.ready,
-      close: () => {
-        if (watched.listeners.delete(listener) && watched.listeners.size === 0) this.#close(watched);
-      },
-    };
+    const close = watched.listeners.add(onMeta, () => this.#close(watched));
+    return { ready: watched.ready, close };
   }
 
   /** Ends all watchers of an id. */
@@ -118,7 +112,7 @@ export class Watches {
     const watched: Watched = {
       id,
       key,
-      listeners: new Set(),
+      listeners: new Listeners(id, this.#options.logger),
       subscription,
       ready,
       end,
@@ -216,23 +210,12 @@ export class Watches {
 
   #tell(watched: Watched, stored: StoredText | Error | null): void {
     if (stored === null || watched.listeners.size === 0 || isSame(watched.last, stored)) return;
-    try {
+    watched.listeners.tell(() => {
       if (stored instanceof Error) throw stored;
       const meta = this.#options.codec.decode(stored, watched.key);
       watched.last = stored;
-      for (const listener of watched.listeners) this.#hand(watched, listener, meta);
-    } catch (error) {
-      // A reading by `get` tells the caller what is wrong with it.
-      this.#options.logger.warn({ key: watched.key, err: error }, "a stored result cannot be read");
-    }
-  }
-
-  #hand(watched: Watched, listener: OnMeta, meta: ResultMeta): void {
-    try {
-      listener(meta);
-    } catch (error) {
-      this.#options.logger.error({ key: watched.key, err: error }, "a handler of results failed");
-    }
+      return meta;
+    });
   }
 }
 

@@ -197,21 +197,19 @@ export class SqlChords implements ChordStore {
 
   async overdue(): Promise<readonly OverdueChord[]> {
     const { db, dialect, schema } = this.#options;
-    await schema.ensure().catch((error: unknown) => {
-      throw backendError(error, "looking for chords that nobody has ended");
-    });
-    const due = (from: ResultDb) =>
-      from
+    let found: readonly { readonly group_id: string }[];
+    try {
+      if (!(await schema.exists())) return [];
+      found = await db
         .selectFrom("petiole_chord")
         .select("group_id")
         .where("claimed_until", "<=", databaseNow(dialect))
         .orderBy("claimed_until")
-        .limit(OVERDUE_COUNT);
-    const found = await due(db)
-      .execute()
-      .catch((error: unknown) => {
-        throw backendError(error, "looking for chords that nobody has ended");
-      });
+        .limit(OVERDUE_COUNT)
+        .execute();
+    } catch (error) {
+      throw backendError(error, "looking for chords that nobody has ended");
+    }
     const taken: OverdueChord[] = [];
     for (const { group_id } of found) {
       const one = await this.#write("taking a chord over", (inside) => this.#takeOver(inside, group_id));

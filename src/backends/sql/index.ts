@@ -2,7 +2,7 @@
 import { fullJitterMs } from "../../base/backoff.ts";
 import { BackendError, PetioleError } from "../../errors.ts";
 import type { ResultMeta } from "../../protocol/wire.ts";
-import { openDatabase, type SqlDatabase, SqlError } from "../../sql/index.ts";
+import { openDatabase, parseSqlUrl, type SqlDatabase, SqlError } from "../../sql/index.ts";
 import type { StoreLocation } from "../../transports/transport.ts";
 import type { BackendOptions, ChordSize, ResultBackend, ResultWrite } from "../backend.ts";
 import { backendError, ResultCodec } from "../result-codec.ts";
@@ -42,7 +42,6 @@ interface Open {
 export class SqlBackend implements ResultBackend {
   readonly enabled = true as const;
   readonly location: StoreLocation = LOCATION;
-  readonly supportsAutoexpire = false;
   readonly #options: BackendOptions;
   readonly #rows: RowCodec;
   readonly #parts: ResultCodec;
@@ -79,7 +78,7 @@ export class SqlBackend implements ResultBackend {
     if (this.#stop.signal.aborted) throw this.#closed();
     if (this.#open !== null) return;
     const { url, clock, logger } = this.#options;
-    const statementTimeoutMs = url.includes("sqlite") ? LOCK_MS : STATEMENT_MS;
+    const statementTimeoutMs = parseSqlUrl(url).dialect === "sqlite" ? LOCK_MS : STATEMENT_MS;
     const database = await openDatabase(url, { clock, statementTimeoutMs });
     try {
       await statements.readTasks(database.db, [""], 0);

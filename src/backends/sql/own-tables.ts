@@ -77,6 +77,7 @@ export class OwnSchema {
   readonly #db: ResultDb;
   readonly #dialect: Dialect;
   #made: Promise<void> | null = null;
+  #there = false;
 
   constructor(db: ResultDb, dialect: Dialect) {
     this.#db = db;
@@ -107,10 +108,12 @@ export class OwnSchema {
     }
   }
 
-  /** The table that is made last. */
+  /** Whether the table that is made last is there; it is not looked for again then. */
   async exists(): Promise<boolean> {
+    if (this.#there) return true;
     try {
       await this.#db.selectFrom("petiole_task_log").select("task_id").limit(1).execute();
+      this.#there = true;
       return true;
     } catch (error) {
       if (error instanceof SqlError && error.kind === "missing") return false;

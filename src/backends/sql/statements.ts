@@ -1,5 +1,6 @@
 /** The statements on Django's tables of results. */
 
+import { systemClock } from "../../base/clock.ts";
 import { sqlTime } from "../../sql/index.ts";
 import { type RawBuilder, sql } from "../../sql/query.ts";
 import type { Dialect, OwnTables, ResultDb } from "./own-tables.ts";
@@ -35,7 +36,7 @@ const COLUMNS = [
 
 /** Inserts or overwrites, a stored SUCCESS aside. Ids must differ. Who listens on {@link CHANNEL} is told with the commit. */
 export async function storeTasks(db: ResultDb, dialect: Dialect, tasks: readonly TaskRow[]): Promise<void> {
-  const now = sqlTime(Date.now());
+  const now = sqlTime(systemClock.now());
   // In one order everywhere: two that store the same ones do not wait for each other.
   const rows = tasks.toSorted((a, b) => (a.task_id < b.task_id ? -1 : 1)).map((task) => rowOf(task, now));
   if (dialect === "postgresql") {
@@ -125,7 +126,7 @@ export async function storeGroup(
   dialect: Dialect,
   group: { readonly id: string; readonly content: Content },
 ): Promise<void> {
-  const now = sqlTime(Date.now());
+  const now = sqlTime(systemClock.now());
   const { text, type, encoding } = group.content;
   const given = { content_type: type, content_encoding: encoding, result: text, date_done: now };
   const insert = db.insertInto(GROUPS).values({ group_id: group.id, date_created: now, ...given });
@@ -201,12 +202,12 @@ export function databaseNow(dialect: Dialect): RawBuilder<number> {
     return sql<number>`CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS bigint)`;
   if (dialect === "mysql") return sql<number>`CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)`;
   // Whose processes share a host.
-  return sql<number>`${Date.now()}`;
+  return sql<number>`${systemClock.now()}`;
 }
 
 export async function readNow(db: ResultDb, dialect: Dialect): Promise<number> {
   const { rows } = await sql<{ ms: number }>`SELECT ${databaseNow(dialect)} AS ms`.execute(db);
-  return rows[0]?.ms ?? Date.now();
+  return rows[0]?.ms ?? systemClock.now();
 }
 
 export async function readLog(db: ResultDb, id: string): Promise<string | null> {

@@ -7,6 +7,7 @@ import type { Logger } from "../../base/logger.ts";
 import type { ResultMeta } from "../../protocol/wire.ts";
 import type { SqlDatabase } from "../../sql/index.ts";
 import { Notifications } from "../../sql/notifications.ts";
+import { Listeners } from "../listeners.ts";
 import { columnId, type ReadRow } from "./rows.ts";
 import { CHANNEL } from "./statements.ts";
 
@@ -24,7 +25,7 @@ type OnMeta = (meta: ResultMeta) => void;
 
 interface Watched {
   readonly id: string;
-  readonly listeners: Set<OnMeta>;
+  readonly listeners: Listeners;
   readonly ready: Promise<void>;
   readonly end: () => void;
   delayMs: number;
@@ -45,7 +46,7 @@ export interface WatchesOptions {
 
 export class Watches {
   readonly #options: WatchesOptions;
-  /** By the id that the table has. */
+  /** By the id that the table has; in the order of the last look, oldest first, so that a look takes the longest unseen. */
   readonly #watched = new Map<string, Watched>();
   readonly #notifications: Notifications | null;
   #listening = false;
@@ -80,15 +81,8 @@ export class Watches {
 
   watch(id: string, onMeta: OnMeta): { readonly ready: Promise<void>; close(): void } {
     const watched = this.#watched.get(columnId(id)) ?? this.#open(id);
-    // Two watchers may bring the same function.
-    const listener: OnMeta = (meta) => onMeta(meta);
-    watched.listeners.add(listener);
-    return {
-      ready: watched.ready,
-      close: () => {
-        if (watched.listeners.delete(listener) && watched.listeners.size === 0) this.#close(watched);
-      },
-    };
+    const close = watched.listeners.add(onMeta, () => this.#close(watched));
+    return { ready: watched.ready, close };
   }
 
   /** Ends all watchers of an id. */
@@ -115,7 +109,7 @@ export class Watches {
     const delayMs = this.#firstMs();
     const watched: Watched = {
       id,
-      listeners: new Set(),
+      listeners: new Listeners(id, this.#options.logger),
       ready,
       end,
       delayMs,
@@ -214,11 +208,15 @@ export class Watches {
     const now = this.#options.clock.monotonic();
     const longest = this.#notifications?.live ? TOLD_MS : LAST_MS;
     const due: Watched[] = [];
-    for (const watched of this.#watched.values()) {
-      if (watched.dueMs > now || due.length === LOOK_COUNT) continue;
+    for (const [id, watched] of this.#watched) {
+      if (due.length === LOOK_COUNT) break;
+      if (watched.dueMs > now) continue;
       watched.delayMs = Math.min(longest, Math.max(this.#firstMs(), watched.delayMs * GROWTH));
       watched.dueMs = now + watched.delayMs;
       due.push(watched);
+      // To the end of the order.
+      this.#watched.delete(id);
+      this.#watched.set(id, watched);
     }
     if (due.length > 0) {
       this.#told = new Set([...(this.#told ?? []), ...due]);
@@ -246,21 +244,7 @@ export class Watches {
   #tell(watched: Watched, row: ReadRow | null): void {
     if (row === null || watched.listeners.size === 0 || isSame(watched.last, row)) return;
     watched.last = row;
-    try {
-      const meta = this.#options.decode(row, watched.id);
-      for (const listener of watched.listeners) this.#hand(watched, listener, meta);
-    } catch (error) {
-      // A reading by `get` tells the caller what is wrong with it.
-      this.#options.logger.warn({ id: watched.id, err: error }, "a stored result cannot be read");
-    }
-  }
-
-  #hand(watched: Watched, listener: OnMeta, meta: ResultMeta): void {
-    try {
-      listener(meta);
-    } catch (error) {
-      this.#options.logger.error({ id: watched.id, err: error }, "a handler of results failed");
-    }
+    watched.listeners.tell(() => this.#options.decode(row, watched.id));
   }
 }
 

@@ -19,7 +19,6 @@ interface Open {
 
 export class SqliteBackend implements ResultBackend {
   readonly enabled = true as const;
-  readonly supportsAutoexpire = true;
   readonly chords: SqliteChords;
   readonly #options: BackendOptions;
   readonly #codec: ResultCodec;

@@ -6,6 +6,7 @@ import type { Logger } from "../../base/logger.ts";
 import type { ResultMeta } from "../../protocol/wire.ts";
 import type { Database } from "../../sqlite/index.ts";
 import type { ResultTable, StoredText } from "../../transports/sqlite/index.ts";
+import { Listeners } from "../listeners.ts";
 
 export interface WatchesOptions {
   readonly db: Database;
@@ -15,11 +16,9 @@ export interface WatchesOptions {
   readonly logger: Logger;
 }
 
-type Listener = (meta: ResultMeta) => void;
-
 export class Watches {
   readonly #options: WatchesOptions;
-  readonly #listeners = new Map<string, Set<Listener>>();
+  readonly #listeners = new Map<string, Listeners>();
   readonly #ends: readonly (() => void)[];
   #seq = 0;
 
@@ -30,18 +29,14 @@ export class Watches {
   }
 
   /** Gives what ends it. */
-  add(key: string, onMeta: Listener): () => void {
+  add(key: string, onMeta: (meta: ResultMeta) => void): () => void {
     const { db, results } = this.#options;
     if (this.#listeners.size === 0) this.#seq = db.read(() => results.lastSeq());
-    const set = this.#listeners.get(key) ?? new Set();
-    // A function of its own: the same listener may be given twice.
-    const listener: Listener = (meta) => onMeta(meta);
-    this.#listeners.set(key, set.add(listener));
-    return () => {
-      if (set.delete(listener) && set.size === 0 && this.#listeners.get(key) === set) {
-        this.#listeners.delete(key);
-      }
-    };
+    const listeners = this.#listeners.get(key) ?? new Listeners(key, this.#options.logger);
+    this.#listeners.set(key, listeners);
+    return listeners.add(onMeta, () => {
+      if (this.#listeners.get(key) === listeners) this.#listeners.delete(key);
+    });
   }
 
   end(key: string): void {
@@ -61,29 +56,17 @@ export class Watches {
       if (last === this.#seq) return;
       const written = results.after(this.#seq);
       this.#seq = last;
-      for (const { seq, key } of written) if (this.#listeners.has(key)) this.#tell(seq, key);
+      for (const { seq, key } of written) this.#tell(seq, key);
     } catch (error) {
       logger.warn({ err: error }, "results could not be looked for; it is tried again");
     }
   }
 
   #tell(seq: number, key: string): void {
-    const { results, decode, logger } = this.#options;
-    try {
+    const { results, decode } = this.#options;
+    this.#listeners.get(key)?.tell(() => {
       const stored = results.readSeq(seq);
-      if (stored === null) return;
-      const meta = decode(stored, key);
-      for (const listener of this.#listeners.get(key) ?? []) this.#call(key, () => listener(meta));
-    } catch (err) {
-      logger.warn({ key, err }, "a stored result could not be read");
-    }
-  }
-
-  #call(key: string, call: () => void): void {
-    try {
-      call();
-    } catch (err) {
-      this.#options.logger.warn({ key, err }, "a stored result could not be handed on");
-    }
+      return stored === null ? null : decode(stored, key);
+    });
   }
 }

@@ -1,6 +1,7 @@
 /** `petiole db`: the tables of results and schedules. Django has `manage.py migrate`. */
 import { internalsOf } from "../../app/internals.ts";
 import type * as OwnTablesModule from "../../backends/sql/own-tables.ts";
+import { isSqlBackend } from "../../backends/sql-schemes.ts";
 import { PetioleError } from "../../errors.ts";
 import {
   type AppReport,
@@ -101,9 +102,9 @@ async function urlOfApp(invocation: Invocation): Promise<string> {
     const internals = internalsOf(app);
     await internals.finalize();
     const { resultBackend, databaseUrl } = internals.conf;
-    // Without db+ it is a file of Petiole's own, with tables of its own.
-    const isOwnFile = /^sqlite:/i.test(resultBackend ?? "");
-    for (const url of [isOwnFile ? null : resultBackend, databaseUrl]) if (url && isSqlUrl(url)) return url;
+    // Without db+ a SQLite file is Petiole's own, with tables of its own.
+    if (resultBackend !== null && isSqlBackend(resultBackend)) return resultBackend;
+    if (databaseUrl !== null && isSqlUrl(databaseUrl)) return databaseUrl;
   } finally {
     await app.close();
   }
@@ -131,7 +132,7 @@ function lineOf({ app, state, made, recorded }: AppReport, check: boolean): stri
     case "behind":
       return `${app}: Django lacks ${state.missing.join(", ")}: run python manage.py migrate ${app}`;
     case "different":
-      return `${app}: ${state.problems.join("; ")}`;
+      return `${app}: ${state.problems.join("; ")}: mend them, or rename the tables so that they can be made anew`;
     case "current":
     default: {
       const newer = state.newer.length === 0 ? "" : ` (Django is ahead: ${state.newer.join(", ")})`;

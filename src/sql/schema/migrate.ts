@@ -109,14 +109,15 @@ function locked<T>(database: SqlDatabase, work: (db: Kysely<Tables>) => Promise<
     if (answer?.["got"] !== 1) {
       throw new SqlError(
         database.redacted,
-        { kind: "busy", outcome: "not sent", broken: false },
+        { kind: "busy", outcome: "not sent", broken: false, advice: "run it again when that one has ended" },
         new Error(`another process has been making its tables for ${LOCK_SECONDS} s`),
       );
     }
     try {
       return await work(connection);
     } finally {
-      await execute(connection, `SELECT RELEASE_LOCK(${name})`);
+      // A connection that broke has given it back.
+      await execute(connection, `SELECT RELEASE_LOCK(${name})`).catch(() => {});
     }
   });
 }

@@ -12,6 +12,9 @@ test("django-db is the database of databaseUrl, and names that setting where it 
   const names = ["django-db", "database", "django_celery_results.backends.database:DatabaseBackend"];
   for (const resultBackend of names)
     expect(new Celery("t", { resultBackend, databaseUrl: URL }).conf.resultBackend).toBe(URL);
+  // Without db+ SQLite is Petiole's own file, where Django has no tables.
+  const file = new Celery("t", { resultBackend: "django-db", databaseUrl: "sqlite:///x.db" });
+  expect(file.conf.resultBackend).toBe("db+sqlite:///x.db");
   const app = new Celery("t", { resultBackend: "django-db" });
   await expect(internalsOf(app).openBackend()).rejects.toThrow("set databaseUrl too");
 });

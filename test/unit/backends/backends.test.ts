@@ -5,27 +5,12 @@ import { openBackend } from "../../../src/backends/index.ts";
 import { keyPrefix, ResultKeys } from "../../../src/backends/redis/keys.ts";
 import { readBackendOptions } from "../../../src/backends/redis/options.ts";
 import { backendError, ResultCodec } from "../../../src/backends/result-codec.ts";
-import { systemClock } from "../../../src/base/clock.ts";
-import { silentLogger } from "../../../src/base/logger.ts";
 import { BackendError, PetioleError } from "../../../src/errors.ts";
-import { DEFAULT_LIMITS, type ResultMeta } from "../../../src/protocol/wire.ts";
-
-const OPTIONS: BackendOptions = {
-  url: "",
-  tls: null,
-  options: {},
-  expiresSeconds: 86_400,
-  serializer: "json",
-  accept: ["json"],
-  logger: silentLogger,
-  clock: systemClock,
-  limits: DEFAULT_LIMITS,
-  retry: { maxRetries: Number.POSITIVE_INFINITY, baseMs: 10, capMs: 10_000 },
-  clientName: null,
-};
+import type { ResultMeta } from "../../../src/protocol/wire.ts";
+import { backendOptions } from "../../support/backend-options.ts";
 
 function open(url: string, changes: Partial<BackendOptions> = {}): Promise<ResultBackend> {
-  return openBackend({ ...OPTIONS, url, ...changes });
+  return openBackend(backendOptions(url, changes));
 }
 
 const META: ResultMeta = {
@@ -111,7 +96,8 @@ test("options are checked, in either spelling", () => {
 });
 
 test("times to live are whole seconds, and a fraction is not for ever", () => {
-  const ttl = (expiresSeconds: number): number => new ResultCodec({ ...OPTIONS, expiresSeconds }).ttlSeconds;
+  const ttl = (expiresSeconds: number): number =>
+    new ResultCodec(backendOptions("", { expiresSeconds })).ttlSeconds;
   expect([0, -1, 0.2, 1.9, 86_400].map(ttl)).toEqual([0, 0, 1, 1, 86_400]);
 });
 
@@ -130,7 +116,7 @@ test("errors on the way become the backend's, PET_CLOSED stays", () => {
 });
 
 test("every result that Celery stored in the vectors is read and written alike", () => {
-  const codec = new ResultCodec(OPTIONS);
+  const codec = new ResultCodec(backendOptions(""));
   let seen = 0;
   for (const file of ["execution", "extra", "config_variants"]) {
     const text = readFileSync(new URL(`../../vectors/${file}.json`, import.meta.url), "utf8");

@@ -248,7 +248,6 @@ export class HandBackend implements ResultBackend {
   readonly location: StoreLocation;
   readonly enabled: boolean;
   readonly chords: ChordStore | null = null;
-  readonly supportsAutoexpire = true;
   /** Called before each store: throw to fail, or return a promise to hold it up. */
   onStore: (signal: AbortSignal | null) => Promise<void> | void = () => {};
   /** What `get` answers. */
