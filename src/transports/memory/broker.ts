@@ -16,7 +16,7 @@ import { MemoryChordTable } from "./chords.ts";
 import { Deque } from "./deque.ts";
 import { MemoryLimits } from "./limits.ts";
 import { MemoryResults } from "./results.ts";
-import { compileSubscription, compileTopic, matchesTopic, type TopicPattern } from "./topic.ts";
+import { compileSubscription, compileTopic, hears, matchesTopic, type TopicPattern } from "./topic.ts";
 import { type MemoryLocks, memoryLocks } from "./unique.ts";
 
 /** One message, as the envelope that Redis would hold. */
@@ -226,8 +226,7 @@ export class MemoryBroker {
   }
 
   subscribe(exchange: string, routingKey: string, onRaw: (raw: string) => void): () => void {
-    const pattern = routingKey === "" ? null : compileSubscription(routingKey);
-    const subscription: Subscription = { pattern, onRaw };
+    const subscription: Subscription = { pattern: compileSubscription(routingKey), onRaw };
     const set = this.#subscriptions.get(exchange) ?? new Set();
     this.#subscriptions.set(exchange, set.add(subscription));
     return () => {
@@ -241,14 +240,7 @@ export class MemoryBroker {
   broadcast(exchange: string, routingKey: string, raw: string): number {
     let count = 0;
     for (const subscription of this.#subscriptions.get(exchange) ?? []) {
-      const { pattern } = subscription;
-      // A key on one side only: another channel, as on Redis.
-      if (
-        pattern === null || routingKey === ""
-          ? (pattern === null) !== (routingKey === "")
-          : !matchesTopic(pattern, routingKey)
-      )
-        continue;
+      if (!hears(subscription.pattern, routingKey)) continue;
       count += 1;
       queueMicrotask(() => {
         if (this.#subscriptions.get(exchange)?.has(subscription)) subscription.onRaw(raw);

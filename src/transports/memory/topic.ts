@@ -57,7 +57,14 @@ export function matchesTopic(pattern: TopicPattern, routingKey: string): boolean
   return true;
 }
 
-/** Whether a fanout message reaches a subscription: as `PSUBSCRIBE` of the key with `#` read as `*`, where `*` spans dots. */
-export function compileSubscription(routingKey: string): TopicPattern {
+/** Of a fanout: as `PSUBSCRIBE` of the key with `#` read as `*`, where `*` spans dots. null: only what has no routing key. */
+export function compileSubscription(routingKey: string): TopicPattern | null {
+  if (routingKey === "") return null;
   return routingKey.split("").map((char) => (char === "*" || char === "#" ? ANY : char));
+}
+
+/** Whether a fanout message reaches a subscription. A key on one side only: another channel, as on Redis. */
+export function hears(pattern: TopicPattern | null, routingKey: string): boolean {
+  if (pattern === null || routingKey === "") return (pattern === null) === (routingKey === "");
+  return matchesTopic(pattern, routingKey);
 }

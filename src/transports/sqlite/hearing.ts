@@ -1,9 +1,8 @@
 /** What a transport hears without holding it: broadcasts, and mailboxes of its own. */
 import type { WireMessage } from "../../protocol/wire.ts";
 import { readText } from "../../sqlite/index.ts";
-import type { TopicPattern } from "../memory/topic.ts";
+import { compileSubscription, hears, type TopicPattern } from "../memory/topic.ts";
 import type { Mailbox, MailboxOptions } from "../transport.ts";
-import { hears, patternOf } from "./routes.ts";
 import type { Store } from "./store.ts";
 
 export interface SubscribeOptions {
@@ -41,7 +40,7 @@ export class Hearing {
       routingKey,
       onMessage: (message) => options.onMessage(message),
       onGap: () => options.onGap(),
-      pattern: patternOf(routingKey),
+      pattern: compileSubscription(routingKey),
       seq: db.read(() => routes.lastSeq()),
     };
     this.#subscriptions.add(subscription);

@@ -1,6 +1,6 @@
 /** Who is bound to an exchange, and the ring of broadcasts. */
 import { type Database, readText } from "../../sqlite/index.ts";
-import { compileSubscription, compileTopic, matchesTopic, type TopicPattern } from "../memory/topic.ts";
+import { compileSubscription, compileTopic, hears, matchesTopic } from "../memory/topic.ts";
 import type { BoundQueue, ExchangeType, QueueDeclaration } from "../transport.ts";
 
 /** Broadcasts that are kept for subscribers that have not read them yet. */
@@ -13,17 +13,6 @@ export interface Broadcast {
   readonly seq: number;
   readonly routingKey: string;
   readonly raw: string;
-}
-
-/** null: only what has no routing key. */
-export function patternOf(routingKey: string): TopicPattern | null {
-  return routingKey === "" ? null : compileSubscription(routingKey);
-}
-
-/** A key on one side only: another channel, as on Redis. */
-export function hears(pattern: TopicPattern | null, routingKey: string): boolean {
-  if (pattern === null || routingKey === "") return (pattern === null) === (routingKey === "");
-  return matchesTopic(pattern, routingKey);
 }
 
 export class Routes {
@@ -132,7 +121,7 @@ export class Routes {
       exchange,
     );
     return rows
-      .filter((row) => hears(patternOf(readText(row["routing_key"])), routingKey))
+      .filter((row) => hears(compileSubscription(readText(row["routing_key"])), routingKey))
       .map((row) => row["holder"] as number);
   }
 

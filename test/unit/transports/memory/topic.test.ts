@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { compileSubscription, compileTopic, matchesTopic } from "../../../../src/transports/memory/topic.ts";
+import {
+  compileSubscription,
+  compileTopic,
+  hears,
+  matchesTopic,
+} from "../../../../src/transports/memory/topic.ts";
 import { cpuMs } from "../../../support/best-of.ts";
 import { seed } from "../../../support/seed.ts";
 
@@ -38,7 +43,13 @@ test("a pattern made to backtrack costs no more than its length times the key's"
 });
 
 test("a subscription's # and * take any run of characters", () => {
-  expect(matchesTopic(compileSubscription("worker.#"), "worker.a.b")).toBe(true);
-  expect(matchesTopic(compileSubscription("*"), "a.b")).toBe(true);
-  expect(matchesTopic(compileSubscription("worker.#"), "task.a")).toBe(false);
+  expect(hears(compileSubscription("worker.#"), "worker.a.b")).toBe(true);
+  expect(hears(compileSubscription("*"), "a.b")).toBe(true);
+  expect(hears(compileSubscription("worker.#"), "task.a")).toBe(false);
+});
+
+test("a routing key on one side only is not heard", () => {
+  expect(hears(compileSubscription(""), "")).toBe(true);
+  expect(hears(compileSubscription("#"), "")).toBe(false);
+  expect(hears(compileSubscription(""), "a")).toBe(false);
 });
