@@ -4,12 +4,13 @@
 // Everything that it starts is stopped by its pid.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
+import { freePort } from "./lib/ports.mjs";
 import { ensureOracle } from "./oracle.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -69,12 +70,7 @@ async function start({ name, program, args, cwd, env, isReady }) {
 const saysReady = (file) => / ready\b/.test(readFileSync(file, "utf8"));
 
 async function startRedis() {
-  const port = await new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port: free } = server.address();
-      server.close(() => resolve(free));
-    });
-  });
+  const port = await freePort();
   const answers = () =>
     new Promise((resolve) => {
       const socket = connect(port, "127.0.0.1", () => socket.write("PING\r\n"));

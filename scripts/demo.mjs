@@ -4,13 +4,13 @@
 // DEMO_EXIT=1 ends after one task went round. Everything that it starts is stopped by its pid.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
+import { freePort, isFree } from "./lib/ports.mjs";
 import { makePostgres } from "./lib/postgres.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -94,20 +94,8 @@ async function stopAll() {
   }
 }
 
-/** Whether nobody listens there. With 0: a port that is free. */
-function listenOn(port) {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(null));
-    server.listen(port, "127.0.0.1", () => {
-      const { port: found } = server.address();
-      server.close(() => resolve(found));
-    });
-  });
-}
-
 async function startRedis() {
-  const port = await listenOn(0);
+  const port = await freePort();
   await start({
     name: "redis",
     program: process.env.REDIS_SERVER ?? "redis-server",
@@ -121,7 +109,7 @@ async function startRedis() {
 async function startPostgres() {
   const { dir, program, args, spawnOptions, url } = makePostgres();
   folders.push(dir);
-  const port = await listenOn(0);
+  const port = await freePort();
   await start({
     name: "postgres",
     program,
@@ -157,7 +145,7 @@ async function portFromEnvironment() {
       `PORT=${process.env.PORT} is no port: choose a number from 1 to 65535, as in PORT=8001 make ${target}`,
     );
   }
-  if ((await listenOn(port)) !== null) return port;
+  if (await isFree(port)) return port;
   throw new Error(
     `port ${port} is taken by another program: choose another one, as in PORT=${port + 1} make ${target}`,
   );

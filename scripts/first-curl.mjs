@@ -3,11 +3,11 @@
 // PETIOLE_FIRST_CURL_S (60) seconds. What is not committed yet is in the clone, too.
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./lib/ports.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const LIMIT_S = Number(process.env.PETIOLE_FIRST_CURL_S ?? 60);
@@ -17,16 +17,6 @@ const out = (text) => process.stdout.write(`${text}\n`);
 const home = mkdtempSync(join(tmpdir(), "petiole-visitor-"));
 const clone = join(home, "petiole");
 const git = (args, options = {}) => execFileSync("git", args, { maxBuffer: 1 << 28, ...options });
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** The first answer of the web server that has the id of a task. */
 async function firstAnswer(url, demo) {

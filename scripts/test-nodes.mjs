@@ -4,9 +4,9 @@
 //   --others  not on the version that runs this: scripts/test.mjs --package has been
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./lib/ports.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** The last of each line that is published as a package. */
@@ -41,16 +41,6 @@ function programOf(version) {
 function versionOf(program) {
   if (!existsSync(program)) return null;
   return spawnSync(program, ["-p", "process.versions.node"], { encoding: "utf8" }).stdout?.trim() ?? null;
-}
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** First on PATH, so that it also runs `node`, npm and npx of what the tests start. */

@@ -1,21 +1,11 @@
 /** A private redis-server on a free loopback port with its own directory. Stopped by its pid; nobody else's server is touched. */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Redis } from "ioredis";
-
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
-}
+import { freePort } from "../../scripts/lib/ports.mjs";
 
 /** Servers of this process: whatever ends it, they end with it. */
 const running = new Set();

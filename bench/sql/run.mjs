@@ -11,9 +11,10 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Celery } from "petiole";
 import pg from "pg";
+import { freePort } from "../../scripts/lib/ports.mjs";
 import { makePostgres } from "../../scripts/lib/postgres.mjs";
 import { endAll, start } from "../lib/process-tree.mjs";
-import { freePort, RedisServer } from "../lib/redis-server.mjs";
+import { RedisServer } from "../lib/redis-server.mjs";
 
 const WANTED = 3;
 const { values: flags } = parseArgs({

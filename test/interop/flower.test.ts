@@ -1,9 +1,9 @@
 /** Flower 2, as people run it beside Celery's workers, beside one of ours: its HTTP API and its pages. */
-import { createServer } from "node:net";
 import type { Worker } from "petiole/worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { type PythonProgram, startPythonProgram } from "../support/python.ts";
+import { freePort } from "../support/redis.ts";
 import { type Fleet, startFleet } from "./harness.ts";
 
 const NODE = "ts@flower";
@@ -13,17 +13,6 @@ let worker: Worker;
 let base: string;
 
 type Json = Record<string, unknown>;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
-}
 
 async function page(path: string, parameters?: Readonly<Record<string, string>>): Promise<string> {
   const response = await fetch(`${base}${path}`, {

@@ -4,13 +4,16 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { connect as connectTcp, createServer, type Socket } from "node:net";
+import { connect as connectTcp, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
+import { freePort } from "../../scripts/lib/ports.mjs";
 import { type Certificate, makeCertificate } from "./certificate.ts";
 import { trackProcess } from "./left-overs.ts";
+
+export { freePort };
 
 /** Time that a server has to answer PING, to stop on SIGTERM, and to answer one command. */
 const READY_MS = 20_000;
@@ -49,19 +52,6 @@ export interface RedisServer {
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Stops the process if it runs, and starts it again on the same port and directory. */
   restart(): Promise<void>;
-}
-
-/** A TCP port of the loopback interface that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** Servers of this process that still run; killed when it exits. */
