@@ -96,10 +96,13 @@ export function periodicTask(name: string, entry: BeatEntry): PeriodicTask {
 /** What it was made of, `enabled` aside. */
 export function entryOf({ task, schedule, policy, args, kwargs, options }: PeriodicTask): BeatEntry {
   const { startTimeMs, endTimeMs, jitterMs, ...more } = policy;
+  const plain = schedule.type === "interval" && schedule.nowfun === null;
   return {
     ...more,
     task,
-    schedule,
+    // In seconds, which `relative` is of.
+    schedule: plain ? schedule.every : schedule,
+    relative: plain ? schedule.relative : undefined,
     args,
     kwargs,
     options,

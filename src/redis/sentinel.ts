@@ -18,12 +18,14 @@ export function isSentinelUrl(url: string): boolean {
   return /^\s*sentinel:/i.test(url);
 }
 
-/** `redis://…` and its kind, or `sentinel://…`. @throws ImproperlyConfigured `PET_URL_INVALID`, without passwords */
-export function parseServerUrl(url: string): RedisAddress {
-  return isSentinelUrl(url) ? parseSentinelUrl(url) : parseRedisUrl(url);
+type Tls = Parameters<typeof parseRedisUrl>[1];
+
+/** `redis://…` and its kind, or `sentinel://…`, of which `tls` is the master's. @throws ImproperlyConfigured `PET_URL_INVALID`, without passwords */
+export function parseServerUrl(url: string, tls: Tls = null): RedisAddress {
+  return isSentinelUrl(url) ? parseSentinelUrl(url, tls) : parseRedisUrl(url, tls);
 }
 
-function parseSentinelUrl(url: string): RedisAddress {
+function parseSentinelUrl(url: string, tls: Tls): RedisAddress {
   const all = url
     .split(";")
     .map((one) => one.trim())
@@ -39,7 +41,7 @@ function parseSentinelUrl(url: string): RedisAddress {
       query.delete(name);
     }
     const rest = query.size > 0 ? `?${query.toString()}` : "";
-    const address = parseRedisUrl(`redis://${parts?.[1] ?? ""}${rest}`);
+    const address = parseRedisUrl(`redis://${parts?.[1] ?? ""}${rest}`, tls);
     return hasPort(parts?.[1] ?? "") ? address : { ...address, port: PORT };
   });
   const [first] = addresses;

@@ -122,4 +122,7 @@ test("the file may be another than the broker's; without one it is said what is 
   await expect(start({ brokerUrl: "memory://beat-sqlite" })).rejects.toThrow(
     /the broker is memory:.*name the file with -s sqlite:/,
   );
+  await expect(start({ beatScheduleFilename: "/srv/x.db" })).rejects.toThrow(
+    /does not keep what has run in "\/srv\/x\.db".*write -s \(beatScheduleFilename\) as sqlite:/,
+  );
 });

@@ -123,6 +123,23 @@ test("every kind of schedule and every option is kept, and read as it was", asyn
   ]);
 });
 
+test("relative stays when the seconds change, and changes while they stay", async () => {
+  const { schedules } = makeApp();
+  await schedules.add("tick", { task: "t", schedule: 30 });
+  const edited = [
+    await schedules.edit("tick", { relative: true }),
+    await schedules.edit("tick", { schedule: 60 }),
+    await schedules.edit("tick", { args: [1] }),
+    await schedules.edit("tick", { schedule: crontab() }),
+  ];
+  expect(edited.map(({ schedule }) => schedule)).toMatchObject([
+    { every: 30, relative: true },
+    { every: 60, relative: true },
+    { every: 60, relative: true },
+    { type: "crontab" },
+  ]);
+});
+
 test("what cannot be done says of which entry, and what to do", async () => {
   const { schedules } = makeApp();
   await schedules.add("nightly", { task: "t", schedule: 60 });

@@ -5,7 +5,7 @@ import type { ScheduleInfo, UnreadableSchedule } from "../../app/schedule-types.
 import { AppSchedules } from "../../app/schedules.ts";
 import { PetioleError } from "../../errors.ts";
 import { cron, crontab } from "../../schedules/crontab.ts";
-import { clocked, schedule as every, type Schedule } from "../../schedules/schedule.ts";
+import { clocked } from "../../schedules/schedule.ts";
 import type { ExitCode, Invocation } from "../io.ts";
 import { jsonLine } from "../json-line.ts";
 import { openApp } from "../open-app.ts";
@@ -132,10 +132,10 @@ export async function schedule(invocation: Invocation): Promise<ExitCode> {
 }
 
 /** Words of an entry, where none is written. */
-function refuseContent(action: string, given: Invocation["options"]): void {
+function refuseContent(action: string, words: Invocation["options"]): void {
   for (const spec of SCHEDULE.options) {
     const { key, long } = flagsOf(spec);
-    if ((spec.group !== "What" && spec.group !== "When") || given[key] === undefined) continue;
+    if ((spec.group !== "What" && spec.group !== "When") || words[key] === undefined) continue;
     throw new PetioleError(
       "PET_USAGE",
       `schedule ${action} does not take ${long}: it goes with schedule add and schedule edit`,
@@ -172,7 +172,7 @@ function whenOf({
   cron: text,
   at,
   timezone,
-}: ScheduleOptions): Schedule | null {
+}: ScheduleOptions): BeatEntry["schedule"] | null {
   const said = [seconds, fields, text, at].filter((one) => one !== undefined);
   if (said.length > 1) {
     throw new PetioleError("PET_USAGE", "give one of --every, --crontab, --cron and --at");
@@ -180,7 +180,7 @@ function whenOf({
   if (timezone !== undefined && fields === undefined && text === undefined) {
     throw new PetioleError("PET_USAGE", "--timezone goes with --crontab or --cron");
   }
-  if (seconds !== undefined) return every(seconds);
+  if (seconds !== undefined) return seconds;
   if (at !== undefined) return clocked(at);
   if (text !== undefined) return cron(text, { timezone });
   if (fields === undefined) return null;

@@ -1,10 +1,11 @@
 /** From a scheduler's name, Celery's or ours, to where it keeps what has run. */
+import { basename } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { redactUrl } from "../../base/redact-url.ts";
 import { ImproperlyConfigured, PetioleError } from "../../errors.ts";
-import { isSentinelUrl, parseServerUrl } from "../../redis/sentinel.ts";
-import { parseRedisUrl, type RedisAddress } from "../../redis/url.ts";
+import { parseServerUrl } from "../../redis/sentinel.ts";
+import type { RedisAddress } from "../../redis/url.ts";
 import { FileScheduleStore } from "./file.ts";
 import { MemoryScheduleStore } from "./memory.ts";
 import { RedisScheduleStore } from "./redis/index.ts";
@@ -24,6 +25,9 @@ const KINDS: Readonly<Record<string, "file" | "memory" | "redis" | "sqlite" | "l
   redbeat: "redis",
   sqlite: "sqlite",
 };
+
+/** Celery's name of the file of what has run, which nobody needs to have asked for; `petiole dev` has it in a folder. */
+const SCHEDULE_FILE = "celerybeat-schedule";
 
 type Tls = boolean | Readonly<Record<string, unknown>> | null;
 
@@ -85,7 +89,12 @@ export function openScheduleStore(options: OpenScheduleOptions): ScheduleStore {
 
 /** In the broker's file, or in that which `beatScheduleFilename` names. */
 function openSqlite({ app, file, brokerUrl, clock }: OpenScheduleOptions): ScheduleStore {
-  const url = [file, brokerUrl].find((one) => /^sqlite:/i.test(one));
+  if (basename(file) !== SCHEDULE_FILE && !isSqlite(file)) {
+    throw new ImproperlyConfigured(
+      `the scheduler sqlite does not keep what has run in ${JSON.stringify(file)}, which is no sqlite: URL: write -s (beatScheduleFilename) as sqlite:///path/to/file.db, or leave it out where the broker is a SQLite file`,
+    );
+  }
+  const url = [file, brokerUrl].find(isSqlite);
   if (url === undefined) {
     throw new ImproperlyConfigured(
       `the scheduler sqlite keeps what has run in a SQLite file, and the broker is ${redactUrl(brokerUrl)}: name the file with -s sqlite:///path/to/file.db or beatScheduleFilename`,
@@ -93,6 +102,8 @@ function openSqlite({ app, file, brokerUrl, clock }: OpenScheduleOptions): Sched
   }
   return new SqliteScheduleStore({ url, place: app, clock });
 }
+
+const isSqlite = (url: string): boolean => /^sqlite:/i.test(url);
 
 function redisAddress({ brokerUrl, brokerTls, redis }: OpenScheduleOptions): RedisAddress {
   if (redis.url === null && !/^(rediss?|redis\+socket|unix|socket|sentinel):/.test(brokerUrl)) {
@@ -102,5 +113,5 @@ function redisAddress({ brokerUrl, brokerTls, redis }: OpenScheduleOptions): Red
   }
   const url = redis.url ?? brokerUrl;
   const tls = redis.tls ?? (redis.url === null ? brokerTls : null);
-  return isSentinelUrl(url) ? parseServerUrl(url) : parseRedisUrl(url, tls);
+  return parseServerUrl(url, tls);
 }

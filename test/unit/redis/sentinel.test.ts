@@ -7,6 +7,14 @@ test("a URL of Redis is read as ever", () => {
   expect(parseServerUrl("redis://h:1/2").sentinels).toBeUndefined();
 });
 
+test("TLS is the master's", () => {
+  expect(parseServerUrl("sentinel://a?master_name=main", { servername: "x" }).tls).toMatchObject({
+    servername: "x",
+  });
+  expect(parseServerUrl("redis://a", true).tls).not.toBeNull();
+  expect(parseServerUrl("sentinel://a?master_name=main").tls).toBeNull();
+});
+
 test("user, password and database are the master's, from the first of several sentinels", () => {
   const url =
     "sentinel://me:p%40ss@a/4?master_name=main&sentinel_password=guard; sentinel://b:1234;sentinel://[::1];";
