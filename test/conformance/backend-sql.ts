@@ -1,6 +1,7 @@
 /** The backend on a SQL database, as the suite needs it. */
 
 import { openBackend } from "../../src/backends/index.ts";
+import type { SqlBackend } from "../../src/backends/sql/index.ts";
 import type { ResultDb } from "../../src/backends/sql/own-tables.ts";
 import { isReady } from "../../src/protocol/states.ts";
 import { type ResultMeta } from "../../src/protocol/wire.ts";
@@ -31,6 +32,7 @@ const WHOLE_TIME = 86_400;
 export async function sqlStore(server: SqlServer): Promise<BackendStore> {
   const database = await openDatabase(server.url);
   const db = database.db as unknown as ResultDb;
+  const made: SqlBackend[] = [];
   const broker = `beside-${process.pid}`;
   const options = backendOptions(server.url);
   const counted = async (table: "petiole_chord_part" | "petiole_task_log", where: string, id: string) => {
@@ -42,7 +44,11 @@ export async function sqlStore(server: SqlServer): Promise<BackendStore> {
     return n;
   };
   return {
-    create: (overrides) => openBackend({ ...options, ...overrides }),
+    async create(overrides) {
+      const backend = await openBackend({ ...options, ...overrides });
+      made.push(backend as SqlBackend);
+      return backend;
+    },
     transport: () => openTransport(transportOptions(`memory://${broker}`)),
     raw: {
       async get(key) {
@@ -76,7 +82,7 @@ export async function sqlStore(server: SqlServer): Promise<BackendStore> {
           return (await counted("petiole_task_log", "task_id", key.slice(LOG.length))) > 0 ? WHOLE_TIME : -2;
         return (await this.get(key)) === null ? -2 : WHOLE_TIME;
       },
-      listening: async () => 0,
+      listening: async () => made.reduce((sum, one) => sum + one.watched, 0),
     },
     keeps,
     rows: true,
