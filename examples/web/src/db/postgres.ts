@@ -3,44 +3,58 @@ import pg from "pg";
 import { type Database, DatabaseUnavailable, type Queries, type Value } from "./database.ts";
 
 const CONNECT_MS = 5000;
+/** A server that hangs, or a network that swallows what is sent, is not waited for any longer. */
+const QUERY_MS = 10_000;
+
+/** Of the pool, with errors that say where it wanted to connect. */
+interface Connection {
+  query(sql: string, values?: readonly Value[]): Promise<pg.QueryResult>;
+  release(): void;
+}
 
 export class PostgresDatabase implements Database {
   readonly kind = "postgres";
   readonly #pool: pg.Pool;
-  /** The pool, with errors that say where it wanted to connect. */
-  readonly #connections: { readonly connect: () => Promise<pg.PoolClient> };
+  readonly #connections: { readonly connect: () => Promise<Connection> };
 
   constructor(url: string) {
     const shown = withoutPassword(url);
-    const pool = new pg.Pool({ connectionString: url, connectionTimeoutMillis: CONNECT_MS });
+    const pool = new pg.Pool({
+      connectionString: url,
+      connectionTimeoutMillis: CONNECT_MS,
+      query_timeout: QUERY_MS,
+      keepAlive: true,
+    });
     // A connection that breaks while nobody uses it: the pool opens another one. While it is used, the query tells.
     pool.on("error", ignore);
     pool.on("connect", (client) => client.on("error", ignore));
     this.#pool = pool;
     this.#connections = {
-      connect: () =>
-        pool.connect().catch((error: unknown) => {
-          throw unavailable(shown, error as Failure);
-        }),
+      connect: async () => {
+        try {
+          return connectionOf(await pool.connect(), shown);
+        } catch (error) {
+          throw unavailable(`cannot connect to ${shown}`, error as Failure);
+        }
+      },
     };
   }
 
   async query<Row extends object>(sql: string, values: readonly Value[] = []): Promise<Row[]> {
-    const client = await this.#connections.connect();
+    const connection = await this.#connections.connect();
     try {
-      const rows = await run<Row>(client, sql, values);
-      client.release();
-      return rows;
-    } catch (error) {
-      // It may be the connection that is broken: the pool closes it.
-      client.release(true);
-      throw error;
+      return (await connection.query(sql, values)).rows as Row[];
+    } finally {
+      connection.release();
     }
   }
 
   transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T> {
-    return transaction(this.#connections, (client) =>
-      work({ query: (sql, values = []) => run(client, sql, values) }),
+    return transaction(this.#connections, (connection) =>
+      work({
+        query: async <Row extends object>(sql: string, values: readonly Value[] = []) =>
+          (await connection.query(sql, values)).rows as Row[],
+      }),
     );
   }
 
@@ -51,14 +65,30 @@ export class PostgresDatabase implements Database {
 
 function ignore(): void {}
 
-async function run<Row extends object>(
-  client: pg.PoolClient,
-  sql: string,
-  values: readonly Value[],
-): Promise<Row[]> {
-  // node-postgres wants a list of its own, and Buffers.
-  const parameters = values.map((one) => (one instanceof Uint8Array ? Buffer.from(one) : one));
-  return (await client.query(sql, parameters)).rows as Row[];
+function connectionOf(client: pg.PoolClient, shown: string): Connection {
+  let broken: DatabaseUnavailable | undefined;
+  return {
+    async query(sql, values = []) {
+      // As the ROLLBACK behind a query that hangs.
+      if (broken !== undefined) throw broken;
+      // node-postgres wants a list of its own, and Buffers.
+      const parameters = values.map((one) => (one instanceof Uint8Array ? Buffer.from(one) : one));
+      try {
+        return await client.query(sql, parameters);
+      } catch (error) {
+        if (!isLoss(error)) throw error;
+        broken = unavailable(`lost the connection to ${shown}`, error as Failure);
+        throw broken;
+      }
+    },
+    // The pool closes what is broken.
+    release: () => client.release(broken),
+  };
+}
+
+/** The server says that it ends the connection, or says nothing any more. */
+function isLoss(error: unknown): boolean {
+  return !(error instanceof pg.DatabaseError) || /^(08|57P0)/.test(error.code ?? "");
 }
 
 /** An `AggregateError` where a host has several addresses. */
@@ -70,12 +100,12 @@ const ADVICE: Readonly<Record<string, string>> = {
   "3D000": "Create that database, or set DATABASE_URL to another one",
 };
 
-function unavailable(shown: string, error: Failure): DatabaseUnavailable {
+function unavailable(what: string, error: Failure): DatabaseUnavailable {
   const reason = error.message || error.errors?.map(({ message }) => message).join(", ") || error.code;
   const advice =
     ADVICE[error.code ?? ""] ??
     "Start that server, or set DATABASE_URL to another one; without DATABASE_URL rows are in a SQLite file";
-  return new DatabaseUnavailable(`cannot connect to ${shown}: ${reason}. ${advice}`, { cause: error });
+  return new DatabaseUnavailable(`${what}: ${reason}. ${advice}`, { cause: error });
 }
 
 /** For messages. */
