@@ -17,6 +17,7 @@ import { endAll, start } from "../lib/process-tree.mjs";
 import { RedisServer } from "../lib/redis-server.mjs";
 
 const WANTED = 3;
+const READY_MS = 30_000;
 const { values: flags } = parseArgs({
   options: { tasks: { type: "string", default: "4000" }, rounds: { type: "string", default: "2" } },
 });
@@ -32,6 +33,7 @@ const redis = await RedisServer.start();
 const cluster = makePostgres();
 const port = await freePort();
 const server = spawn(cluster.program, cluster.args(port), { ...cluster.spawnOptions, stdio: "ignore" });
+const gone = new Promise((resolve) => server.once("exit", resolve));
 const pool = new pg.Pool({ connectionString: cluster.url(port), max: 2 });
 pool.on("error", () => {});
 const env = {
@@ -51,6 +53,16 @@ const answers = () =>
     () => true,
     () => false,
   );
+
+async function ready() {
+  const deadline = Date.now() + READY_MS;
+  while (!(await answers())) {
+    const code = server.exitCode ?? server.signalCode;
+    if (code !== null) throw new Error(`postgres ended with ${code}`);
+    if (Date.now() > deadline) throw new Error(`postgres does not answer within ${READY_MS / 1000} s`);
+    await pause(50);
+  }
+}
 
 async function rows() {
   const { rows: found } = await pool.query("SELECT count(*)::int AS n FROM django_celery_results_taskresult");
@@ -84,7 +96,7 @@ async function drain(name) {
 }
 
 try {
-  while (!(await answers())) await pause(50);
+  await ready();
   execFileSync(python, [`${here}sql_tasks.py`], { env, stdio: "inherit" });
   const rates = { petiole: [], celery: [] };
   for (let round = 0; round < Number(flags.rounds); round += 1) {
@@ -98,7 +110,6 @@ try {
 } finally {
   endAll();
   await pool.end();
-  const gone = new Promise((resolve) => server.once("exit", resolve));
   server.kill("SIGINT");
   await gone;
   rmSync(cluster.dir, { recursive: true, force: true });
