@@ -122,7 +122,12 @@ function groups(modules, graph) {
       for (const one of graph.get(path) ?? []) seen.add(one);
     }
   };
-  for (const [start, paths] of Object.entries(STARTS)) reach(start, paths);
+  for (const [start, paths] of Object.entries(STARTS)) {
+    const unknown = paths.filter((path) => !modules.includes(path));
+    if (unknown.length > 0)
+      throw new Error(`no module src/${unknown.join(", src/")}: mend STARTS.${start} in scripts/bundle.mjs`);
+    reach(start, paths);
+  }
   for (const path of modules.filter(isThread)) reach(basename(path, ".ts"), [path]);
   const joined = new Map();
   for (const [path, names] of reachedBy) {

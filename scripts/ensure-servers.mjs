@@ -90,6 +90,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   // With names, only these, and all of them.
   const wanted = process.argv.slice(2);
   const named = wanted.length > 0;
+  const known = SERVERS.map(({ name }) => name);
+  const unknown = wanted.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new Error(`no server ${unknown.join(", ")}; choose from ${known.join(", ")}`);
   const servers = SERVERS.filter(({ name }) => !named || wanted.includes(name));
   process.exitCode = servers.map((server) => ensure(server, named)).every(Boolean) ? 0 : 1;
 }

@@ -7,15 +7,19 @@
 //   --coverage       measure src/ while testing
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { ensureOracle } from "./oracle.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const results = join(root, `.cache/test-results-${process.pid}.json`);
 const ci = process.env.CI === "true";
-const withCoverage = process.argv.includes("--coverage");
-const only = process.argv.find((one) => one.startsWith("--projects="))?.slice("--projects=".length);
+const { values: flags } = parseArgs({
+  options: { package: { type: "boolean" }, projects: { type: "string" }, coverage: { type: "boolean" } },
+});
+const withCoverage = flags.coverage === true;
+const only = flags.projects?.split(",");
 const started = Date.now();
 /** Seconds that the suite may take on two cores, without coverage. */
 const BUDGET_S = 480;
@@ -44,15 +48,21 @@ function finish(counts) {
 const node = (script) =>
   spawnSync(process.execPath, [join(root, script)], { stdio: ["ignore", 2, 2] }).status === 0;
 
-/** Whether a folder of `test/` holds tests. */
-function hasTests(project) {
-  const dir = join(root, "test", project);
-  if (!existsSync(dir)) return false;
-  return readdirSync(dir, { recursive: true }).some((name) => /\.test(-d)?\.ts$/.test(String(name)));
+/** Folders of `test/` that hold tests. */
+function known() {
+  const holdsTests = (name) => /\.test(-d)?\.ts$/.test(name);
+  const paths = readdirSync(join(root, "test"), { recursive: true }).filter(holdsTests);
+  return [...new Set(paths.map((path) => path.split(sep)[0]))].sort((a, b) => a.localeCompare(b));
+}
+
+function refuseUnknown(names) {
+  const unknown = names.filter((name) => !known().includes(name));
+  if (unknown.length === 0) return;
+  throw new Error(`--projects: no tests in ${unknown.join(", ")}; choose from ${known().join(", ")}`);
 }
 
 function projects() {
-  const chosen = only?.split(",") ?? ["unit", "types", "conformance", "integration"];
+  const chosen = only ?? ["unit", "types", "conformance", "integration"];
   const oracle = ensureOracle();
   if ("python" in oracle) {
     if (only === undefined) chosen.push("interop");
@@ -61,8 +71,8 @@ function projects() {
     // Tests of other projects leave out what needs Python: test/support/without-python.ts.
     process.env.PETIOLE_WITHOUT_PYTHON = oracle.reason;
   }
-  if (process.argv.includes("--package")) chosen.push("package");
-  return chosen.filter(hasTests);
+  if (flags.package === true) chosen.push("package");
+  return chosen;
 }
 
 function vitest(chosen) {
@@ -117,6 +127,7 @@ function count(code) {
   };
 }
 
+refuseUnknown(only ?? []);
 mkdirSync(join(root, ".cache"), { recursive: true });
 if (!node("scripts/ensure-servers.mjs")) {
   miss("the whole suite", "Redis is missing", "one of the commands above");
