@@ -54,7 +54,8 @@ export const REMEDIES: Readonly<Record<PetioleErrorCode, string>> = {
   PET_DAEMON:
     "Mend what the message names: a folder that is not there or not writable, a user, a port that is taken.",
   PET_RUNNING: "Stop the process that the message names, or give this one another file with --pidfile.",
-  PET_FENCED: "Nothing is to be done; where it comes often, give the scheduler a longer redbeatLockTimeout.",
+  PET_FENCED:
+    "Nothing is to be done. Where it comes often: for a schedule in Redis set a longer redbeatLockTimeout; for one in a SQLite file look what deletes files in the folder beside it whose name ends in -holders.",
   PET_SCHEDULE: "petiole schedule list shows the entries that there are.",
   PET_USAGE: "Write it as the message shows; petiole COMMAND --help has all words.",
   PET_NO_REPLY:

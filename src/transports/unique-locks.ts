@@ -10,6 +10,7 @@
  * All of these may be repeated: the holder of a key is a task's id, and a publish by the holder, or by one that was replaced,
  * changes nothing.
  */
+import { PetioleError } from "../errors.ts";
 import type { RedisPublishClaim } from "../redis/publish-claim.ts";
 import type { SqlitePublishClaim } from "../sqlite/index.ts";
 import type { Outgoing } from "./transport.ts";
@@ -92,3 +93,8 @@ export interface UniqueLocks {
 
 /** How long it is remembered that a message was replaced, at least: it is forgotten when it arrives. */
 export const REPLACED_MS = 86_400_000;
+
+/** @throws PetioleError always: a claim was refused */
+export function fenced(): never {
+  throw new PetioleError("PET_FENCED", "a run was not sent: another scheduler leads, and sends it");
+}

@@ -4,7 +4,11 @@ import { once } from "node:events";
 import { Celery, type CeleryOptions } from "petiole";
 import { Beat } from "petiole/beat";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { internalsOf } from "../../src/app/internals.ts";
+import { scheduleOptions } from "../../src/app/schedule-store.ts";
 import { silentLogger } from "../../src/base/logger.ts";
+import { Celery as SourceCelery } from "../../src/index.ts";
+import { openScheduleStore } from "../../src/schedules/stores/open.ts";
 import { eventually } from "../support/eventually.ts";
 import { type SqliteRig, sqliteRig } from "../support/sqlite-rig.ts";
 
@@ -21,14 +25,16 @@ afterEach(async () => {
   await rig.stop();
 });
 
+const settingsOf = (settings: CeleryOptions = {}): CeleryOptions => ({
+  brokerUrl: rig.url,
+  beatScheduler: "sqlite",
+  beatSchedule: { tick: { task: "shop.tick", schedule: 0.25, options: { queue: "ticks" } } },
+  logger: silentLogger,
+  ...settings,
+});
+
 function make(settings: CeleryOptions = {}): Beat {
-  const app = new Celery("shop", {
-    brokerUrl: rig.url,
-    beatScheduler: "sqlite",
-    beatSchedule: { tick: { task: "shop.tick", schedule: 0.25, options: { queue: "ticks" } } },
-    logger: silentLogger,
-    ...settings,
-  });
+  const app = new Celery("shop", settingsOf(settings));
   const beat = new Beat(app);
   running.push({ beat, app });
   return beat;
@@ -89,6 +95,35 @@ test("a leader that another took the schedule from publishes nothing more, and s
   await eventually("it leads again", () => leader.leading);
   await sentMore(2);
   expect(new Set(ids()).size).toBe(ids().length);
+});
+
+test("a claim of an earlier reign publishes nothing, and notes nothing", async () => {
+  const app = new SourceCelery("shop", settingsOf());
+  const inside = internalsOf(app);
+  await inside.finalize();
+  const store = openScheduleStore(scheduleOptions(inside, {}));
+  expect(await store.take()).toBeNull();
+  const [task] = inside.periodicTasks;
+  if (task === undefined) throw new Error("no entry");
+  const runAt = (slotMs: number): Parameters<typeof inside.sendPeriodic> => [
+    task,
+    {
+      id: `run-${slotMs}`,
+      key: `beat:run-${slotMs}`,
+      keyMs: 60_000,
+      claim: store.claim(task, { lastRunAtMs: slotMs, totalRunCount: 1 }),
+    },
+  ];
+  const [first, late] = [runAt(1000), runAt(2000)];
+  await inside.sendPeriodic(...first);
+  await store.release();
+  expect(await store.take()).toBeNull();
+  await expect(inside.sendPeriodic(...late)).rejects.toMatchObject({ code: "PET_FENCED" });
+  expect(ids()).toEqual(["run-1000"]);
+  expect(counts()).toEqual([1, 1]);
+  await store.release();
+  await store.close();
+  await app.close();
 });
 
 test("of a leader that is killed another takes over", async () => {

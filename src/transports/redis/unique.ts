@@ -2,7 +2,7 @@
 
 import type { Clock } from "../../base/clock.ts";
 import { uuid4 } from "../../base/uuid.ts";
-import { OperationalError, PetioleError } from "../../errors.ts";
+import { OperationalError } from "../../errors.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import type { RedisArg } from "../../redis/connection.ts";
 import { HANDLING, RedisError } from "../../redis/errors.ts";
@@ -12,6 +12,7 @@ import type { RedisSession } from "../../redis/session.ts";
 import type { Outgoing } from "../transport.ts";
 import {
   type Claim,
+  fenced,
   type PublishClaim,
   REPLACED_MS,
   type UniqueKey,
@@ -172,9 +173,7 @@ export class RedisUniqueLocks implements UniqueLocks {
 
 /** @throws PetioleError when another leads */
 function claimed(claim: RedisPublishClaim, id: string, verdict: unknown): string {
-  if (verdict === 0) {
-    throw new PetioleError("PET_FENCED", "a run was not sent: another scheduler leads, and sends it");
-  }
+  if (verdict === 0) fenced();
   claim.onNoted();
   return id;
 }

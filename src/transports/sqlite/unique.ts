@@ -1,9 +1,9 @@
 /** Unique tasks of a file (`transports/unique-locks.ts`). */
 import type { Clock } from "../../base/clock.ts";
-import { PetioleError } from "../../errors.ts";
 import { type Database, noteRun, readText } from "../../sqlite/index.ts";
 import {
   type Claim,
+  fenced,
   REPLACED_MS,
   type UniqueEnd,
   type UniqueKey,
@@ -103,10 +103,6 @@ export function freeKey(db: Database, { key, id }: UniqueEnd): void {
 export function forgetOldLocks(db: Database, nowMs: number): void {
   db.run("DELETE FROM petiole_unique WHERE ends <= ?", nowMs);
   db.run("DELETE FROM petiole_replaced WHERE ends <= ?", nowMs);
-}
-
-function fenced(): never {
-  throw new PetioleError("PET_FENCED", "a run was not sent: another scheduler leads, and sends it");
 }
 
 /** null: its claim was refused, and nothing was done. */
