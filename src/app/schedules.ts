@@ -6,6 +6,7 @@ import { scheduleText } from "../schedules/schedule.ts";
 import { nextSlot } from "../schedules/slots.ts";
 import type { ListedEntry, ScheduleStore } from "../schedules/stores/store.ts";
 import type { AppInternals } from "./internals.ts";
+import { refuseBlindOverlap } from "./overlap.ts";
 import { type BeatEntry, entryOf, type PeriodicTask, periodicTask, readBeatEntry } from "./periodic.ts";
 import type { AsyncResult } from "./result-types.ts";
 import { type ScheduleWords, scheduleOptions } from "./schedule-store.ts";
@@ -14,7 +15,7 @@ import { zoneOf } from "./zone.ts";
 
 export type ScheduleHost = Pick<
   AppInternals,
-  "app" | "conf" | "clock" | "logger" | "finalize" | "periodicTasks" | "sendPeriodic"
+  "app" | "conf" | "clock" | "logger" | "finalize" | "periodicTasks" | "registry" | "sendPeriodic"
 >;
 type Entry = ListedEntry & { readonly kind: "entry" };
 
@@ -97,7 +98,9 @@ export class AppSchedules implements Schedules {
   }
 
   async #put(task: PeriodicTask, enabled: boolean): Promise<ScheduleInfo> {
-    await (await this.#opened()).put(task, enabled);
+    const store = await this.#opened();
+    if (enabled) refuseBlindOverlap(task, this.#host);
+    await store.put(task, enabled);
     return this.#shown(await this.#entry(task.name)) as ScheduleInfo;
   }
 

@@ -1,12 +1,12 @@
 /** The scheduler as users start it. Python: `celery.apps.beat.Beat`. */
 import type { Celery } from "../app/app.ts";
 import { internalsOf } from "../app/internals.ts";
+import { refuseBlindOverlap } from "../app/overlap.ts";
 import { scheduleOptions } from "../app/schedule-store.ts";
 import type { ServiceState } from "../base/lifecycle.ts";
 import type { Logger } from "../base/logger.ts";
 import { openScheduleStore } from "../schedules/stores/open.ts";
 import type { ScheduleStore } from "../schedules/stores/store.ts";
-import { refuseBlindOverlap } from "./overlap.ts";
 import { BeatService } from "./service.ts";
 
 export interface BeatOptions {
@@ -80,7 +80,8 @@ export class Beat {
   /** Rejects when the schedule cannot be read; stands by where another scheduler has it. */
   async start(): Promise<void> {
     await this.prepare();
-    refuseBlindOverlap(internalsOf(this.app));
+    const app = internalsOf(this.app);
+    for (const task of app.periodicTasks) refuseBlindOverlap(task, app);
     this.#service ??= this.#makeService();
     await this.#service.start();
   }

@@ -1,7 +1,5 @@
 /** Entries whose runs must not overlap (`overlap: "skip"`): the result of the run before says whether it has ended. */
 import type { AppInternals } from "../app/internals.ts";
-import type { PeriodicTask } from "../app/periodic.ts";
-import { ImproperlyConfigured } from "../errors.ts";
 import { runOf } from "./runs.ts";
 import type { Entry } from "./scheduler.ts";
 
@@ -21,28 +19,4 @@ export async function isUnfinished(entry: Entry, app: AppInternals): Promise<boo
   const id = task.options.taskId ?? runOf(app.app.name, task.name, confirmedMs).id;
   const status = await app.app.asyncResult(id).status();
   return !status.ready;
-}
-
-/** @throws ImproperlyConfigured for an entry whose runs say nowhere that they have ended */
-export function refuseBlindOverlap(app: AppInternals): void {
-  for (const task of app.periodicTasks) {
-    const why = task.policy.overlap === "skip" ? blind(task, app) : null;
-    if (why !== null) {
-      throw new ImproperlyConfigured(
-        `entry ${JSON.stringify(task.name)}: overlap "skip" asks for the result of the run before, and ${why}`,
-      );
-    }
-  }
-}
-
-const SEVERAL: readonly unknown[] = ["chain", "group", "chord", "chunks"];
-
-function blind({ task, options, signature }: PeriodicTask, { conf, registry }: AppInternals): string | null {
-  if (conf.resultBackend === null) return "the app has no result backend: set resultBackend";
-  if (SEVERAL.includes(signature?.subtaskType)) {
-    return `a ${signature?.subtaskType} has several: let a task of its own send it`;
-  }
-  const asked = options.ignoreResult ?? signature?.options.ignoreResult;
-  const ignores = asked ?? registry.get(task)?.options.ignoreResult ?? conf.taskIgnoreResult;
-  return ignores === true ? `${task} stores none (ignoreResult)` : null;
 }

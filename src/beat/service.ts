@@ -13,6 +13,8 @@
  * The wall clock may jump: no slot is sent twice, and what becomes of those that were jumped over is their entry's to say (`catchUp`).
  */
 import type { AppInternals } from "../app/internals.ts";
+import { refuseBlindOverlap } from "../app/overlap.ts";
+import type { PeriodicTask } from "../app/periodic.ts";
 import { emitSignal } from "../app/signals.ts";
 import { zoneOf } from "../app/zone.ts";
 import type { Timer } from "../base/clock.ts";
@@ -146,7 +148,11 @@ export class BeatService extends Service {
     this.#dispatcher = this.#newDispatcher();
     if (this.#told) logger.warn({ store: store.location }, "this beat leads now");
     this.#told = false;
-    this.#scheduler.begin(tasks, runs, app.clock.now());
+    this.#scheduler.begin(
+      tasks.filter((task) => this.#canRun(task)),
+      runs,
+      app.clock.now(),
+    );
     await this.#save();
     this.#look();
   }
@@ -231,13 +237,26 @@ export class BeatService extends Service {
     if (!this.#leading) return;
     const { app, logger } = this.#options;
     for (const change of changes) {
-      if (change.kind === "gone") this.#scheduler.remove(change.name);
-      else this.#scheduler.put(change.task, change.runs, app.clock.now());
+      if (change.kind === "put" && this.#canRun(change.task)) {
+        this.#scheduler.put(change.task, change.runs, app.clock.now());
+      } else this.#scheduler.remove(change.kind === "gone" ? change.name : change.task.name);
       const name = change.kind === "gone" ? change.name : change.task.name;
       logger.info({ entry: name, change: change.kind }, "beat: the schedule was changed");
     }
     this.#timer?.cancel();
     this.#look();
+  }
+
+  /** Says so of an entry of the store that cannot. */
+  #canRun(task: PeriodicTask): boolean {
+    const { app, logger } = this.#options;
+    try {
+      refuseBlindOverlap(task, app);
+      return true;
+    } catch (err) {
+      logger.error({ entry: task.name, err }, "an entry is left out of the schedule: it cannot run");
+      return false;
+    }
   }
 
   // ---- leading

@@ -31,6 +31,7 @@ afterEach(async () => {
 function makeApp(settings: CeleryOptions = {}): Celery {
   const app = new Celery("shop", {
     brokerUrl: `${server.url}/0`,
+    resultBackend: `${server.url}/1`,
     beatScheduler: "redbeat",
     logger: silentLogger,
     ...settings,
@@ -138,6 +139,23 @@ test("relative stays when the seconds change, and changes while they stay", asyn
     { every: 60, relative: true },
     { type: "crontab" },
   ]);
+});
+
+test("runs that must not overlap need results: an operator is told, and a beat leaves such entries out", async () => {
+  const skip = { task: "t", schedule: 0.2, overlap: "skip" } as const;
+  const able = makeApp();
+  await able.schedules.add("loaded", skip);
+  const beat = await startBeat({ resultBackend: null });
+  expect([beat.leading, names(beat)]).toEqual([true, []]);
+  await able.schedules.add("changed", skip);
+  await able.schedules.add("plain", { task: "t", schedule: 60 });
+  await eventually("beat has heard of them", () => names(beat).includes("plain"));
+  expect(names(beat)).toEqual(["plain"]);
+  const blind = makeApp({ resultBackend: null });
+  await expect(blind.schedules.add("other", skip)).rejects.toThrow(
+    /entry "other": overlap "skip" .* set resultBackend/,
+  );
+  expect(await blind.schedules.disable("loaded")).toMatchObject({ enabled: false });
 });
 
 test("what cannot be done says of which entry, and what to do", async () => {

@@ -39,7 +39,11 @@ export class BeatRig {
     schedule: Readonly<Record<string, BeatEntry>>,
     more: { store?: ScheduleStore; settings?: CeleryOptions } = {},
   ): Promise<BeatService> {
-    const celery = new Celery("shop", { ...more.settings, beatSchedule: schedule });
+    const celery = new Celery("shop", {
+      resultBackend: "memory://",
+      ...more.settings,
+      beatSchedule: schedule,
+    });
     const { attempts, sent, clock, logger } = this;
     const asyncResult = (id: string): unknown => ({
       status: async () => ({ ready: !this.running.has(id) }),
@@ -47,6 +51,7 @@ export class BeatRig {
     const app = Object.create(internalsOf(celery), {
       app: { value: { name: "shop", asyncResult } },
       clock: { value: clock },
+      registry: { value: internalsOf(celery).registry },
       sendPeriodic: {
         value: async ({ name }: { name: string }, { id }: { id: string }): Promise<void> => {
           const one = { entry: name, id, atMs: clock.now() };

@@ -309,7 +309,7 @@ describe("runs that would overlap", () => {
       "a task that stores none",
       { resultBackend: "memory://" },
       (app: Celery) => app.task("t", { ignoreResult: true }, () => 1).s(),
-      /t stores none \(ignoreResult\)/,
+      /t stores none \(ignoreResult\): set ignoreResult: false/,
     ],
     [
       "a group",
