@@ -11,6 +11,7 @@ import { openTransport } from "../../src/transports/index.ts";
 import { dropMemoryBroker } from "../../src/transports/memory/index.ts";
 import { backendOptions } from "../support/backend-options.ts";
 import { transportOptions } from "../support/redis-transport.ts";
+import { makeResultTables } from "../support/result-tables.ts";
 import { PREFIX } from "./backend/harness.ts";
 import type { BackendStore } from "./backend.ts";
 
@@ -22,6 +23,30 @@ export interface SqlServer {
   restart(): Promise<void>;
   cutWatchers?(): Promise<void>;
   stop(): Promise<void>;
+}
+
+interface ServerProcess {
+  /** Answers its URL. */
+  createDatabase(name: string): Promise<string>;
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** In a new database of a server that nobody else uses. */
+export async function serverStore(
+  server: ServerProcess,
+  more: Pick<SqlServer, "cutWatchers"> = {},
+): Promise<BackendStore> {
+  const url = `db+${await server.createDatabase("results")}`;
+  await makeResultTables(url);
+  return sqlStore({
+    url,
+    crash: () => server.kill(),
+    restart: () => server.restart(),
+    stop: () => server.stop(),
+    ...more,
+  });
 }
 
 const CHORD = /^celery-taskset-meta-(.*)\.(s|j|t|seen|sent)$/su;

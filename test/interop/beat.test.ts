@@ -1,9 +1,9 @@
 /** Periodic tasks that a Python worker runs, and Python's own beat beside ours. */
-import { Celery, crontab } from "petiole";
-import { Beat } from "petiole/beat";
+import { type CeleryOptions, crontab } from "petiole";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { redisCommand } from "../support/redis.ts";
+import { withBeat } from "../support/with-beat.ts";
 import { type Fleet, startFleet } from "./harness.ts";
 
 let fleet: Fleet;
@@ -12,28 +12,15 @@ beforeAll(async () => {
 });
 afterAll(() => fleet?.stop());
 
-async function withBeat(
-  schedule: NonNullable<ConstructorParameters<typeof Celery>[1]>["beatSchedule"],
-  until: () => Promise<unknown>,
-): Promise<void> {
-  const app = new Celery("shop", {
-    brokerUrl: fleet.broker,
-    resultBackend: fleet.backend,
-    beatSchedule: schedule,
-  });
-  const beat = new Beat(app, { scheduler: "memory" });
-  await beat.start();
-  try {
-    await until();
-  } finally {
-    await beat.stop();
-    await app.close();
-  }
-}
+const beating = (beatSchedule: CeleryOptions["beatSchedule"], until: () => Promise<unknown>): Promise<void> =>
+  withBeat(
+    { brokerUrl: fleet.broker, resultBackend: fleet.backend, beatScheduler: "memory", beatSchedule },
+    until,
+  );
 
 test("a Python worker runs them, with arguments, keyword arguments and options, once each", async () => {
   await fleet.pythonWorker({ name: "py@test", queues: ["py"], concurrency: 2, pool: "threads" });
-  await withBeat(
+  await beating(
     {
       tick: {
         task: "demo.record",
@@ -77,7 +64,7 @@ test("the message is what Python's beat sends, but for its ids", async () => {
     return { headers: { ...headers, expires: typeof headers["expires"] }, body: JSON.parse(body) as unknown };
   };
   const options = { queue: "shown", expires: 60, priority: 3 };
-  await withBeat({ one: { task: "demo.add", schedule: 0.5, args: [1, 2], options } }, async () => {
+  await beating({ one: { task: "demo.add", schedule: 0.5, args: [1, 2], options } }, async () => {
     await eventually(
       "it was sent",
       async () => (await redisCommand(fleet.broker, "EXISTS", "shown\x06\x163")) === "1",

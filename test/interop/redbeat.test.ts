@@ -1,9 +1,10 @@
 /** A schedule in Redis beside the real RedBeat: each fires and reads what the other wrote. */
-import { Celery, crontab, schedule } from "petiole";
+import { Celery, type CeleryOptions, crontab, schedule } from "petiole";
 import { Beat } from "petiole/beat";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { redisCommand } from "../support/redis.ts";
+import { withBeat } from "../support/with-beat.ts";
 import { type Fleet, startFleet } from "./harness.ts";
 
 let fleet: Fleet;
@@ -24,20 +25,8 @@ const ENTRY = `
 const queued = async (queue: string): Promise<number> =>
   Number(await redisCommand(fleet.broker, "LLEN", queue));
 
-async function beating(
-  beatSchedule: NonNullable<ConstructorParameters<typeof Celery>[1]>["beatSchedule"],
-  until: () => Promise<unknown>,
-): Promise<void> {
-  const app = new Celery("shop", { brokerUrl: fleet.broker, beatSchedule });
-  const beat = new Beat(app, { scheduler: "redbeat.RedBeatScheduler" });
-  await beat.start();
-  try {
-    await until();
-  } finally {
-    await beat.stop();
-    await app.close();
-  }
-}
+const beating = (beatSchedule: CeleryOptions["beatSchedule"], until: () => Promise<unknown>): Promise<void> =>
+  withBeat({ brokerUrl: fleet.broker, beatScheduler: "redbeat.RedBeatScheduler", beatSchedule }, until);
 
 test("entries that Python makes while our beat runs are sent within a second, and end with it", async () => {
   await fleet.python.run(`${ENTRY}
