@@ -14,6 +14,9 @@ export class RequestError extends Error {
   }
 }
 
+/** Answered with 503. It is for whoever asks; its cause is for the log. */
+export class Unavailable extends Error {}
+
 export async function sendError(
   error: FastifyError | RequestError,
   request: FastifyRequest,
@@ -39,6 +42,7 @@ const RETRY_SECONDS = 5;
 
 /** Where it is and why it does not answer is for the log alone. */
 function whatIsAway(error: Error): string | null {
+  if (error instanceof Unavailable) return error.message;
   if (error instanceof DatabaseUnavailable) return "the database does not answer, try again";
   if (error instanceof BackendError) return "the result backend does not answer, try again";
   if (!(error instanceof OperationalError)) return null;

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually } from "../../support/eventually.ts";
-import { type RedisServer, startRedis } from "../../support/redis.ts";
+import { freePort, type RedisServer, startRedis } from "../../support/redis.ts";
 import { type Example, type Running, startExample } from "./running-example.ts";
 
 const PREFIX = "myapp:worker:state:";
@@ -80,3 +80,24 @@ test("a revoke outlives both workers, killed or stopped, and the next ones disca
   // They are the same workers otherwise.
   expect((await example.ended(await send("/tasks/add/?x=1&y=2")))["result"]).toBe(3);
 }, 120_000);
+
+test("a revoke that the state DB does not have is answered with 503, and not as a task that was not sent", async () => {
+  const alone = await startExample({
+    CELERY_BROKER_URL: `${redis.url}/2`,
+    REDIS_STATEDB_URL: `redis://127.0.0.1:${await freePort()}/1`,
+  });
+  try {
+    const { body } = await alone.get("/tasks/future/?eta=60");
+    expect(await alone.post(`/tasks/revoke/${String(body["task_id"])}/`)).toEqual({
+      status: 503,
+      body: {
+        error:
+          "the broker or the state DB does not answer: whether the task is revoked is not known, try again",
+        field: null,
+      },
+    });
+    expect((await alone.get("/readyz")).status).toBe(200);
+  } finally {
+    await alone.stop();
+  }
+});

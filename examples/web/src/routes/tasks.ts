@@ -1,9 +1,10 @@
 /** `/tasks/…`: sends tasks, tells what became of them, revokes them. */
 import type { FastifyInstance } from "fastify";
-import { chain } from "petiole";
+import { chain, OperationalError } from "petiole";
 import { app } from "../app.ts";
 import { db } from "../db/index.ts";
 import { recentSubmissions } from "../db/submissions.ts";
+import { Unavailable } from "../errors.ts";
 import { add, hello, multiply } from "../tasks/arithmetic.ts";
 import { debugTask } from "../tasks/debug.ts";
 import { longRunningTask } from "../tasks/long-running.ts";
@@ -74,7 +75,7 @@ export async function taskRoutes(server: FastifyInstance): Promise<void> {
     { schema: { params: taskIdParams } },
     async ({ params: { task_id: taskId } }) => {
       await statusOf(taskId);
-      await app.control.revoke(taskId, { terminate: true });
+      await revoke(taskId);
       return { task_id: taskId, status: "Task revoked" };
     },
   );
@@ -83,4 +84,16 @@ export async function taskRoutes(server: FastifyInstance): Promise<void> {
     const registered = [...app.tasks.keys()].filter((name) => !name.startsWith("celery.")).sort();
     return { tasks: await recentSubmissions(db, LISTED), registered };
   });
+}
+
+/** Workers may have been told although the state DB was not, or the other way round. Twice is once. */
+async function revoke(taskId: string): Promise<void> {
+  try {
+    await app.control.revoke(taskId, { terminate: true });
+  } catch (cause) {
+    if (!(cause instanceof OperationalError)) throw cause;
+    const what =
+      "the broker or the state DB does not answer: whether the task is revoked is not known, try again";
+    throw new Unavailable(what, { cause });
+  }
 }
