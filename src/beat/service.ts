@@ -121,7 +121,7 @@ export class BeatService extends Service {
       if (this.#leading) await store.save(this.#scheduler.runs());
     } finally {
       this.#leading = false;
-      await store.release();
+      await this.#release();
       await store.close();
     }
   }
@@ -163,7 +163,7 @@ export class BeatService extends Service {
       return await store.load(app.periodicTasks, app.clock.now());
     } catch (error) {
       this.#renewTimer?.cancel();
-      await store.release();
+      await this.#release();
       throw error;
     }
   }
@@ -201,6 +201,16 @@ export class BeatService extends Service {
   }
 
   // ---- the lease
+
+  /** Never rejects. */
+  async #release(): Promise<void> {
+    const { store, logger } = this.#options;
+    try {
+      await store.release();
+    } catch (err) {
+      logger.error({ err, store: store.location }, "the schedule could not be given back");
+    }
+  }
 
   #renewSoon(): void {
     const { app, store } = this.#options;
@@ -336,7 +346,7 @@ export class BeatService extends Service {
     const { logger, store } = this.#options;
     logger.warn({ store: store.location }, "this beat leads no more: it stands by");
     this.#leading = false;
-    void store.release();
+    void this.#release();
     void this.#dispatcher?.stop();
     this.#saveTimer?.cancel();
     this.#saveTimer = null;

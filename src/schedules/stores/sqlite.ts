@@ -146,8 +146,11 @@ export class SqliteScheduleStore implements ScheduleStore {
     this.#token = null;
     if (db === null || token === null) return;
     const sql = "UPDATE petiole_schedulers SET holder = NULL WHERE place = ? AND token = ?";
-    await this.#told("given back", () => db.write(() => db.run(sql, this.#options.place, token)));
-    this.#unlock();
+    try {
+      await this.#told("given back", () => db.write(() => db.run(sql, this.#options.place, token)));
+    } finally {
+      this.#unlock();
+    }
   }
 
   async list(tasks: readonly PeriodicTask[]): Promise<readonly ListedEntry[]> {

@@ -209,3 +209,25 @@ test("whatever happens to clock, broker and process: no slot is sent twice, and 
     { seed, numRuns: 60 },
   );
 });
+
+test("a store that cannot be given back is closed, and that is said; no rejection is left unheard", async () => {
+  let [ours, closed] = [true, false];
+  class Stuck extends MemoryScheduleStore {
+    override save(): Promise<boolean> {
+      return Promise.resolve(ours);
+    }
+    override release(): Promise<void> {
+      return Promise.reject(new Error("the disk is full"));
+    }
+    override async close(): Promise<void> {
+      closed = true;
+    }
+  }
+  const service = await rig.beat({ a: { task: "t", schedule: 1 } }, { store: new Stuck() });
+  ours = false;
+  await rig.advance(3 * SECOND);
+  expect(rig.log).toContain("this beat leads no more: it stands by");
+  await service.stop();
+  expect(closed).toBe(true);
+  expect(rig.log).toContain("the schedule could not be given back");
+});
