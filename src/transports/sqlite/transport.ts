@@ -7,12 +7,9 @@
  * | running | –          | -> stopped    |
  * | stopped | rejects    | –             |
  */
-import { randomBytes, randomInt } from "node:crypto";
-import { hostname } from "node:os";
 import { OperationalError, PetioleError } from "../../errors.ts";
-import { decodeEnvelope, encodeEnvelope } from "../../protocol/envelope.ts";
-import { Database, HolderLock, isHolderAlive, SqliteError } from "../../sqlite/index.ts";
-import { stepIndex } from "../memory/options.ts";
+import { decodeEnvelope } from "../../protocol/envelope.ts";
+import { Database, SqliteError } from "../../sqlite/index.ts";
 import type {
   Answer,
   BoundQueue,
@@ -36,12 +33,14 @@ import type {
 import { SqliteConsumer } from "./consumer.ts";
 import { DeadLists } from "./dead.ts";
 import { Hearing, type SubscribeOptions } from "./hearing.ts";
+import { Holder } from "./holder.ts";
 import { Keeper } from "./keeper.ts";
 import { LimitTable } from "./limits.ts";
-import { listOf, Messages } from "./messages.ts";
+import { Messages } from "./messages.ts";
 import { Migration, type MigrationOptions } from "./migration.ts";
 import { readSqliteOptions, type SqliteOptions } from "./options.ts";
 import { SqlitePausedQueues } from "./paused.ts";
+import { Publisher } from "./publisher.ts";
 import { ResultTable } from "./results.ts";
 import { Routes } from "./routes.ts";
 import { type DeadMessage, noteTold, type Store } from "./store.ts";
@@ -55,7 +54,6 @@ const CAPABILITIES: TransportCapabilities = {
   storesResults: true,
   durable: true,
 };
-const HIGHEST_HOLDER = 2 ** 47;
 
 export class SqliteTransport implements Transport {
   readonly capabilities: TransportCapabilities = CAPABILITIES;
@@ -64,16 +62,12 @@ export class SqliteTransport implements Transport {
   readonly #options: TransportOptions;
   readonly #settings: SqliteOptions;
   readonly #consumers = new Set<SqliteConsumer>();
-  readonly #holder = randomInt(HIGHEST_HOLDER);
-  readonly #tagPrefix = randomBytes(6).toString("hex");
+  readonly #holder: Holder;
+  readonly #publisher: Publisher;
   #declared: QueueDeclaration[] = [];
   #store: Store | null = null;
   #hearing: Hearing | null = null;
   #keeper: Keeper | null = null;
-  #lock: HolderLock | null = null;
-  #locking: Promise<HolderLock> | null = null;
-  #registered = false;
-  #tags = 0;
   #stopped = false;
   #toldReplaced = false;
   #stopping: Promise<void> | null = null;
@@ -81,14 +75,16 @@ export class SqliteTransport implements Transport {
   constructor(options: TransportOptions) {
     this.#options = options;
     this.#settings = readSqliteOptions(options.options);
+    this.#holder = new Holder(options);
+    this.#publisher = new Publisher(this.#settings);
     const db = (): Database => this.#running().db;
     this.paused = new SqlitePausedQueues(db, options.clock);
     this.unique = new SqliteUniqueLocks({
       db: () => this.#forPublish(null).db,
       clock: options.clock,
       send: ({ outgoing }) => {
-        const raw = this.#encode(outgoing);
-        return () => this.#put(this.#running(), outgoing, raw);
+        const raw = this.#publisher.encode(outgoing);
+        return () => this.#publisher.put(this.#running(), outgoing, raw);
       },
       failed: (error) => this.#operational(error, "not sent"),
     });
@@ -110,7 +106,7 @@ export class SqliteTransport implements Transport {
         throw this.#closed();
       }
       this.#store = this.#storeOf(db);
-      if (role === "worker") this.#lock = await HolderLock.take(db.path, this.#holder);
+      if (role === "worker") await this.#join(db);
       this.#hearing = new Hearing(this.#store);
       db.onPoll(() => this.#checkFile());
       if (role === "worker") {
@@ -119,17 +115,19 @@ export class SqliteTransport implements Transport {
       }
       const declared = this.#declared;
       await db.write(() => {
-        if (role === "worker") this.#register(db);
         for (const queue of declared) this.#running().routes.bind(queue);
       });
-      this.#registered = role === "worker";
     } catch (error) {
       this.#keeper?.close();
       this.#store?.db.abandon();
-      this.#lock?.release();
+      this.#holder.drop();
       this.#store = null;
       throw this.#operational(error);
     }
+  }
+
+  async #join(db: Database): Promise<void> {
+    if (!(await this.#holder.join(db))) throw this.#closed();
   }
 
   #storeOf(db: Database): Store {
@@ -147,7 +145,7 @@ export class SqliteTransport implements Transport {
       routes: new Routes(db),
       limits: new LimitTable(db, messages, settings.callMs),
       results: new ResultTable(db),
-      holder: this.#holder,
+      holder: this.#holder.id,
       decode: (raw) => decodeEnvelope(raw, limits),
     };
   }
@@ -163,20 +161,11 @@ export class SqliteTransport implements Transport {
     if (store !== null) {
       await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
       await this.#hearing?.close();
-      if (this.#registered && !store.db.closed) {
-        const holder = this.#holder;
-        await store.db
-          .write(() => {
-            store.routes.removeSubscribersOf(holder);
-            store.db.run("DELETE FROM petiole_holders WHERE id = ?", holder);
-          })
-          .catch((error: unknown) => store.logger.warn({ err: error }, "a worker could not sign off"));
-      }
+      await this.#holder.leave(store);
     }
     this.#stopped = true;
     this.#keeper?.close();
     store?.db.close();
-    this.#lock?.release();
   }
 
   /** As if the process had died: nothing is put back in good order. For tests of what happens then. */
@@ -186,7 +175,7 @@ export class SqliteTransport implements Transport {
     this.#hearing?.abandon();
     for (const consumer of this.#consumers) consumer.abandon();
     this.#store?.db.abandon();
-    this.#lock?.abandon();
+    this.#holder.abandon();
   }
 
   async declare(queues: readonly QueueDeclaration[]): Promise<void> {
@@ -199,39 +188,18 @@ export class SqliteTransport implements Transport {
   async publish(messages: readonly Outgoing[], signal: AbortSignal | null): Promise<void> {
     const store = this.#forPublish(signal);
     if (messages.length === 0) return;
-    // All are encoded before the first is put anywhere: one that cannot be keeps the others out too.
-    const raws = messages.map((one) => this.#encode(one));
-    const put = (): void => {
-      for (const [index, one] of messages.entries()) this.#put(store, one, raws[index] ?? "");
-    };
     try {
-      await store.db.write(put, { signal, wakes: true });
+      await this.#publisher.publish(store, messages, signal);
     } catch (error) {
       throw this.#operational(error, "not sent");
     }
-    for (const one of messages) if (one.onHeard !== undefined) await this.#count(store, one);
-  }
-
-  /** Those that live, of who hears a broadcast. */
-  async #count({ db, routes }: Store, one: Outgoing): Promise<void> {
-    if (one.type !== "fanout" || one.exchange === "" || db.closed) return;
-    let count = 0;
-    for (const holder of routes.subscribers(one.exchange, one.routingKey)) {
-      if (holder === this.#holder || (await isHolderAlive(db.path, holder))) count += 1;
-    }
-    one.onHeard?.(count);
+    for (const one of messages) if (one.onHeard !== undefined) await this.#publisher.count(store, one);
   }
 
   encode(messages: readonly Outgoing[]): StoredMessages | null {
     const { location } = this;
     if (location.kind !== "file" || messages.some(({ exchange }) => exchange !== "")) return null;
-    return {
-      location,
-      messages: messages.map((one) => ({
-        list: listOf(one.routingKey, this.#stepOf(one.priority)),
-        text: this.#encode(one),
-      })),
-    };
+    return { location, messages: messages.map((one) => this.#publisher.stored(one)) };
   }
 
   /** Takes messages to another broker. For a transport of its own, opened as a worker's. */
@@ -247,8 +215,8 @@ export class SqliteTransport implements Transport {
     const consumer = new SqliteConsumer(
       {
         store,
-        nextTag: () => this.#nextTag(),
-        register: () => this.#register(store.db),
+        nextTag: () => this.#publisher.nextTag(),
+        register: () => this.#holder.register(store.db),
         onTakenOver: () => this.#takenOver(),
         onDead: (dead) => this.#tellDead(dead),
         onClosed: (closed) => this.#consumers.delete(closed),
@@ -264,16 +232,9 @@ export class SqliteTransport implements Transport {
     const { db } = this.#running();
     try {
       // Who broadcasts counts those that live.
-      this.#locking ??=
-        this.#lock === null ? HolderLock.take(db.path, this.#holder) : Promise.resolve(this.#lock);
-      this.#lock = await this.#locking;
-      if (!this.#registered) {
-        await db.write(() => this.#register(db));
-        this.#registered = true;
-      }
+      await this.#join(db);
       return await (this.#hearing as Hearing).subscribe(options);
     } catch (error) {
-      this.#locking = null;
       throw this.#operational(error);
     }
   }
@@ -328,7 +289,7 @@ export class SqliteTransport implements Transport {
   async answer({ message, declaration, ttlSeconds }: Answer): Promise<boolean> {
     const { db, routes, messages, clock } = this.#running();
     const { name, exchange, type, routingKey } = declaration;
-    const raw = this.#encode({ message, exchange, type, routingKey, priority: 0 });
+    const raw = this.#publisher.encode({ message, exchange, type, routingKey, priority: 0 });
     return db.write(
       () => {
         if (!routes.isBound(declaration)) return false;
@@ -341,43 +302,13 @@ export class SqliteTransport implements Transport {
     );
   }
 
-  #put({ messages, routes, clock }: Store, one: Outgoing, raw: string): void {
-    const { exchange, type, routingKey, priority } = one;
-    if (type === "fanout" && exchange !== "") {
-      routes.broadcast(exchange, routingKey, { raw, nowMs: clock.now() });
-      return;
-    }
-    const step = this.#stepOf(priority);
-    for (const queue of routes.route(exchange, type, routingKey)) messages.push(queue, step, raw);
-  }
-
-  #stepOf(priority: number): number {
-    const { prioritySteps } = this.#settings;
-    return prioritySteps[stepIndex(prioritySteps, priority)] ?? 0;
-  }
-
-  /** @throws EncodeError */
-  #encode({ message, exchange, routingKey, priority }: Outgoing): string {
-    return encodeEnvelope(message, { exchange, routingKey, priority, deliveryTag: this.#nextTag() });
-  }
-
-  #nextTag(): string {
-    this.#tags += 1;
-    return `${this.#tagPrefix}:${this.#tags}`;
-  }
-
-  #register(db: Database): boolean {
-    const { clock } = this.#options;
-    const name = this.#options.clientName ?? `${hostname()}:${process.pid}`;
-    return (
-      db.run("INSERT OR IGNORE INTO petiole_holders VALUES (?, ?, ?)", this.#holder, name, clock.now()) > 0
-    );
-  }
-
   /** Others took it for a dead one. */
   #takenOver(): void {
     const { logger } = this.#options;
-    logger.warn({ holder: this.#holder }, "this worker was taken for a lost one: what it held is another's");
+    logger.warn(
+      { holder: this.#holder.id },
+      "this worker was taken for a lost one: what it held is another's",
+    );
     for (const one of this.#consumers) one.loseAll();
   }
 

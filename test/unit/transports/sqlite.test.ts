@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { SqliteTransport } from "../../../src/transports/sqlite/index.ts";
 import { Inbox, toQueue } from "../../conformance/inbox.ts";
@@ -67,5 +68,17 @@ test("of a broadcast those are counted that live, whatever they were opened as",
   await client.stop();
   expect(await tell()).toBe(0);
   await sender.stop();
+  await rig.stop();
+});
+
+test.each(["stop", "abandon"] as const)("%s while it subscribes: no lock is left", async (end) => {
+  const rig = await sqliteRig();
+  const client = new SqliteTransport(rig.options({ role: "producer" }));
+  await client.start(new AbortController().signal);
+  const subscription = { exchange: "fan", routingKey: "", onMessage: () => {}, onGap: () => {} };
+  const [subscribed] = await Promise.allSettled([client.subscribe(subscription), client[end]()]);
+  expect(subscribed).toMatchObject({ status: "rejected", reason: { code: "PET_CLOSED" } });
+  expect(readdirSync(`${rig.path}-holders`)).toEqual([]);
+  expect(rig.raw().prepare("SELECT * FROM petiole_holders").all()).toEqual([]);
   await rig.stop();
 });
