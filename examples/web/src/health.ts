@@ -1,17 +1,18 @@
 /** Whether what this service needs answers: for `/readyz`, and said when the web server starts. */
 import { app } from "./app.ts";
+import { DatabaseUnavailable } from "./db/database.ts";
 import { db } from "./db/index.ts";
 
 export interface Unreachable {
   readonly part: string;
+  /** And what to do. */
   readonly reason: string;
-  /** The environment variable that says where it is. */
-  readonly variable: string;
 }
 
 /** No task has it: asking for it reaches the result backend and finds nothing. */
 const NO_TASK = "00000000-0000-0000-0000-000000000000";
 
+/** `variable` says where it is. */
 const CHECKS: readonly (readonly [part: string, variable: string, check: () => Promise<unknown>])[] = [
   ["database", "DATABASE_URL", () => db.query("SELECT 1 AS one")],
   // Asks the broker, and no worker.
@@ -35,9 +36,14 @@ export async function unreachable(): Promise<readonly Unreachable[]> {
     CHECKS.map(async ([part, variable, check]) =>
       inTime(check()).then(
         () => [],
-        (error: unknown) => [{ part, reason: (error as Error).message, variable }],
+        (error: unknown) => [{ part, reason: explain(error as Error, variable) }],
       ),
     ),
   );
   return found.flat();
+}
+
+function explain(error: Error, variable: string): string {
+  if (error instanceof DatabaseUnavailable) return error.message;
+  return `${error.message}. Start it, or set ${variable} to another one`;
 }

@@ -1,4 +1,4 @@
-/** The web server, without listening: tests and main.ts do that. */
+/** The web server, without listening: serve.ts does that. */
 import multipart from "@fastify/multipart";
 import fastify, { type FastifyInstance } from "fastify";
 import { app } from "./app.ts";

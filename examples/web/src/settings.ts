@@ -1,10 +1,12 @@
 /** All that differs between machines, from environment variables. Names with `CELERY_` are settings of Celery: see app.ts. */
+import { StartError } from "./start.ts";
+
 const { env } = process;
 
 function wholeNumber(name: string, fallback: number, max: number): number {
   const value = Number(env[name] || fallback);
   if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw new Error(`${name}=${env[name]} must be a whole number from 1 to ${max}`);
+  throw new StartError(`${name}=${env[name]} must be a whole number from 1 to ${max}`);
 }
 
 export const HOST = env.HOST ?? "127.0.0.1";

@@ -29,6 +29,8 @@ export interface Example {
   /** `http://127.0.0.1:PORT`. */
   readonly url: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Of the web server. */
+  log(): string;
   startWorker(name: string, ...options: readonly string[]): Promise<Running>;
   get(path: string): Promise<Answer>;
   post(path: string, body?: unknown): Promise<Answer>;
@@ -95,10 +97,13 @@ export async function startExample(env: Readonly<Record<string, string>>): Promi
     return { status: response.status, body: (await response.json()) as Answer["body"] };
   };
   const get = (path: string): Promise<Answer> => ask(path);
-  await start("the web server", ["--import", "tsx", "src/main.ts"], (log) => log.includes("listening on "));
+  const web = await start("the web server", ["--import", "tsx", "src/main.ts"], (log) =>
+    log.includes("listening on "),
+  );
   return {
     url,
     env: all,
+    log: () => web.log(),
     get,
     startWorker: (name, ...options) =>
       start(name, [cli, "-A", "src/app.ts", "worker", "-n", name, "-l", "info", ...options], (log) =>
@@ -127,9 +132,12 @@ export async function startExample(env: Readonly<Record<string, string>>): Promi
   };
 }
 
-/** A start of the web server that is to fail: its exit code, and what it says. */
-export function failedStart(env: Readonly<Record<string, string>>): readonly [number | null, string] {
-  const ran = spawnSync(process.execPath, ["--import", "tsx", "src/main.ts"], {
+/** A start of the web server, or of another program, that is to fail: its exit code, and what it says. */
+export function failedStart(
+  env: Readonly<Record<string, string>>,
+  program = "src/main.ts",
+): readonly [number | null, string] {
+  const ran = spawnSync(process.execPath, ["--import", "tsx", program], {
     cwd: folder,
     env: { ...process.env, ...env },
     encoding: "utf8",

@@ -4,8 +4,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/redis.ts";
-import { failedStart } from "./running-example.ts";
+import { failedStart, startExample } from "./running-example.ts";
 
 let dir: string;
 beforeAll(() => {
@@ -13,8 +14,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const start = (env: Readonly<Record<string, string>>) =>
-  failedStart({ CELERY_BROKER_URL: `sqlite://${dir}/celery.db`, ...env });
+const start = (env: Readonly<Record<string, string>>, program?: string) =>
+  failedStart({ CELERY_BROKER_URL: `sqlite://${dir}/celery.db`, ...env }, program);
 
 test("a PostgreSQL that is not there, without its password", async () => {
   const port = await freePort();
@@ -50,18 +51,32 @@ test("a port that is taken, and one that is none", async () => {
   } finally {
     holder.close();
   }
-  const [code, said] = start({ ...rows, PORT: "http" });
-  expect([code, said]).toEqual([
-    1,
-    expect.stringContaining("PORT=http must be a whole number from 1 to 65535"),
-  ]);
+  expect(start({ ...rows, PORT: "http" })).toEqual([1, "PORT=http must be a whole number from 1 to 65535"]);
 });
 
-test("a DATABASE_URL that is no URL, without its password", () => {
-  const [code, said] = start({ DATABASE_URL: "postgresql://app:secret@:x" });
-  expect([code, said]).toEqual([
-    1,
-    expect.stringContaining("DATABASE_URL is no URL: expected postgresql://user:password@host:5432/database"),
-  ]);
-  expect(said).not.toContain("secret");
+test.each([
+  [
+    "postgresql://app:secret@:x",
+    "DATABASE_URL is no URL: expected postgresql://user:password@host:5432/database",
+  ],
+  ["mysql://app:secret@localhost/shop", "DATABASE_URL must start with postgresql: or sqlite:"],
+])("a DATABASE_URL that is none, without its password: %s", (url, said) => {
+  for (const program of ["src/main.ts", "src/db/migrate.ts"]) {
+    expect(start({ DATABASE_URL: url }, program)).toEqual([1, said]);
+  }
+});
+
+test("a broker that is not there is told when the server listens, with its variable", async () => {
+  const port = await freePort();
+  const example = await startExample({ CELERY_BROKER_URL: `redis://127.0.0.1:${port}/0` });
+  try {
+    const said = await eventually("it says so", () => /^the broker .*$/m.exec(example.log())?.[0]);
+    expect(said).toMatch(
+      /^the broker does not answer: .*\. Start it, or set CELERY_BROKER_URL to another one$/,
+    );
+    expect(example.log()).not.toContain("the database");
+    expect(example.log()).not.toContain("Warning");
+  } finally {
+    await example.stop();
+  }
 });

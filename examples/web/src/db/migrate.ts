@@ -1,7 +1,7 @@
 /** Creates the tables that are missing: `npm run migrate`, and each start of the web server. */
 import { pathToFileURL } from "node:url";
-import { type Database, DatabaseUnavailable } from "./database.ts";
-import { db } from "./index.ts";
+import { start } from "../start.ts";
+import type { Database } from "./database.ts";
 
 /** Run in order, each once; add to the end. `{id}` and `{bytes}` are what the two databases name differently. */
 const MIGRATIONS = [
@@ -35,11 +35,12 @@ export async function migrate(database: Database): Promise<number> {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  try {
-    console.log(`${await migrate(db)} migrations applied`);
-  } catch (error) {
-    console.error(error instanceof DatabaseUnavailable ? error.message : error);
-    process.exitCode = 1;
-  }
-  await db.close();
+  await start(async () => {
+    const { db } = await import("./index.ts");
+    try {
+      console.log(`${await migrate(db)} migrations applied`);
+    } finally {
+      await db.close();
+    }
+  });
 }

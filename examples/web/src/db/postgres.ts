@@ -1,5 +1,6 @@
 import { transaction } from "petiole/transactions";
 import pg from "pg";
+import { StartError } from "../start.ts";
 import { type Database, DatabaseUnavailable, type Queries, type Value } from "./database.ts";
 
 const CONNECT_MS = 5000;
@@ -111,7 +112,7 @@ function unavailable(what: string, error: Failure): DatabaseUnavailable {
 /** For messages. */
 function withoutPassword(url: string): string {
   if (!URL.canParse(url)) {
-    throw new Error("DATABASE_URL is no URL: expected postgresql://user:password@host:5432/database");
+    throw new StartError("DATABASE_URL is no URL: expected postgresql://user:password@host:5432/database");
   }
   const shown = new URL(url);
   if (shown.password !== "") shown.password = "***";

@@ -9,8 +9,18 @@ type Connection = sqlite.DatabaseSyncInstance;
 
 /** `node:sqlite` from Node 22.13 on; before, a package with the same API, which comes with Petiole. */
 async function driver(): Promise<Driver> {
-  const builtIn = process.getBuiltinModule("node:sqlite") as Driver | undefined;
-  return builtIn ?? (await import("@photostructure/sqlite"));
+  return builtIn() ?? (await import("@photostructure/sqlite"));
+}
+
+/** Node 22 warns that it is experimental, while it loads. */
+function builtIn(): Driver | undefined {
+  const before = Object.getOwnPropertyDescriptor(process, "emitWarning");
+  process.emitWarning = () => {};
+  try {
+    return process.getBuiltinModule("node:sqlite") as Driver | undefined;
+  } finally {
+    if (before !== undefined) Object.defineProperty(process, "emitWarning", before);
+  }
 }
 
 export class SqliteDatabase implements Database {
