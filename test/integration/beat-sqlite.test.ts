@@ -9,6 +9,7 @@ import { scheduleOptions } from "../../src/app/schedule-store.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import { Celery as SourceCelery } from "../../src/index.ts";
 import { openScheduleStore } from "../../src/schedules/stores/open.ts";
+import { SqliteScheduleStore } from "../../src/schedules/stores/sqlite.ts";
 import { eventually } from "../support/eventually.ts";
 import { type SqliteRig, sqliteRig } from "../support/sqlite-rig.ts";
 
@@ -160,4 +161,35 @@ test("the file may be another than the broker's; without one it is said what is 
   await expect(start({ beatScheduleFilename: "/srv/x.db" })).rejects.toThrow(
     /does not keep what has run in "\/srv\/x\.db".*write -s \(beatScheduleFilename\) as sqlite:/,
   );
+});
+
+test("a save writes what has changed since the one before; a new reign writes all", async () => {
+  const { clock } = internalsOf(new SourceCelery("shop"));
+  const store = new SqliteScheduleStore({ url: rig.url, place: "shop", clock });
+  const run = (lastRunAtMs: number) => ({ lastRunAtMs, totalRunCount: 1 });
+  const last = () =>
+    rig
+      .raw()
+      .prepare("SELECT last FROM petiole_schedule ORDER BY entry")
+      .all()
+      .map((row) => Number(row["last"]));
+  await store.take();
+  await store.save(
+    new Map([
+      ["a", run(1)],
+      ["b", run(1)],
+    ]),
+  );
+  rig.raw().exec("UPDATE petiole_schedule SET last = 0");
+  await store.save(
+    new Map([
+      ["a", run(1)],
+      ["b", run(2)],
+    ]),
+  );
+  expect(last()).toEqual([0, 2]);
+  await store.take();
+  await store.save(new Map([["a", run(1)]]));
+  expect(last()).toEqual([1]);
+  await store.close();
 });

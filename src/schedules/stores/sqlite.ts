@@ -45,6 +45,8 @@ export class SqliteScheduleStore implements ScheduleStore {
   #lock: HolderLock | null = null;
   /** null: it is not ours. */
   #token: number | null = null;
+  /** What this reign has written; null: nothing yet. */
+  #saved: StoredRuns | null = null;
 
   constructor(options: SqliteScheduleOptions) {
     this.#options = options;
@@ -61,6 +63,7 @@ export class SqliteScheduleStore implements ScheduleStore {
       const taken = await db.write(() => this.#takeFrom(db, found));
       if (typeof taken === "string") return taken;
       this.#token = taken;
+      this.#saved = null;
       if (other) removeHolderLock(db.path, found.holder);
       return null;
     });
@@ -98,20 +101,18 @@ export class SqliteScheduleStore implements ScheduleStore {
     });
   }
 
-  /** A run that was noted since is not taken back. */
+  /** What has changed since the last one; the first of a reign removes other entries. A run that was noted since is not taken back. */
   save(runs: StoredRuns): Promise<boolean> {
     return this.#told("written", async () => {
       const db = await this.#open();
       const { place } = this.#options;
-      return db.write(() => {
+      const saved = this.#saved;
+      const kept = await db.write(() => {
         if (!this.#leads(db)) return false;
-        for (const row of db.all("SELECT entry FROM petiole_schedule WHERE place = ?", place)) {
-          const entry = readText(row["entry"]);
-          if (!runs.has(entry)) {
-            db.run("DELETE FROM petiole_schedule WHERE place = ? AND entry = ?", place, entry);
-          }
-        }
+        if (saved === null) this.#removeOthers(db, runs);
         for (const [entry, { lastRunAtMs, totalRunCount }] of runs) {
+          const before = saved?.get(entry);
+          if (before?.lastRunAtMs === lastRunAtMs && before.totalRunCount === totalRunCount) continue;
           db.run(
             "INSERT INTO petiole_schedule (place, entry, last, count) VALUES (?, ?, ?, ?) ON CONFLICT (place, entry) DO UPDATE SET last = excluded.last, count = excluded.count WHERE slot IS NULL OR slot <= excluded.last",
             place,
@@ -122,7 +123,19 @@ export class SqliteScheduleStore implements ScheduleStore {
         }
         return true;
       });
+      this.#saved = kept ? new Map(runs) : null;
+      return kept;
     });
+  }
+
+  /** Inside a write. */
+  #removeOthers(db: Database, runs: StoredRuns): void {
+    const { place } = this.#options;
+    for (const row of db.all("SELECT entry FROM petiole_schedule WHERE place = ?", place)) {
+      const entry = readText(row["entry"]);
+      if (!runs.has(entry))
+        db.run("DELETE FROM petiole_schedule WHERE place = ? AND entry = ?", place, entry);
+    }
   }
 
   claim({ name }: PeriodicTask, { lastRunAtMs, totalRunCount }: EntryRuns): SqlitePublishClaim | null {
