@@ -15,6 +15,8 @@ export interface SubscribeOptions {
 interface Subscription extends SubscribeOptions {
   /** null: only messages without a routing key. */
   readonly pattern: TopicPattern | null;
+  /** Number of its row. */
+  row: number;
   /** The last broadcast that was read. */
   seq: number;
 }
@@ -34,22 +36,36 @@ export class Hearing {
   async subscribe(options: SubscribeOptions): Promise<{ close(): Promise<void> }> {
     const { db, routes, holder } = this.#store;
     const { routingKey, exchange } = options;
-    const known = await db.write(() => routes.addSubscriber(holder, exchange, routingKey));
+    const row = await db.write(() => routes.addSubscriber(holder, exchange, routingKey));
     const subscription: Subscription = {
       exchange,
       routingKey,
       onMessage: (message) => options.onMessage(message),
       onGap: () => options.onGap(),
       pattern: compileSubscription(routingKey),
+      row,
       seq: db.read(() => routes.lastSeq()),
     };
     this.#subscriptions.add(subscription);
     return {
       close: async () => {
         if (!this.#subscriptions.delete(subscription) || db.closed) return;
-        await db.write(() => routes.removeSubscriber(known));
+        await db.write(() => routes.removeSubscriber(holder, subscription.row));
       },
     };
+  }
+
+  /** Others took the holder for a dead one, and deleted its rows. */
+  async subscribeAgain(): Promise<void> {
+    const { db, routes, holder } = this.#store;
+    const subscriptions = this.#subscriptions;
+    await db.write(
+      () => {
+        for (const { row } of subscriptions) routes.removeSubscriber(holder, row);
+        for (const one of subscriptions) one.row = routes.addSubscriber(holder, one.exchange, one.routingKey);
+      },
+      { patient: true },
+    );
   }
 
   async openMailbox(options: MailboxOptions): Promise<Mailbox> {

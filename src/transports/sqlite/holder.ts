@@ -45,14 +45,23 @@ export class Holder {
   }
 
   async #join(db: Database): Promise<boolean> {
-    const lock = await HolderLock.take(db.path, this.id);
-    if (this.#left) {
-      lock.release();
-      return false;
-    }
-    this.#lock = lock;
+    if (!(await this.#take(db))) return false;
     await db.write(() => this.register(db));
     return !this.#left;
+  }
+
+  async #take(db: Database): Promise<boolean> {
+    const lock = await HolderLock.take(db.path, this.id);
+    if (this.#left) lock.release();
+    else this.#lock = lock;
+    return !this.#left;
+  }
+
+  /** Who took it for a dead one has deleted the file of its lock. @throws SqliteError */
+  async lockAgain(db: Database): Promise<void> {
+    this.#lock?.abandon();
+    this.#lock = null;
+    await this.#take(db);
   }
 
   /** Inside a write: makes it known to others; true: it was known no more. */

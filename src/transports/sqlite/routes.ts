@@ -106,8 +106,9 @@ export class Routes {
     return this.#db.get(sql, holder, exchange, routingKey)?.["id"] as number;
   }
 
-  removeSubscriber(id: number): void {
-    this.#db.run("DELETE FROM petiole_subscribers WHERE id = ?", id);
+  /** Numbers of rows that are gone are given again: to other holders, too. */
+  removeSubscriber(holder: number, id: number): void {
+    this.#db.run("DELETE FROM petiole_subscribers WHERE id = ? AND holder = ?", id, holder);
   }
 
   removeSubscribersOf(holder: number): void {

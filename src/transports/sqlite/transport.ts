@@ -217,7 +217,7 @@ export class SqliteTransport implements Transport {
         store,
         nextTag: () => this.#publisher.nextTag(),
         register: () => this.#holder.register(store.db),
-        onTakenOver: () => this.#takenOver(),
+        onTakenOver: () => this.#takenOver(store.db),
         onDead: (dead) => this.#tellDead(dead),
         onClosed: (closed) => this.#consumers.delete(closed),
       },
@@ -303,13 +303,21 @@ export class SqliteTransport implements Transport {
   }
 
   /** Others took it for a dead one. */
-  #takenOver(): void {
+  #takenOver(db: Database): void {
     const { logger } = this.#options;
     logger.warn(
       { holder: this.#holder.id },
       "this worker was taken for a lost one: what it held is another's",
     );
     for (const one of this.#consumers) one.loseAll();
+    void (async () => {
+      try {
+        await this.#holder.lockAgain(db);
+        await this.#hearing?.subscribeAgain();
+      } catch (error) {
+        if (!db.closed) logger.error({ err: error }, "this worker could not sign on again: start it anew");
+      }
+    })();
   }
 
   /** To one consumer: a failure is stored once. When it cannot be, another process is told. */
