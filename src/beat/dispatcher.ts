@@ -10,7 +10,7 @@ import { nextSlot } from "../schedules/slots.ts";
 import type { ScheduleStore } from "../schedules/stores/store.ts";
 import { isUnfinished } from "./overlap.ts";
 import { runOf } from "./runs.ts";
-import type { DueEntry, Entry } from "./scheduler.ts";
+import type { Confirmed, DueEntry, Entry } from "./scheduler.ts";
 
 export interface DispatcherOptions {
   readonly app: AppInternals;
@@ -19,7 +19,7 @@ export interface DispatcherOptions {
   /** IANA name: the setting `timezone`. */
   readonly zone: string;
   /** A slot needs no further attempt. */
-  readonly onConfirmed: (due: DueEntry, sent: boolean) => void;
+  readonly onConfirmed: (due: DueEntry, ending: Confirmed) => void;
   /** The broker refused a run: another scheduler leads. */
   readonly onFenced: () => void;
 }
@@ -27,10 +27,11 @@ export interface DispatcherOptions {
 /**
  * | sent     | the broker has it                                                        |
  * | given up | no attempt mends it, or the next slot has come                           |
+ * | removed  | its entry is there no more                                               |
  * | skipped  | the run before has not ended                                             |
  * | left     | the scheduler ends, or leads no more: whoever leads next sends it        |
  */
-type Ending = "sent" | "given up" | "skipped" | "left";
+type Ending = Confirmed | "skipped" | "left";
 
 const BACKOFF = { baseMs: 500, capMs: 15_000 };
 /** Of the time that a slot lasts, so that none passes unused once the broker is back. */
@@ -51,7 +52,7 @@ export class Dispatcher {
     logger.info({ entry: name, task }, LINES.due);
     const sending = this.#attempts(due).then((ending) => {
       this.#sending.delete(sending);
-      if (ending === "sent" || ending === "given up") onConfirmed(due, ending === "sent");
+      if (ending !== "skipped" && ending !== "left") onConfirmed(due, ending);
     });
     this.#sending.add(sending);
   }
@@ -81,6 +82,10 @@ export class Dispatcher {
         if (err instanceof PetioleError && err.code === "PET_FENCED") {
           onFenced();
           return "left";
+        }
+        if (err instanceof PetioleError && err.code === "PET_SCHEDULE") {
+          logger.info(fields, "a run is not sent: its entry was removed");
+          return "removed";
         }
         if (!(err instanceof OperationalError)) {
           logger.error({ ...fields, err }, LINES.failed);

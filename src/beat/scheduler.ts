@@ -39,6 +39,9 @@ export interface DueEntry {
   readonly verdict: "send" | "late" | "missed";
 }
 
+/** Why a slot needs no further attempt. Removed: its entry is there no more, and it counts for nothing. */
+export type Confirmed = "sent" | "given up" | "removed";
+
 export interface SchedulerOptions {
   /** IANA name: the setting `timezone`. */
   readonly zone: string;
@@ -108,12 +111,12 @@ export class Scheduler {
   }
 
   /**
-   * A slot that `takeDue` gave needs no further attempt: it was sent, or given up. true: there is something to do anew.
+   * A slot that `takeDue` gave needs no further attempt. true: there is something to do anew.
    *
    * Where runs must not overlap, only a run that was sent is one whose end others wait for.
    */
-  confirm({ entry, slotMs }: DueEntry, sent: boolean, nowMs: number): boolean {
-    if (sent || entry.task.policy.overlap === "allow") {
+  confirm({ entry, slotMs }: DueEntry, ending: Confirmed, nowMs: number): boolean {
+    if (ending === "sent" || (ending === "given up" && entry.task.policy.overlap === "allow")) {
       entry.confirmedMs = Math.max(entry.confirmedMs, slotMs);
       entry.totalRunCount += 1;
     }

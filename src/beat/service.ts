@@ -24,7 +24,7 @@ import { OperationalError } from "../errors.ts";
 import { durationText } from "../schedules/schedule.ts";
 import type { LeaseTerms, LoadedSchedule, ScheduleChange, ScheduleStore } from "../schedules/stores/store.ts";
 import { Dispatcher, LINES } from "./dispatcher.ts";
-import { type DueEntry, Scheduler } from "./scheduler.ts";
+import { type Confirmed, type DueEntry, Scheduler } from "./scheduler.ts";
 
 export interface BeatServiceOptions {
   readonly app: AppInternals;
@@ -175,7 +175,7 @@ export class BeatService extends Service {
       logger,
       store,
       zone: this.#zone,
-      onConfirmed: (due, sent) => this.#confirmed(due, sent),
+      onConfirmed: (due, ending) => this.#confirmed(due, ending),
       onFenced: () => {
         if (this.#dispatcher === dispatcher) this.#stepDown();
       },
@@ -304,11 +304,11 @@ export class BeatService extends Service {
 
   // ---- saving
 
-  #confirmed(due: DueEntry, sent: boolean): void {
+  #confirmed(due: DueEntry, ending: Confirmed): void {
     this.#unsaved += 1;
     const { conf, clock } = this.#options.app;
     const { beatSyncEvery } = conf;
-    if (this.#scheduler.confirm(due, sent, clock.now()) && this.#leading && !this.stopSignal.aborted) {
+    if (this.#scheduler.confirm(due, ending, clock.now()) && this.#leading && !this.stopSignal.aborted) {
       this.#timer?.cancel();
       this.#look();
     }

@@ -82,7 +82,7 @@ export interface UniqueLocks {
   /**
    * In one round trip, in order; each is one step on the server. For each the id that holds its key: another one's when it was
    * not published. Rejects as `Transport.publish`; what a repeat finds published already is not published again. Rejects with
-   * `PET_FENCED` when a claim is refused.
+   * `PET_FENCED` when a claim is refused, and with `PET_SCHEDULE` when the entry of its run was removed.
    */
   publish(messages: readonly UniqueMessage[], signal: AbortSignal | null): Promise<readonly string[]>;
   /** Before a task starts. Asked until it is answered; rejects when the transport was stopped. */

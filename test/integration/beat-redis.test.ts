@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { internalsOf } from "../../src/app/internals.ts";
 import { scheduleOptions } from "../../src/app/schedule-store.ts";
 import { type Logger, silentLogger } from "../../src/base/logger.ts";
+import { Beat as SourceBeat } from "../../src/beat/index.ts";
 import { Celery as SourceCelery } from "../../src/index.ts";
 import { openScheduleStore } from "../../src/schedules/stores/open.ts";
 import { eventually } from "../support/eventually.ts";
@@ -151,11 +152,34 @@ test("a claim of an earlier reign publishes nothing, whatever the run", async ()
   await expect(inside.sendPeriodic(...late)).rejects.toMatchObject({ code: "PET_FENCED" });
   expect(await ids()).toEqual([`run-${now}`]);
   await redis.del("redbeat:tick");
-  await inside.sendPeriodic(...runAt(now + 2000));
+  await expect(inside.sendPeriodic(...runAt(now + 2000))).rejects.toMatchObject({ code: "PET_SCHEDULE" });
   expect(await ids()).toEqual([`run-${now}`]);
   await store.release();
   await store.close();
   await app.close();
+});
+
+test("a run whose entry is removed before its publish is not sent, not counted, and not noted", async () => {
+  const app = new SourceCelery(
+    "shop",
+    settingsOf({ beatSchedule: { tick: { task: "shop.tick", schedule: 1, options: OPTIONS } } }),
+  );
+  app.use({
+    async publish(_message, next) {
+      await redis.del("redbeat:tick");
+      await next();
+    },
+  });
+  const log: string[] = [];
+  const note = (_fields: object, text: string): void => void log.push(text);
+  const beat = new SourceBeat(app, { logger: { ...silentLogger, debug: note, info: note, error: note } });
+  await beat.start();
+  await eventually("it is said", () => log.includes("a run is not sent: its entry was removed"));
+  expect(log).not.toContain("beat: task sent");
+  await beat.stop();
+  await app.close();
+  expect(await ids()).toEqual([]);
+  expect(await redis.exists("redbeat:tick")).toBe(0);
 });
 
 const entry = (name: string, more: object = {}): string =>
@@ -255,7 +279,7 @@ test("functions among the arguments, and a canvas, stay with their program", asy
   expect(await redis.hkeys("redbeat:lazy")).toEqual(expect.arrayContaining(["meta", "slot"]));
 });
 
-test("where the broker is not Redis it is said what to set", async () => {
+test("without Redis it waits for it, and names what to set where the broker is none", async () => {
   const app = new Celery("shop", settingsOf({ brokerUrl: "memory://" }));
   await expect(new Beat(app).start()).rejects.toThrow(/the broker is memory:.*: set redbeatRedisUrl/);
   await app.close();

@@ -2,7 +2,7 @@
 
 import type { Clock } from "../../base/clock.ts";
 import { uuid4 } from "../../base/uuid.ts";
-import { OperationalError } from "../../errors.ts";
+import { OperationalError, PetioleError } from "../../errors.ts";
 import { encodeEnvelope } from "../../protocol/envelope.ts";
 import type { RedisArg } from "../../redis/connection.ts";
 import { HANDLING, RedisError } from "../../redis/errors.ts";
@@ -171,9 +171,10 @@ export class RedisUniqueLocks implements UniqueLocks {
   }
 }
 
-/** @throws PetioleError when another leads */
+/** @throws PetioleError when another leads, or there is no such entry any more */
 function claimed(claim: RedisPublishClaim, id: string, verdict: unknown): string {
   if (verdict === 0) fenced();
+  if (verdict === 2) throw new PetioleError("PET_SCHEDULE", "a run was not sent: its entry was removed");
   claim.onNoted();
   return id;
 }
