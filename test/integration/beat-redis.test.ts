@@ -279,7 +279,7 @@ test("functions among the arguments, and a canvas, stay with their program", asy
   expect(await redis.hkeys("redbeat:lazy")).toEqual(expect.arrayContaining(["meta", "slot"]));
 });
 
-test("without Redis it waits for it, and names what to set where the broker is none", async () => {
+test("where the broker is not Redis it is said what to set", async () => {
   const app = new Celery("shop", settingsOf({ brokerUrl: "memory://" }));
   await expect(new Beat(app).start()).rejects.toThrow(/the broker is memory:.*: set redbeatRedisUrl/);
   await app.close();
